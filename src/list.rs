@@ -1,0 +1,499 @@
+//! Lists: pages, items, and what `next` means. One mechanism for every shape that PostHog answers in.
+
+use std::collections::HashSet;
+use std::collections::hash_map::DefaultHasher;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::iter::FusedIterator;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+
+use serde::de::{DeserializeOwned, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::error::{Error, Failure, Result};
+use crate::request::{Core, Request};
+use crate::url::Params;
+
+/// Marks a [`List`] of anything.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Any;
+
+/// A list in the making; nothing is sent before [`page`](List::page), [`pages`](List::pages), [`items`](List::items),
+/// [`first`](List::first) or [`all`](List::all).
+///
+/// However PostHog writes a list, all of its rows come, each once, in the server's order: the walk ends where `next` is null and
+/// nowhere else, as pages may be short or empty before that. Of `next` only the query is taken, so the key goes nowhere
+/// but to the configured host. Offset paging of a set that changes meanwhile can repeat or miss rows; [`Query::scan`](crate::Query::scan)
+/// cannot.
+#[must_use = "nothing is sent before a page is asked for"]
+pub struct List<K = Any> {
+    core: Arc<Core>,
+    path: Result<String>,
+    pub(crate) params: Params,
+    pub(crate) slow: bool,
+    prefetch: usize,
+    pub(crate) kind: K,
+    /// Adds, at the end, the parameters that the kind of list wants and the caller did not give.
+    finish: fn(&K, &mut Params),
+}
+
+impl<K: fmt::Debug> fmt::Debug for List<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("List")
+            .field("path", &self.path)
+            .field("kind", &self.kind)
+            .finish_non_exhaustive()
+    }
+}
+
+impl List<Any> {
+    /// `path`: checked and encoded.
+    pub(crate) fn new(core: &Arc<Core>, path: Result<String>, kind: Any) -> List<Any> {
+        List::of_kind(core, path, kind, |_, _| {})
+    }
+}
+
+impl<K> List<K> {
+    pub(crate) fn of_kind(
+        core: &Arc<Core>,
+        path: Result<String>,
+        kind: K,
+        finish: fn(&K, &mut Params),
+    ) -> List<K> {
+        List {
+            core: Arc::clone(core),
+            path,
+            params: Params::default(),
+            slow: false,
+            prefetch: 0,
+            kind,
+            finish,
+        }
+    }
+
+    /// Adds a query parameter of the list: a string as it is, anything else as JSON; null is left out.
+    ///
+    /// A name given twice is refused, since the server would read one of the two; so are `token`, `api_key` and `personal_api_key`.
+    pub fn param(mut self, name: &str, value: impl Serialize) -> Self {
+        self.params.push_once(name, &value);
+        self
+    }
+
+    /// Sets how many rows a page has, as the parameter `limit`. Defaults to the server's 100; 1,000 for persons.
+    pub fn page_size(mut self, limit: u32) -> Self {
+        if limit == 0 {
+            self.params
+                .fail("a page size of 0: the server would take it for its default".to_owned());
+        }
+        self.params.push_once("limit", &limit);
+        self
+    }
+
+    /// Sets how many pages are fetched and decoded ahead, on one background thread. Defaults to 0: none, no thread.
+    pub fn prefetch(mut self, pages: usize) -> Self {
+        self.prefetch = pages;
+        self
+    }
+
+    /// The first page.
+    ///
+    /// # Errors
+    /// As [`Request::send`]; [`Error::Decode`] where the answer is no list.
+    pub fn page(self) -> Result<Page> {
+        self.prefetch(0)
+            .pages()
+            .next()
+            .unwrap_or_else(|| Ok(Page::default()))
+    }
+
+    /// The pages, fetched as they are asked for. After an error there are no more; a `next` that cannot be followed is an
+    /// [`Error::Paging`] behind the page that it came with.
+    pub fn pages(self) -> Pages {
+        Pages {
+            batches: self.batches(),
+        }
+    }
+
+    /// The rows of all pages, fetched as they are asked for. After an error there are no more.
+    pub fn items(self) -> Items<Value> {
+        self.items_as()
+    }
+
+    /// The rows of all pages, each read straight into a `T`: several times as fast as by way of [`Value`].
+    pub fn items_as<T: DeserializeOwned + Send + 'static>(self) -> Items<T> {
+        Items {
+            batches: self.batches(),
+            current: Vec::new().into_iter(),
+            total: None,
+        }
+    }
+
+    /// The first row, if there is one. Asks for pages of one row, unless a page size was set.
+    ///
+    /// # Errors
+    /// As [`page`](List::page).
+    pub fn first(self) -> Result<Option<Value>> {
+        let sized = self.params.has("limit");
+        (if sized { self } else { self.page_size(1) })
+            .prefetch(0)
+            .items()
+            .next()
+            .transpose()
+    }
+
+    /// All rows of all pages.
+    ///
+    /// # Errors
+    /// As [`page`](List::page), and [`Error::Paging`] where the list cannot be walked on; the rows before it are lost: [`items`](List::items) gives them.
+    pub fn all(self) -> Result<Vec<Value>> {
+        self.items().collect()
+    }
+
+    fn batches<T: DeserializeOwned + Send + 'static>(mut self) -> Batches<T> {
+        (self.finish)(&self.kind, &mut self.params);
+        let walk = Walk {
+            core: self.core,
+            path: self.path,
+            next: Some(Ok(self.params)),
+            slow: self.slow,
+            rows: 0,
+            seen: HashSet::new(),
+            of: PhantomData,
+        };
+        if self.prefetch == 0 {
+            Batches::Here(walk)
+        } else {
+            Batches::ahead(walk, self.prefetch)
+        }
+    }
+}
+
+/// One page of a list.
+#[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Page {
+    /// The rows.
+    pub results: Vec<Value>,
+    /// How many rows the whole list has, where the server says it.
+    pub count: Option<u64>,
+    /// Whether there are more pages.
+    pub has_next: bool,
+}
+
+/// The pages of a list, from [`List::pages`].
+#[derive(Debug)]
+#[must_use = "pages are fetched as they are asked for"]
+pub struct Pages {
+    batches: Batches<Value>,
+}
+
+impl Iterator for Pages {
+    type Item = Result<Page>;
+
+    fn next(&mut self) -> Option<Result<Page>> {
+        Some(self.batches.next()?.map(|b| Page {
+            results: b.results,
+            count: b.count,
+            has_next: b.has_next,
+        }))
+    }
+}
+
+impl FusedIterator for Pages {}
+
+/// The rows of a list, from [`List::items`] or [`List::items_as`].
+#[derive(Debug)]
+#[must_use = "rows are fetched as they are asked for"]
+pub struct Items<T = Value> {
+    batches: Batches<T>,
+    current: std::vec::IntoIter<T>,
+    total: Option<u64>,
+}
+
+impl<T> Items<T> {
+    /// How many rows the whole list has, where the server says it; known once the first row came.
+    #[must_use]
+    pub fn total(&self) -> Option<u64> {
+        self.total
+    }
+}
+
+impl<T: DeserializeOwned> Iterator for Items<T> {
+    type Item = Result<T>;
+
+    fn next(&mut self) -> Option<Result<T>> {
+        loop {
+            if let Some(item) = self.current.next() {
+                return Some(Ok(item));
+            }
+            match self.batches.next()? {
+                Ok(batch) => {
+                    self.total = batch.count.or(self.total);
+                    self.current = batch.results.into_iter();
+                }
+                Err(e) => return Some(Err(e)),
+            }
+        }
+    }
+}
+
+impl<T: DeserializeOwned> FusedIterator for Items<T> {}
+
+/// The rows of one page, and whether it is the last.
+struct Batch<T> {
+    results: Vec<T>,
+    count: Option<u64>,
+    has_next: bool,
+}
+
+/// Pages as they come: fetched here, or ahead on a thread of their own.
+enum Batches<T> {
+    Here(Walk<T>),
+    Ahead(Receiver<Option<Result<Batch<T>>>>),
+    Done,
+}
+
+impl<T> fmt::Debug for Batches<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Batches::Here(_) => "Here",
+            Batches::Ahead(_) => "Ahead",
+            Batches::Done => "Done",
+        })
+    }
+}
+
+impl<T: DeserializeOwned + Send + 'static> Batches<T> {
+    fn ahead(mut walk: Walk<T>, pages: usize) -> Batches<T> {
+        // One page more waits in the thread's own hands.
+        let (sender, receiver) = mpsc::sync_channel(pages - 1);
+        let run = move || {
+            loop {
+                let batch = walk.next();
+                let last = batch.is_none();
+                // A receiver that is gone wants no more.
+                if sender.send(batch).is_err() || last {
+                    return;
+                }
+            }
+        };
+        // Where no thread can be started, the sender is gone with it, and `next` says so.
+        let _ = thread::Builder::new()
+            .name("posthog-api prefetch".to_owned())
+            .spawn(run);
+        Batches::Ahead(receiver)
+    }
+}
+
+impl<T: DeserializeOwned> Batches<T> {
+    fn next(&mut self) -> Option<Result<Batch<T>>> {
+        let next = match self {
+            Batches::Here(walk) => walk.next(),
+            Batches::Ahead(pages) => pages.recv().unwrap_or_else(|_| {
+                let gone = "the thread that fetches ahead could not be started, or is gone";
+                Some(Err(Error::Transport(Failure::new("GET", "", gone))))
+            }),
+            Batches::Done => None,
+        };
+        if !matches!(next, Some(Ok(_))) {
+            *self = Batches::Done;
+        }
+        next
+    }
+}
+
+/// The walk from page to page.
+struct Walk<T> {
+    core: Arc<Core>,
+    path: Result<String>,
+    /// The query of the page to fetch next, or why there is none.
+    next: Option<Result<Params>>,
+    slow: bool,
+    rows: u64,
+    /// A hash of each query so far: a list that comes back to one would never end.
+    seen: HashSet<u64>,
+    of: PhantomData<fn() -> T>,
+}
+
+impl<T: DeserializeOwned> Walk<T> {
+    fn next(&mut self) -> Option<Result<Batch<T>>> {
+        Some(self.next.take()?.and_then(|params| self.fetch(params)))
+    }
+
+    fn fetch(&mut self, params: Params) -> Result<Batch<T>> {
+        let path = self.path.clone()?;
+        self.seen.insert(hash(&params));
+        let request = Request::new(&self.core, "GET", Ok(path))
+            .params(params.clone())
+            .slow(self.slow);
+        let Envelope {
+            results,
+            count,
+            next,
+            has_next,
+        } = request.send_as()?;
+        // What is wrong with `next` is told after the rows that came with it.
+        self.next = self
+            .follow(&params, next, has_next, results.len() as u64)
+            .transpose();
+        Ok(Batch {
+            results,
+            count,
+            has_next: self.next.is_some(),
+        })
+    }
+
+    fn follow(
+        &mut self,
+        params: &Params,
+        next: Next,
+        has_next: bool,
+        rows: u64,
+    ) -> Result<Option<Params>> {
+        let stuck = |why: String| {
+            Err(Error::Paging(Failure::new(
+                "GET",
+                self.path.as_deref().unwrap_or(""),
+                why,
+            )))
+        };
+        let query = match next {
+            Next::Null => return Ok(None),
+            Next::Absent if !has_next => return Ok(None),
+            Next::Absent if rows == 0 => {
+                return stuck(
+                    "the list says that there is more, but gave no rows to go on from".to_owned(),
+                );
+            }
+            Next::Absent => {
+                // The rows before the first page are those that the caller skipped.
+                let before = if self.seen.len() == 1 {
+                    offset(params)
+                } else {
+                    self.rows
+                };
+                self.rows = before + rows;
+                params.with("offset", &self.rows.to_string())
+            }
+            Next::Link(link) => match Params::of_link(&link) {
+                Some(query) => query,
+                None => {
+                    return stuck(format!(
+                        "the list's `next` has no query to go on with: {:?}",
+                        self.core.mask(&link)
+                    ));
+                }
+            },
+            Next::Unreadable(next) => {
+                return stuck(format!(
+                    "the list's `next` is no link: {}",
+                    self.core.mask(&next)
+                ));
+            }
+        };
+        if self.seen.contains(&hash(&query)) {
+            return stuck(
+                "the list's `next` leads back to a page that was read already: it would never end"
+                    .to_owned(),
+            );
+        }
+        Ok(Some(query))
+    }
+}
+
+fn hash(params: &Params) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    params.encoded().hash(&mut hasher);
+    hasher.finish()
+}
+
+fn offset(params: &Params) -> u64 {
+    params
+        .get("offset")
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(0)
+}
+
+/// A page on the wire: an object around its rows, or the rows alone.
+struct Envelope<T> {
+    results: Vec<T>,
+    count: Option<u64>,
+    next: Next,
+    has_next: bool,
+}
+
+enum Next {
+    Absent,
+    Null,
+    Link(String),
+    Unreadable(String),
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Envelope<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        deserializer.deserialize_any(EnvelopeVisitor(PhantomData))
+    }
+}
+
+struct EnvelopeVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for EnvelopeVisitor<T> {
+    type Value = Envelope<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list: an object with `results`, or an array")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(
+        self,
+        mut seq: A,
+    ) -> std::result::Result<Self::Value, A::Error> {
+        let mut results = Vec::new();
+        while let Some(row) = seq.next_element()? {
+            results.push(row);
+        }
+        Ok(Envelope {
+            results,
+            count: None,
+            next: Next::Absent,
+            has_next: false,
+        })
+    }
+
+    fn visit_map<A: MapAccess<'de>>(
+        self,
+        mut map: A,
+    ) -> std::result::Result<Self::Value, A::Error> {
+        let (mut results, mut count, mut next, mut has_next) = (None, None, Next::Absent, false);
+        while let Some(key) = map.next_key::<std::borrow::Cow<'de, str>>()? {
+            match key.as_ref() {
+                // The old insight routes write `result`.
+                "results" | "result" => results = Some(map.next_value()?),
+                "count" | "total_count" => count = map.next_value::<Value>()?.as_u64(),
+                "has_next" => has_next = map.next_value::<Value>()? == Value::Bool(true),
+                "next" => {
+                    next = match map.next_value()? {
+                        Value::Null => Next::Null,
+                        Value::String(link) => Next::Link(link),
+                        other => Next::Unreadable(other.to_string()),
+                    }
+                }
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        let results =
+            results.ok_or_else(|| serde::de::Error::custom("no `results`: is this a list?"))?;
+        Ok(Envelope {
+            results,
+            count,
+            next,
+            has_next,
+        })
+    }
+}

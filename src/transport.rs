@@ -1,0 +1,284 @@
+//! The HTTP layer: one attempt in; status, headers and bytes out. All of ureq is in this file.
+
+use std::io::{self, Read};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use ureq::http::{self, HeaderMap, Method, Version, header};
+use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
+
+use crate::error::{Error, Result};
+
+/// How much of an error's body is kept.
+pub(crate) const ERROR_BODY: u64 = 64 * 1024;
+
+/// How much is set aside at once on a server's word for the length of its body.
+const TRUSTED_LENGTH: u64 = 16 * 1024 * 1024;
+
+/// What one attempt sends.
+pub(crate) struct Attempt<'a> {
+    pub(crate) method: &'static str,
+    pub(crate) url: &'a str,
+    pub(crate) authorization: Option<&'a str>,
+    pub(crate) user_agent: &'a str,
+    pub(crate) accept: &'static str,
+    pub(crate) body: Option<&'a [u8]>,
+    pub(crate) timeout: Duration,
+}
+
+/// What came back.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: Vec<u8>,
+    headers: HeaderMap,
+}
+
+impl Answer {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+}
+
+/// Why nothing came back, or not all of it.
+pub(crate) enum Fault {
+    /// No connection was made, so nothing was sent.
+    Unconnected(String),
+    /// A kept connection turned out to be closed.
+    Stale(String),
+    /// The connection broke, before the answer or in it.
+    Broken(String),
+    /// A time limit ran out before there was a connection.
+    ConnectTimeout(String),
+    /// A time limit ran out after that.
+    Timeout(String),
+    TooLarge(u64),
+    /// Nothing that another attempt would mend: TLS, or not HTTP.
+    Other(String),
+}
+
+pub(crate) struct Transport {
+    agent: ureq::Agent,
+    connect_timeout: Duration,
+    max_body_bytes: u64,
+    /// About how many connections the pool keeps: a connection that breaks while there were some may be one that the server closed.
+    kept: AtomicUsize,
+    keeps: usize,
+}
+
+impl Transport {
+    /// `agent`: the caller's own, or `None` for one with the defaults of the features that are on.
+    pub(crate) fn new(
+        agent: Option<ureq::Agent>,
+        https: bool,
+        connect_timeout: Duration,
+        max_body_bytes: u64,
+    ) -> Result<Transport> {
+        let agent = agent.unwrap_or_else(|| {
+            let roots = if cfg!(feature = "platform-verifier") {
+                RootCerts::PlatformVerifier
+            } else {
+                RootCerts::WebPki
+            };
+            let tls = if cfg!(feature = "native-tls") {
+                // The platform's library brings the platform's certificates.
+                TlsConfig::builder()
+                    .provider(TlsProvider::NativeTls)
+                    .root_certs(RootCerts::PlatformVerifier)
+            } else {
+                TlsConfig::builder()
+                    .provider(TlsProvider::Rustls)
+                    .root_certs(roots)
+            };
+            ureq::Agent::new_with_config(
+                ureq::Agent::config_builder()
+                    .tls_config(tls.build())
+                    .build(),
+            )
+        });
+        // The HTTP layer panics at the first call over a TLS provider that is not compiled in.
+        let (compiled, feature) = match agent.config().tls_config().provider() {
+            TlsProvider::NativeTls => (cfg!(feature = "native-tls"), "native-tls"),
+            _ => (cfg!(feature = "rustls"), "rustls"),
+        };
+        if https && !compiled {
+            return Err(Error::Config(format!(
+                "an https host needs TLS: turn on the feature `{feature}` of posthog-api in Cargo.toml"
+            )));
+        }
+        let config = agent.config();
+        let keeps = config
+            .max_idle_connections()
+            .min(config.max_idle_connections_per_host());
+        Ok(Transport {
+            agent,
+            connect_timeout,
+            max_body_bytes,
+            kept: AtomicUsize::new(0),
+            keeps,
+        })
+    }
+
+    pub(crate) fn attempt(&self, attempt: &Attempt<'_>) -> std::result::Result<Answer, Fault> {
+        let was_kept = self
+            .kept
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |kept| {
+                kept.checked_sub(1)
+            })
+            .is_ok();
+        let mut response = match self.run(attempt) {
+            Ok(response) => response,
+            Err(error) => {
+                return Err(match fault(error) {
+                    Fault::Broken(message) if was_kept => Fault::Stale(message),
+                    fault => fault,
+                });
+            }
+        };
+        let status = response.status().as_u16();
+        let goes_on = response.version() == Version::HTTP_11
+            && !response
+                .headers()
+                .get(header::CONNECTION)
+                .is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"close"));
+        let body = if (200..300).contains(&status) {
+            read_all(response.body_mut(), self.max_body_bytes).map_err(fault)?
+        } else {
+            read_some(response.body_mut())
+        };
+        if goes_on {
+            let more = |kept| (kept < self.keeps).then_some(kept + 1);
+            let _ = self
+                .kept
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        }
+        let (parts, _) = response.into_parts();
+        Ok(Answer {
+            status,
+            body,
+            headers: parts.headers,
+        })
+    }
+
+    fn run(
+        &self,
+        attempt: &Attempt<'_>,
+    ) -> std::result::Result<http::Response<ureq::Body>, ureq::Error> {
+        let method = Method::from_bytes(attempt.method.as_bytes()).map_err(http::Error::from)?;
+        // As a header: set in the configuration, the user agent would keep the connection out of the pool.
+        let mut request = http::Request::builder()
+            .method(&method)
+            .uri(attempt.url)
+            .header(header::USER_AGENT, attempt.user_agent)
+            .header(header::ACCEPT, attempt.accept);
+        if let Some(authorization) = attempt.authorization {
+            request = request.header(header::AUTHORIZATION, authorization);
+        }
+        match attempt.body {
+            Some(body) => {
+                let request = request
+                    .header(header::CONTENT_TYPE, "application/json")
+                    .body(body);
+                self.agent.run(self.configured(request?, attempt.timeout))
+            }
+            None if matches!(method, Method::POST | Method::PUT | Method::PATCH) => self
+                .agent
+                .run(self.configured(request.body(&[][..])?, attempt.timeout)),
+            None => self
+                .agent
+                .run(self.configured(request.body(())?, attempt.timeout)),
+        }
+    }
+
+    /// A limit on each phase, none over all of them: that would start a thread for every request.
+    fn configured<B: ureq::AsSendBody>(
+        &self,
+        request: http::Request<B>,
+        timeout: Duration,
+    ) -> http::Request<B> {
+        self.agent
+            .configure_request(request)
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .timeout_connect(Some(self.connect_timeout))
+            .timeout_send_request(Some(timeout))
+            .timeout_send_body(Some(timeout))
+            .timeout_recv_response(Some(timeout))
+            .timeout_recv_body(Some(timeout))
+            .build()
+    }
+}
+
+fn read_all(body: &mut ureq::Body, limit: u64) -> std::result::Result<Vec<u8>, ureq::Error> {
+    let expected = body
+        .content_length()
+        .unwrap_or(0)
+        .min(limit)
+        .min(TRUSTED_LENGTH);
+    // One byte more: the reader asks for it to see the end.
+    let mut bytes = Vec::with_capacity(usize::try_from(expected).unwrap_or(0) + 1);
+    body.with_config()
+        .limit(limit)
+        .reader()
+        .read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// An error's body, as much as came: its status counts more than the rest of it. Read to its end, so that the connection is kept.
+fn read_some(body: &mut ureq::Body) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let _ = body
+        .with_config()
+        .reader()
+        .take(ERROR_BODY)
+        .read_to_end(&mut bytes);
+    bytes
+}
+
+fn fault(error: ureq::Error) -> Fault {
+    match error {
+        ureq::Error::Timeout(phase @ (ureq::Timeout::Connect | ureq::Timeout::Resolve)) => {
+            Fault::ConnectTimeout(phase.to_string())
+        }
+        ureq::Error::Timeout(phase) => Fault::Timeout(phase.to_string()),
+        ureq::Error::BodyExceedsLimit(limit) => Fault::TooLarge(limit),
+        ureq::Error::HostNotFound => Fault::Unconnected("the host name is not known".to_owned()),
+        ureq::Error::ConnectionFailed => {
+            Fault::Unconnected("no connection could be made".to_owned())
+        }
+        ureq::Error::ConnectProxyFailed(why) => {
+            Fault::Unconnected(format!("the proxy made no connection: {why}"))
+        }
+        ureq::Error::Io(error) => io_fault(&error),
+        ureq::Error::Decompress(kind, error) => match io_fault(&error) {
+            Fault::Broken(message) => Fault::Broken(message),
+            _ => Fault::Other(format!("the {kind} body cannot be unpacked: {error}")),
+        },
+        // The others name no URL either, where a key could be.
+        ureq::Error::BadUri(_) | ureq::Error::RequireHttpsOnly(_) => {
+            Fault::Other("the URL was refused".to_owned())
+        }
+        other => Fault::Other(other.to_string()),
+    }
+}
+
+fn io_fault(error: &io::Error) -> Fault {
+    use io::ErrorKind as Kind;
+    let message = error.to_string();
+    match error.kind() {
+        Kind::ConnectionRefused
+        | Kind::HostUnreachable
+        | Kind::NetworkUnreachable
+        | Kind::NetworkDown
+        | Kind::AddrNotAvailable => Fault::Unconnected(message),
+        Kind::ConnectionReset
+        | Kind::ConnectionAborted
+        | Kind::BrokenPipe
+        | Kind::NotConnected
+        | Kind::UnexpectedEof
+        | Kind::WriteZero
+        | Kind::TimedOut => Fault::Broken(message),
+        _ if message.starts_with("failed to lookup address") => Fault::Unconnected(message),
+        _ => Fault::Other(message),
+    }
+}
