@@ -10,8 +10,9 @@ use serde_json::Value;
 use crate::error::{Error, Result};
 use crate::list::{Any, List};
 use crate::project::Project;
-use crate::request::{Auth, Core, OnRetry, Pace, Request, RetryEvent};
+use crate::request::Request;
 use crate::retry::RetryPolicy;
+use crate::shared::{Auth, OnRetry, Pace, RetryEvent, Shared};
 use crate::transport::Transport;
 use crate::url::{self, Base};
 
@@ -27,13 +28,13 @@ const VERSION: &str = concat!("posthog-api/", env!("CARGO_PKG_VERSION"));
 /// Cheap to clone and to share between threads: the clones have one connection pool, and one pace.
 #[derive(Clone)]
 pub struct Client {
-    core: Arc<Core>,
+    shared: Arc<Shared>,
 }
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
-            .field("origin", &self.core.base.origin)
+            .field("origin", &self.shared.base.origin)
             .finish_non_exhaustive()
     }
 }
@@ -153,7 +154,7 @@ impl Client {
 
     /// Any list by its path, such as `/api/organizations/`.
     pub fn list(&self, path: &str) -> List<Any> {
-        List::new(&self.core, url::checked_path(path), Any)
+        List::new(&self.shared, url::checked_path(path), Any)
     }
 
     /// `GET` of any route by its path, such as `/api/organizations/@current/`; parameters go into [`Request::param`].
@@ -182,11 +183,11 @@ impl Client {
     }
 
     pub(crate) fn request(&self, method: &'static str, path: Result<String>) -> Request {
-        Request::new(&self.core, method, path)
+        Request::new(&self.shared, method, path)
     }
 
-    pub(crate) fn core(&self) -> &Arc<Core> {
-        &self.core
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 }
 
@@ -369,7 +370,7 @@ impl ClientBuilder {
         });
         let bearer = format!("Bearer {key}");
         Ok(Client {
-            core: Arc::new(Core {
+            shared: Arc::new(Shared {
                 base,
                 key,
                 auth,

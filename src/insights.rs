@@ -4,16 +4,16 @@ use serde_json::Value;
 
 use crate::error::{Error, Result};
 use crate::list::List;
+use crate::params::Params;
 use crate::query::Refresh;
 use crate::result::{describe, name, result};
-use crate::url::Params;
 
 /// Marks a [`List`] of insights, from [`Project::insights`](crate::Project::insights).
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Insights;
 
 impl Insights {
-    pub(crate) fn finish(&self, params: &mut Params) {
+    pub(crate) fn finish(self, params: &mut Params) {
         // Without an order the server repeats rows and loses others; without the second it hides SQL insights.
         for (name, value) in [("order", "id"), ("include_query_insights", "true")] {
             if !params.has(name) {
@@ -114,75 +114,4 @@ fn marked(series: &Value, name: &str) -> bool {
 
 pub(crate) fn label(series: &Value) -> &str {
     series.get("label").and_then(Value::as_str).unwrap_or("")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn totals_are_read_and_their_absence_explained() {
-        let insight = json!({"id": 1, "result": [
-            {"label": "a", "aggregated_value": 18_446_744_073_709_551_615_u64},
-            {"label": "b", "aggregated_value": 2.5},
-        ]});
-        assert!((aggregated_value(&insight).unwrap() - 18_446_744_073_709_551_615.0).abs() < 1.0);
-        assert_eq!(
-            aggregated_values(&insight).unwrap()[1],
-            ("b".to_owned(), 2.5)
-        );
-        for (result, why) in [
-            (
-                json!([{"label": "a", "aggregated_value": null}]),
-                "nothing to aggregate",
-            ),
-            (
-                json!([{"label": "a", "aggregated_value": null, "aggregated_value::nan": true}]),
-                "NaN",
-            ),
-            (
-                json!([{"label": "a", "aggregated_value": "7"}]),
-                "is no number",
-            ),
-            (json!([]), "no series"),
-            (
-                json!([{"data": [1.0], "days": ["d"], "label": "a"}]),
-                "use series",
-            ),
-            (
-                json!([{"count": 1, "order": 0, "name": "a"}]),
-                "use funnel_steps",
-            ),
-            (
-                json!([[{"count": 1, "order": 0, "name": "a"}]]),
-                "use funnel_steps",
-            ),
-            (
-                json!([{"values": [], "date": "d", "label": "Day 0"}]),
-                "use retention",
-            ),
-            (
-                json!([{"source": "1_/", "target": "2_/", "value": 1}]),
-                "use paths",
-            ),
-            (
-                json!({"bins": [], "average_conversion_time": null}),
-                "use time_to_convert",
-            ),
-            (json!({"columns": ["a"], "results": [[1]]}), "use rows"),
-            (json!("x"), "not known"),
-            (json!([5]), "not known"),
-        ] {
-            for error in [
-                aggregated_value(&json!({"id": 1, "result": result})).unwrap_err(),
-                aggregated_values(&json!({"id": 1, "result": result})).unwrap_err(),
-            ] {
-                assert!(
-                    matches!(error, Error::Insight(_)) && error.to_string().contains(why),
-                    "{error}"
-                );
-            }
-        }
-    }
 }

@@ -10,12 +10,15 @@
     )
 )]
 
+mod api_error;
 mod client;
+mod envelope;
 mod error;
 mod filter;
 mod insights;
 mod json;
 mod list;
+mod params;
 mod persons;
 mod project;
 mod query;
@@ -24,19 +27,21 @@ mod result;
 mod retry;
 mod scan;
 mod shapes;
+mod shared;
 mod sql;
 mod transport;
 mod url;
 
+pub use api_error::ApiError;
 pub use client::{Client, ClientBuilder, EU, US};
-pub use error::{ApiError, DecodeError, Error, Failure, Result};
+pub use error::{DecodeError, Error, Failure, Result};
 pub use filter::{PersonFilter, PersonProperty};
 pub use insights::{Insights, aggregated_value, aggregated_values};
 pub use list::{Any, Items, List, Page, Pages};
 pub use persons::Persons;
 pub use project::Project;
 pub use query::{Query, Refresh};
-pub use request::{Auth, Request, RetryEvent};
+pub use request::Request;
 pub use result::{result, rows};
 pub use retry::RetryPolicy;
 pub use scan::Scan;
@@ -44,5 +49,6 @@ pub use shapes::{
     FunnelStep, PathEdge, RetentionCohort, Series, TimeToConvert, funnel_steps, paths, retention,
     series, time_to_convert,
 };
+pub use shared::{Auth, RetryEvent};
 /// The HTTP layer, for [`ClientBuilder::agent`].
 pub use ureq;

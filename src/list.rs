@@ -10,13 +10,15 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
-use serde::de::{DeserializeOwned, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::envelope::{Envelope, Next};
 use crate::error::{Error, Failure, Result};
-use crate::request::{Core, Request};
-use crate::url::Params;
+use crate::params::Params;
+use crate::request::Request;
+use crate::shared::Shared;
 
 /// Marks a [`List`] of anything.
 #[derive(Debug, Clone, Copy, Default)]
@@ -31,7 +33,7 @@ pub struct Any;
 /// cannot.
 #[must_use = "nothing is sent before a page is asked for"]
 pub struct List<K = Any> {
-    core: Arc<Core>,
+    shared: Arc<Shared>,
     path: Result<String>,
     pub(crate) params: Params,
     pub(crate) slow: bool,
@@ -52,20 +54,20 @@ impl<K: fmt::Debug> fmt::Debug for List<K> {
 
 impl List<Any> {
     /// `path`: checked and encoded.
-    pub(crate) fn new(core: &Arc<Core>, path: Result<String>, kind: Any) -> List<Any> {
-        List::of_kind(core, path, kind, |_, _| {})
+    pub(crate) fn new(shared: &Arc<Shared>, path: Result<String>, kind: Any) -> List<Any> {
+        List::of_kind(shared, path, kind, |_, _| {})
     }
 }
 
 impl<K> List<K> {
     pub(crate) fn of_kind(
-        core: &Arc<Core>,
+        shared: &Arc<Shared>,
         path: Result<String>,
         kind: K,
         finish: fn(&K, &mut Params),
     ) -> List<K> {
         List {
-            core: Arc::clone(core),
+            shared: Arc::clone(shared),
             path,
             params: Params::default(),
             slow: false,
@@ -156,7 +158,7 @@ impl<K> List<K> {
     fn batches<T: DeserializeOwned + Send + 'static>(mut self) -> Batches<T> {
         (self.finish)(&self.kind, &mut self.params);
         let walk = Walk {
-            core: self.core,
+            shared: self.shared,
             path: self.path,
             next: Some(Ok(self.params)),
             slow: self.slow,
@@ -165,7 +167,7 @@ impl<K> List<K> {
             of: PhantomData,
         };
         if self.prefetch == 0 {
-            Batches::Here(walk)
+            Batches::Here(Box::new(walk))
         } else {
             Batches::ahead(walk, self.prefetch)
         }
@@ -252,7 +254,7 @@ struct Batch<T> {
 
 /// Pages as they come: fetched here, or ahead on a thread of their own.
 enum Batches<T> {
-    Here(Walk<T>),
+    Here(Box<Walk<T>>),
     Ahead(Receiver<Option<Result<Batch<T>>>>),
     Done,
 }
@@ -308,7 +310,7 @@ impl<T: DeserializeOwned> Batches<T> {
 
 /// The walk from page to page.
 struct Walk<T> {
-    core: Arc<Core>,
+    shared: Arc<Shared>,
     path: Result<String>,
     /// The query of the page to fetch next, or why there is none.
     next: Option<Result<Params>>,
@@ -321,13 +323,13 @@ struct Walk<T> {
 
 impl<T: DeserializeOwned> Walk<T> {
     fn next(&mut self) -> Option<Result<Batch<T>>> {
-        Some(self.next.take()?.and_then(|params| self.fetch(params)))
+        Some(self.next.take()?.and_then(|params| self.fetch(&params)))
     }
 
-    fn fetch(&mut self, params: Params) -> Result<Batch<T>> {
+    fn fetch(&mut self, params: &Params) -> Result<Batch<T>> {
         let path = self.path.clone()?;
-        self.seen.insert(hash(&params));
-        let request = Request::new(&self.core, "GET", Ok(path))
+        self.seen.insert(hash(params));
+        let request = Request::new(&self.shared, "GET", Ok(path))
             .params(params.clone())
             .slow(self.slow);
         let Envelope {
@@ -384,14 +386,14 @@ impl<T: DeserializeOwned> Walk<T> {
                 None => {
                     return stuck(format!(
                         "the list's `next` has no query to go on with: {:?}",
-                        self.core.mask(&link)
+                        self.shared.mask(&link)
                     ));
                 }
             },
             Next::Unreadable(next) => {
                 return stuck(format!(
                     "the list's `next` is no link: {}",
-                    self.core.mask(&next)
+                    self.shared.mask(&next)
                 ));
             }
         };
@@ -416,84 +418,4 @@ fn offset(params: &Params) -> u64 {
         .get("offset")
         .and_then(|n| n.parse().ok())
         .unwrap_or(0)
-}
-
-/// A page on the wire: an object around its rows, or the rows alone.
-struct Envelope<T> {
-    results: Vec<T>,
-    count: Option<u64>,
-    next: Next,
-    has_next: bool,
-}
-
-enum Next {
-    Absent,
-    Null,
-    Link(String),
-    Unreadable(String),
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Envelope<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        deserializer.deserialize_any(EnvelopeVisitor(PhantomData))
-    }
-}
-
-struct EnvelopeVisitor<T>(PhantomData<T>);
-
-impl<'de, T: Deserialize<'de>> Visitor<'de> for EnvelopeVisitor<T> {
-    type Value = Envelope<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list: an object with `results`, or an array")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(
-        self,
-        mut seq: A,
-    ) -> std::result::Result<Self::Value, A::Error> {
-        let mut results = Vec::new();
-        while let Some(row) = seq.next_element()? {
-            results.push(row);
-        }
-        Ok(Envelope {
-            results,
-            count: None,
-            next: Next::Absent,
-            has_next: false,
-        })
-    }
-
-    fn visit_map<A: MapAccess<'de>>(
-        self,
-        mut map: A,
-    ) -> std::result::Result<Self::Value, A::Error> {
-        let (mut results, mut count, mut next, mut has_next) = (None, None, Next::Absent, false);
-        while let Some(key) = map.next_key::<std::borrow::Cow<'de, str>>()? {
-            match key.as_ref() {
-                // The old insight routes write `result`.
-                "results" | "result" => results = Some(map.next_value()?),
-                "count" | "total_count" => count = map.next_value::<Value>()?.as_u64(),
-                "has_next" => has_next = map.next_value::<Value>()? == Value::Bool(true),
-                "next" => {
-                    next = match map.next_value()? {
-                        Value::Null => Next::Null,
-                        Value::String(link) => Next::Link(link),
-                        other => Next::Unreadable(other.to_string()),
-                    }
-                }
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
-                }
-            }
-        }
-        let results =
-            results.ok_or_else(|| serde::de::Error::custom("no `results`: is this a list?"))?;
-        Ok(Envelope {
-            results,
-            count,
-            next,
-            has_next,
-        })
-    }
 }

@@ -2,7 +2,7 @@
 
 use crate::filter::PersonFilter;
 use crate::list::List;
-use crate::url::Params;
+use crate::params::Params;
 
 /// How many persons a page has unless the caller chose: at PostHog's 240 requests a minute, a hundred would be slow.
 const PAGE: u32 = 1_000;

@@ -61,10 +61,10 @@ impl Project {
     /// `GET insights/`, scope `insight:read`. A `result` is null unless PostHog has it cached.
     pub fn insights(&self) -> List<Insights> {
         List::of_kind(
-            self.client.core(),
+            self.client.shared(),
             self.path("insights/"),
             Insights,
-            Insights::finish,
+            |kind, params| kind.finish(params),
         )
     }
 
@@ -113,7 +113,7 @@ impl Project {
     /// `GET persons/`, scope `person:read`. A person's `id` is its UUID here, and a number in [`person`](Project::person).
     pub fn persons(&self) -> List<Persons> {
         List::of_kind(
-            self.client.core(),
+            self.client.shared(),
             self.path("persons/"),
             Persons::default(),
             Persons::finish,
@@ -171,14 +171,14 @@ impl Project {
     /// `POST query/`, scope `query:read`. Values go into `{placeholders}`, by [`Query::value`], never into the text. PostHog gives
     /// 100 rows unless the SQL says LIMIT, and 50,000 at most (10,000 on servers of 2023).
     pub fn hogql(&self, sql: impl Into<String>) -> Query {
-        Query::hogql(self.client.core(), self.path("query/"), sql.into())
+        Query::hogql(self.client.shared(), self.path("query/"), &sql.into())
     }
 
     /// Begins a query of any kind: an object with `kind`, such as a `TrendsQuery` or an `EventsQuery`.
     ///
     /// `POST query/`, scope `query:read`.
     pub fn query(&self, query: impl Serialize) -> Query {
-        Query::new(self.client.core(), self.path("query/"), query)
+        Query::new(self.client.shared(), self.path("query/"), query)
     }
 
     /// Any list of the project by its name, such as `cohorts`, `feature_flags`, `cohorts/5/persons`, `error_tracking/issues`.
@@ -187,7 +187,7 @@ impl Project {
     pub fn list(&self, resource: &str) -> List<Any> {
         let slash = if resource.ends_with('/') { "" } else { "/" };
         List::new(
-            self.client.core(),
+            self.client.shared(),
             self.path(&format!("{resource}{slash}")),
             Any,
         )

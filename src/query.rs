@@ -8,9 +8,10 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Failure, Result};
-use crate::request::{Core, Request};
+use crate::request::Request;
 use crate::result;
 use crate::scan::Scan;
+use crate::shared::Shared;
 use crate::url;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
@@ -63,10 +64,10 @@ impl Refresh {
 #[derive(Clone)]
 #[must_use = "nothing is sent before .send() or .rows()"]
 pub struct Query {
-    core: Arc<Core>,
+    shared: Arc<Shared>,
     /// `/api/projects/{id}/query/`
     path: Result<String>,
-    query: Result<Value>,
+    body: Result<Value>,
     refresh: Option<Refresh>,
     background: bool,
     timeout: Option<Duration>,
@@ -76,13 +77,13 @@ impl std::fmt::Debug for Query {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Query")
             .field("path", &self.path)
-            .field("query", &self.query)
+            .field("query", &self.body)
             .finish_non_exhaustive()
     }
 }
 
 impl Query {
-    pub(crate) fn new(core: &Arc<Core>, path: Result<String>, query: impl Serialize) -> Query {
+    pub(crate) fn new(shared: &Arc<Shared>, path: Result<String>, query: impl Serialize) -> Query {
         let query = match serde_json::to_value(query) {
             Ok(query @ Value::Object(_)) => Ok(query),
             Ok(other) => Err(Error::Config(format!(
@@ -93,19 +94,19 @@ impl Query {
             ))),
         };
         Query {
-            core: Arc::clone(core),
+            shared: Arc::clone(shared),
             path,
-            query,
+            body: query,
             refresh: None,
             background: false,
             timeout: None,
         }
     }
 
-    pub(crate) fn hogql(core: &Arc<Core>, path: Result<String>, sql: String) -> Query {
-        let mut query = Query::new(core, path, json!({"kind": "HogQLQuery", "query": sql}));
+    pub(crate) fn hogql(shared: &Arc<Shared>, path: Result<String>, sql: &str) -> Query {
+        let mut query = Query::new(shared, path, json!({"kind": "HogQLQuery", "query": sql}));
         if sql.trim().is_empty() {
-            query.query = Err(Error::Config("the SQL is empty".to_owned()));
+            query.body = Err(Error::Config("the SQL is empty".to_owned()));
         }
         query
     }
@@ -114,9 +115,9 @@ impl Query {
     ///
     /// For HogQL on servers since 2024. A placeholder that the SQL does not have, or that has a value already, is refused.
     pub fn value(mut self, placeholder: &str, value: impl Serialize) -> Self {
-        if let Ok(query) = &mut self.query {
+        if let Ok(query) = &mut self.body {
             if let Err(why) = put_value(query, placeholder, value) {
-                self.query = Err(Error::Config(why));
+                self.body = Err(Error::Config(why));
             }
         }
         self
@@ -172,28 +173,28 @@ impl Query {
 
     /// The statement, where this is HogQL.
     pub(crate) fn sql(&self) -> Option<&str> {
-        self.query.as_ref().ok().and_then(sql_of)
+        self.body.as_ref().ok().and_then(sql_of)
     }
 
     pub(crate) fn is_valid(&self) -> bool {
-        self.query.is_ok() && self.path.is_ok()
+        self.body.is_ok() && self.path.is_ok()
     }
 
     /// The same query with another statement.
     pub(crate) fn with_sql(&self, sql: String) -> Query {
         let mut query = self.clone();
-        if let Some(slot) = query.query.as_mut().ok().and_then(|q| q.get_mut("query")) {
+        if let Some(slot) = query.body.as_mut().ok().and_then(|q| q.get_mut("query")) {
             *slot = sql.into();
         }
         query
     }
 
     fn request(self) -> Result<Request> {
-        let mut body = json!({"query": self.query?});
+        let mut body = json!({"query": self.body?});
         if let (Some(refresh), Value::Object(body)) = (self.refresh, &mut body) {
             body.insert("refresh".to_owned(), refresh.name().into());
         }
-        let request = Request::new(&self.core, "POST", self.path)
+        let request = Request::new(&self.shared, "POST", self.path)
             .json(body)
             .slow(true)
             .repeatable();
@@ -206,7 +207,7 @@ impl Query {
     fn in_background(mut self) -> Result<Value> {
         let total = self
             .timeout
-            .or(self.core.timeout)
+            .or(self.shared.timeout)
             .unwrap_or(BACKGROUND_TIMEOUT);
         let deadline = Instant::now() + total;
         self.refresh = Some(match self.refresh {
@@ -214,7 +215,7 @@ impl Query {
             Some(Refresh::LazyAsync) => Refresh::LazyAsync,
             _ => Refresh::Async,
         });
-        let (core, path) = (Arc::clone(&self.core), self.path.clone()?);
+        let (shared, path) = (Arc::clone(&self.shared), self.path.clone()?);
         let id = match polled(self.request()?.timeout(total).waiting(total).send()?)? {
             Poll::Done(answer) => return Ok(answer),
             Poll::Running(Some(id)) => url::segment(&id)?,
@@ -238,7 +239,7 @@ impl Query {
                     format!("the query was not done within {total:?}"),
                 )))
             } else {
-                Request::new(&core, "GET", Ok(path.clone()))
+                Request::new(&shared, "GET", Ok(path.clone()))
                     .timeout(left)
                     .waiting(left)
                     .send()
@@ -251,7 +252,7 @@ impl Query {
                 }
                 Err(e) if e.is_timeout() => {
                     // Best effort: nobody waits for it any more.
-                    let cancel = Request::new(&core, "DELETE", Ok(path.clone()));
+                    let cancel = Request::new(&shared, "DELETE", Ok(path.clone()));
                     let _ = cancel
                         .timeout(CANCEL_TIMEOUT)
                         .waiting(Duration::ZERO)
