@@ -13,7 +13,7 @@ use crate::result::{describe, name, result};
 pub struct Insights;
 
 impl Insights {
-    pub(crate) fn finish(self, params: &mut Params) {
+    pub(crate) fn finish(params: &mut Params) {
         // Without an order the server repeats rows and loses others; without the second it hides SQL insights.
         for (name, value) in [("order", "id"), ("include_query_insights", "true")] {
             if !params.has(name) {

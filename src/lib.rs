@@ -1,8 +1,9 @@
 //! A blocking client for PostHog's private REST API.
 #![forbid(unsafe_code)]
+// Nothing from outside may panic.
 #![cfg_attr(
-    test,
-    allow(
+    not(test),
+    warn(
         clippy::unwrap_used,
         clippy::expect_used,
         clippy::indexing_slicing,
@@ -31,6 +32,7 @@ mod shared;
 mod sql;
 mod transport;
 mod url;
+mod walk;
 
 pub use api_error::ApiError;
 pub use client::{Client, ClientBuilder, EU, US};

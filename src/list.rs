@@ -1,11 +1,7 @@
 //! Lists: pages, items, and what `next` means. One mechanism for every shape that PostHog answers in.
 
-use std::collections::HashSet;
-use std::collections::hash_map::DefaultHasher;
 use std::fmt;
-use std::hash::{Hash, Hasher};
 use std::iter::FusedIterator;
-use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
@@ -14,11 +10,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::envelope::{Envelope, Next};
 use crate::error::{Error, Failure, Result};
 use crate::params::Params;
-use crate::request::Request;
 use crate::shared::Shared;
+use crate::walk::{Batch, Walk};
 
 /// Marks a [`List`] of anything.
 #[derive(Debug, Clone, Copy, Default)]
@@ -104,7 +99,7 @@ impl<K> List<K> {
     /// The first page.
     ///
     /// # Errors
-    /// As [`Request::send`]; [`Error::Decode`] where the answer is no list.
+    /// As [`Request::send`](crate::Request::send); [`Error::Decode`] where the answer is no list.
     pub fn page(self) -> Result<Page> {
         self.prefetch(0)
             .pages()
@@ -157,15 +152,7 @@ impl<K> List<K> {
 
     fn batches<T: DeserializeOwned + Send + 'static>(mut self) -> Batches<T> {
         (self.finish)(&self.kind, &mut self.params);
-        let walk = Walk {
-            shared: self.shared,
-            path: self.path,
-            next: Some(Ok(self.params)),
-            slow: self.slow,
-            rows: 0,
-            seen: HashSet::new(),
-            of: PhantomData,
-        };
+        let walk = Walk::new(self.shared, self.path, self.params, self.slow);
         if self.prefetch == 0 {
             Batches::Here(Box::new(walk))
         } else {
@@ -245,13 +232,6 @@ impl<T: DeserializeOwned> Iterator for Items<T> {
 
 impl<T: DeserializeOwned> FusedIterator for Items<T> {}
 
-/// The rows of one page, and whether it is the last.
-struct Batch<T> {
-    results: Vec<T>,
-    count: Option<u64>,
-    has_next: bool,
-}
-
 /// Pages as they come: fetched here, or ahead on a thread of their own.
 enum Batches<T> {
     Here(Box<Walk<T>>),
@@ -306,116 +286,4 @@ impl<T: DeserializeOwned> Batches<T> {
         }
         next
     }
-}
-
-/// The walk from page to page.
-struct Walk<T> {
-    shared: Arc<Shared>,
-    path: Result<String>,
-    /// The query of the page to fetch next, or why there is none.
-    next: Option<Result<Params>>,
-    slow: bool,
-    rows: u64,
-    /// A hash of each query so far: a list that comes back to one would never end.
-    seen: HashSet<u64>,
-    of: PhantomData<fn() -> T>,
-}
-
-impl<T: DeserializeOwned> Walk<T> {
-    fn next(&mut self) -> Option<Result<Batch<T>>> {
-        Some(self.next.take()?.and_then(|params| self.fetch(&params)))
-    }
-
-    fn fetch(&mut self, params: &Params) -> Result<Batch<T>> {
-        let path = self.path.clone()?;
-        self.seen.insert(hash(params));
-        let request = Request::new(&self.shared, "GET", Ok(path))
-            .params(params.clone())
-            .slow(self.slow);
-        let Envelope {
-            results,
-            count,
-            next,
-            has_next,
-        } = request.send_as()?;
-        // What is wrong with `next` is told after the rows that came with it.
-        self.next = self
-            .follow(&params, next, has_next, results.len() as u64)
-            .transpose();
-        Ok(Batch {
-            results,
-            count,
-            has_next: self.next.is_some(),
-        })
-    }
-
-    fn follow(
-        &mut self,
-        params: &Params,
-        next: Next,
-        has_next: bool,
-        rows: u64,
-    ) -> Result<Option<Params>> {
-        let stuck = |why: String| {
-            Err(Error::Paging(Failure::new(
-                "GET",
-                self.path.as_deref().unwrap_or(""),
-                why,
-            )))
-        };
-        let query = match next {
-            Next::Null => return Ok(None),
-            Next::Absent if !has_next => return Ok(None),
-            Next::Absent if rows == 0 => {
-                return stuck(
-                    "the list says that there is more, but gave no rows to go on from".to_owned(),
-                );
-            }
-            Next::Absent => {
-                // The rows before the first page are those that the caller skipped.
-                let before = if self.seen.len() == 1 {
-                    offset(params)
-                } else {
-                    self.rows
-                };
-                self.rows = before + rows;
-                params.with("offset", &self.rows.to_string())
-            }
-            Next::Link(link) => match Params::of_link(&link) {
-                Some(query) => query,
-                None => {
-                    return stuck(format!(
-                        "the list's `next` has no query to go on with: {:?}",
-                        self.shared.mask(&link)
-                    ));
-                }
-            },
-            Next::Unreadable(next) => {
-                return stuck(format!(
-                    "the list's `next` is no link: {}",
-                    self.shared.mask(&next)
-                ));
-            }
-        };
-        if self.seen.contains(&hash(&query)) {
-            return stuck(
-                "the list's `next` leads back to a page that was read already: it would never end"
-                    .to_owned(),
-            );
-        }
-        Ok(Some(query))
-    }
-}
-
-fn hash(params: &Params) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    params.encoded().hash(&mut hasher);
-    hasher.finish()
-}
-
-fn offset(params: &Params) -> u64 {
-    params
-        .get("offset")
-        .and_then(|n| n.parse().ok())
-        .unwrap_or(0)
 }

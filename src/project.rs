@@ -64,7 +64,7 @@ impl Project {
             self.client.shared(),
             self.path("insights/"),
             Insights,
-            |kind, params| kind.finish(params),
+            |_, params| Insights::finish(params),
         )
     }
 

@@ -1,12 +1,10 @@
 //! Proves that the helpers read an insight's result or say why they cannot, and that rows which may be cut short are refused.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
-
 use posthog_api::{
     Error, aggregated_value, aggregated_values, funnel_steps, paths, result, retention, rows,
     series, time_to_convert,
 };
-use serde_json::{Map, Value, json};
+use serde_json::{Map, json};
 
 #[test]
 fn a_missing_result_is_explained() {
