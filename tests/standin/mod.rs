@@ -1,0 +1,381 @@
+//! A small PostHog on a loopback port that answers with what a real PostHog of August 2023 answered.
+//!
+//! Persons, insights and queries are worked out from recorded rows; every other route gives its
+//! recorded answer byte for byte, found by method, path, parameters and body. A write changes
+//! nothing, and nothing is throttled. [`Replay`] gives one recorded answer to whatever is asked.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    missing_docs,
+    clippy::pedantic,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "each test uses a part of it, and a test server may stop with a panic"
+)]
+
+mod http;
+mod insights;
+mod persons;
+mod properties;
+mod query;
+pub mod recordings;
+mod regex;
+
+pub use http::Request;
+use http::{Answer, Server, decode};
+use insights::Insight;
+use persons::Person;
+use recordings::Recorded;
+use serde_json::Value;
+use std::sync::{Mutex, OnceLock};
+
+/// The key that the recordings use.
+pub const KEY: &str = "phx_realposthogLocalTestKey0123456789abcdef";
+/// The key of a user who belongs to no organization.
+pub const NO_ORGANIZATION_KEY: &str = "phx_noOrgLocalTestKey0123456789abcdefghijk";
+/// The key of the user whose project 4 has a person that is lost; [`KEY`] reaches it too.
+pub const EDGE_KEY: &str = "phx_edgeLocalTestKey0123456789abcdefghijkl";
+
+/// The stand-in; it stops when it is dropped.
+pub struct StandIn(Server);
+
+impl StandIn {
+    pub fn start() -> StandIn {
+        let state = Mutex::new(State::default());
+        let world = world();
+        StandIn(Server::start(move |request| world.answer(request, &state)))
+    }
+
+    pub fn url(&self) -> String {
+        self.0.url()
+    }
+
+    /// Every request so far, in the order of arrival.
+    pub fn requests(&self) -> Vec<Request> {
+        self.0.requests()
+    }
+
+    /// The same, and forgets them.
+    pub fn take_requests(&self) -> Vec<Request> {
+        self.0.take_requests()
+    }
+
+    /// How many connections were accepted so far.
+    pub fn connections(&self) -> usize {
+        self.0.connections()
+    }
+}
+
+/// Gives one recorded answer to every request.
+pub struct Replay(Server);
+
+impl Replay {
+    pub fn start(year: &str, name: &str) -> Replay {
+        let answer = Answer::recorded(&recordings::one(year, name));
+        Replay(Server::start(move |_| answer.clone()))
+    }
+
+    pub fn url(&self) -> String {
+        self.0.url()
+    }
+
+    pub fn requests(&self) -> Vec<Request> {
+        self.0.requests()
+    }
+
+    pub fn take_requests(&self) -> Vec<Request> {
+        self.0.take_requests()
+    }
+}
+
+/// What changes while a stand-in runs.
+#[derive(Default)]
+struct State {
+    computed: bool,
+    tasks: query::Tasks,
+}
+
+/// What never changes, read once for all stand-ins of a process.
+struct World {
+    recorded: Vec<Recorded>,
+    persons: Vec<Person>,
+    insights: Vec<Insight>,
+}
+
+fn world() -> &'static World {
+    static WORLD: OnceLock<World> = OnceLock::new();
+    WORLD.get_or_init(|| {
+        let recorded = recordings::all("2023");
+        World {
+            persons: persons::table(&recorded),
+            insights: insights::table(&recorded),
+            recorded,
+        }
+    })
+}
+
+impl World {
+    fn named(&self, name: &str) -> Answer {
+        Answer::recorded(self.recorded.iter().find(|r| r.name == name).unwrap())
+    }
+
+    fn answer(&self, request: &Request, state: &Mutex<State>) -> Answer {
+        let line = request.method.len() + request.target.len() + " HTTP/1.1 ".len();
+        if line > 16 * 1024 {
+            return self.named("long_line_17k");
+        }
+        let path = decode(request.path(), false);
+        if !path.starts_with("/api/") {
+            let location = format!(
+                "Content-Type: text/html; charset=utf-8\r\nLocation: /login?next={path}\r\n"
+            );
+            return Answer::new(302, &location, "");
+        }
+        if path.contains("//") {
+            return self.named("double_slash");
+        }
+        let segments: Vec<&str> = path.trim_matches('/').split('/').skip(1).collect();
+        if !self.knows(&segments) {
+            return self.named("api_unknown");
+        }
+        let accept = request.header("accept").unwrap_or("*/*");
+        if !["json", "*/*", "application/*", "text/csv"]
+            .iter()
+            .any(|kind| accept.contains(kind))
+        {
+            return self.named("accept_text_plain");
+        }
+        let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+        match self.key(request, &body, segments.get(2) == Some(&"actions")) {
+            Ok(key) => self.route(request, &key, &segments, &body, state),
+            Err(refused) => refused,
+        }
+    }
+
+    /// Whether PostHog has such a route: an unknown one is a 404 before any key is looked at.
+    fn knows(&self, segments: &[&str]) -> bool {
+        match segments {
+            ["users" | "projects"] | ["users" | "projects", _] => true,
+            ["projects", _, resource, ..] => self.recorded.iter().any(|recorded| {
+                let path = recorded.target.split('?').next().unwrap_or_default();
+                recorded.name != "list_nosuchthing" && path.split('/').nth(4) == Some(resource)
+            }),
+            _ => false,
+        }
+    }
+
+    /// The key in the first place that has one, or the refusal. Actions say 403 where others say 401.
+    fn key(&self, request: &Request, body: &Value, forbidden: bool) -> Result<String, Answer> {
+        let bearer = request
+            .header("authorization")
+            .and_then(|value| value.strip_prefix("Bearer "));
+        let bearer = bearer.map(|key| ("Authorization header", key.trim().to_owned()));
+        let in_body = || {
+            body["personal_api_key"]
+                .as_str()
+                .map(|key| ("body", key.to_owned()))
+        };
+        let in_query = || {
+            request
+                .param("personal_api_key")
+                .map(|key| ("query string", key))
+        };
+        match bearer.or_else(in_body).or_else(in_query) {
+            Some((_, key)) if [KEY, NO_ORGANIZATION_KEY, EDGE_KEY].contains(&key.as_str()) => {
+                Ok(key)
+            }
+            Some(("Authorization header", _)) if !forbidden => Err(self.named("auth_me_invalid")),
+            Some((place, _)) => {
+                let body = format!(
+                    "{{\"type\":\"authentication_error\",\"code\":\"authentication_failed\",\
+                     \"detail\":\"Personal API key found in request {place} is invalid.\",\"attr\":null}}"
+                );
+                Err(Answer::json(if forbidden { 403 } else { 401 }, &body))
+            }
+            None if forbidden => Err(self.named("auth_actions_missing")),
+            None => Err(self.named("auth_me_missing")),
+        }
+    }
+
+    fn route(
+        &self,
+        request: &Request,
+        key: &str,
+        segments: &[&str],
+        body: &Value,
+        state: &Mutex<State>,
+    ) -> Answer {
+        let lonely = key == NO_ORGANIZATION_KEY;
+        match segments {
+            ["users", _] if lonely => self.named("auth_me_noorg"),
+            ["projects", "1" | "@current", resource @ ..] if !lonely => {
+                self.main_project(request, resource, body, state)
+            }
+            ["projects", "4", resource @ ..] if !lonely => {
+                self.edge_project(request, resource, body)
+            }
+            ["projects", "2", "persons"] if !lonely => {
+                persons::list(request, &[]).unwrap_or_else(|name| self.named(name))
+            }
+            ["projects", "2", "insights"] if !lonely => insights::page(request, 0, &[]),
+            ["projects", "3"] => self.named("projects_other_org"),
+            ["projects", "1" | "2" | "3" | "4", ..] => self.named("tenant_persons_other_org"),
+            ["projects", _] => self.named("projects_missing"),
+            ["projects", _, ..] => self.named("tenant_insights_missing_project"),
+            _ => self.found(request, segments, body),
+        }
+    }
+
+    fn main_project(
+        &self,
+        request: &Request,
+        resource: &[&str],
+        body: &Value,
+        state: &Mutex<State>,
+    ) -> Answer {
+        let segments = [&["projects", "1"], resource].concat();
+        let world = (self.recorded.as_slice(), self.persons.as_slice());
+        let csv = request
+            .param("format")
+            .and_then(|_| self.exact(request, &segments, body));
+        let answer = match (request.method.as_str(), resource) {
+            ("GET", ["persons"]) => match csv {
+                Some(csv) => Ok(Answer::recorded(csv)),
+                None => persons::list(request, &self.persons),
+            },
+            ("GET", ["persons", key]) => match self.exact(request, &segments, body) {
+                Some(person) => Ok(Answer::recorded(person)),
+                None => persons::retrieve(key, &self.persons),
+            },
+            ("POST", ["persons"]) => Err("persons_post"),
+            ("GET", ["insights"]) => {
+                insights::list(request, &self.insights, state.lock().unwrap().computed)
+            }
+            ("GET", ["insights", key]) => {
+                let computed = &mut state.lock().unwrap().computed;
+                let first =
+                    *key == insights::NEVER_COMPUTED.to_string() && insights::computes(request);
+                if first && !std::mem::replace(computed, true) {
+                    Err("insight_refresh_boldnumber")
+                } else {
+                    insights::retrieve(request, key, &self.insights, *computed)
+                }
+            }
+            ("DELETE", ["insights", _]) => Err("insights_delete_hard"),
+            ("POST", ["query"]) => Ok(query::post(
+                request,
+                body,
+                world,
+                &mut state.lock().unwrap().tasks,
+            )),
+            ("GET", ["query", id]) => Ok(query::get(
+                id,
+                &self.recorded,
+                &mut state.lock().unwrap().tasks,
+            )),
+            ("DELETE", ["query", id]) => Ok(query::delete(
+                id,
+                &self.recorded,
+                &mut state.lock().unwrap().tasks,
+            )),
+            _ => return self.found(request, &segments, body),
+        };
+        answer.unwrap_or_else(|name| self.named(name))
+    }
+
+    /// Its first page is one short and has a next; the page behind it is empty.
+    fn edge_project(&self, request: &Request, resource: &[&str], body: &Value) -> Answer {
+        match resource {
+            ["persons"] if insights::limit_offset(request).1 == 0 => {
+                self.named("persons_edge_limit5")
+            }
+            ["persons"] => self.named("persons_search_none"),
+            _ => self.found(request, &[&["projects", "4"], resource].concat(), body),
+        }
+    }
+
+    /// The recorded answer; of a recorded list that fits one page, the page that is asked for.
+    fn found(&self, request: &Request, segments: &[&str], body: &Value) -> Answer {
+        if let Some(recorded) = self.exact(request, segments, body) {
+            return Answer::recorded(recorded);
+        }
+        let mut whole = request.clone();
+        whole.target = request.path().to_owned();
+        let only_paging = request
+            .params()
+            .iter()
+            .all(|(name, _)| ["limit", "offset", "personal_api_key"].contains(&name.as_str()));
+        match self.exact(&whole, segments, body) {
+            Some(list)
+                if only_paging
+                    && request.method == "GET"
+                    && list.body.starts_with(b"{\"count\":") =>
+            {
+                let rows: Vec<String> = recordings::results(&list.body)
+                    .into_iter()
+                    .map(|(raw, _)| raw)
+                    .collect();
+                let (limit, offset) = insights::limit_offset(request);
+                let end = (offset.saturating_add(limit)).min(rows.len());
+                insights::page(request, rows.len(), &rows[offset.min(end)..end])
+            }
+            _ => self.named("api_unknown"),
+        }
+    }
+
+    /// The exchange of this method, path, parameters and body, whatever way they are written.
+    fn exact(&self, request: &Request, segments: &[&str], body: &Value) -> Option<&Recorded> {
+        let asked = request.params();
+        self.recorded.iter().find(|recorded| {
+            let (path, query) = recorded
+                .target
+                .split_once('?')
+                .unwrap_or((&recorded.target, ""));
+            recorded.method == request.method
+                && !["throttle_", "auth_actions", "gzip_"]
+                    .iter()
+                    .any(|kind| recorded.name.starts_with(kind))
+                && path
+                    .trim_matches('/')
+                    .split('/')
+                    .skip(1)
+                    .eq(segments.iter().copied())
+                && same_params(query, &asked)
+                && same_body(recorded.request_body.as_deref(), &request.body, body)
+        })
+    }
+}
+
+fn same_params(recorded: &str, asked: &[(String, String)]) -> bool {
+    let target = format!("?{recorded}");
+    let recorded = Request {
+        method: String::new(),
+        target,
+        headers: Vec::new(),
+        body: Vec::new(),
+    };
+    let sorted = |mut params: Vec<(String, String)>| {
+        params.retain(|(name, _)| name != "personal_api_key");
+        params.sort();
+        params
+    };
+    sorted(recorded.params()) == sorted(asked.to_vec())
+}
+
+/// Equal as JSON, a key in it aside; what is no JSON must be equal as it stands.
+fn same_body(recorded: Option<&str>, raw: &[u8], asked: &Value) -> bool {
+    let mut asked = asked.clone();
+    asked
+        .as_object_mut()
+        .map(|object| object.remove("personal_api_key"));
+    let nothing = raw.is_empty() || asked == Value::Object(serde_json::Map::new());
+    match recorded {
+        None => nothing,
+        Some(text) => match serde_json::from_str::<Value>(text) {
+            Ok(value) => value == asked,
+            Err(_) => text.as_bytes() == raw,
+        },
+    }
+}
