@@ -115,7 +115,7 @@ impl std::error::Error for Error {}
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Config(m) | Error::Insight(m) | Error::Query(m) => f.write_str(m),
+            Error::Config(m) | Error::Insight(m) | Error::Query(m) => f.write_str(&line(m, 1_000)),
             Error::Transport(e) | Error::Timeout(e) | Error::Paging(e) => e.fmt(f),
             Error::Api(e) => e.fmt(f),
             Error::Redirect {

@@ -180,17 +180,6 @@ pub struct PersonProperty {
     key: String,
 }
 
-/// The operators that take one string, or nothing but the server wants a value all the same.
-macro_rules! operators {
-    ($check:ident: $($(#[$doc:meta])* $name:ident;)*) => { $(
-        $(#[$doc])*
-        pub fn $name(self, value: impl Into<String>) -> PersonFilter {
-            let value = value.into();
-            self.filter(stringify!($name), $check(&value).map(|()| Value::String(value)))
-        }
-    )* };
-}
-
 impl PersonProperty {
     /// It is one of `values`; booleans go as the strings "true" and "false", which every server matches.
     pub fn exact(self, values: impl Serialize) -> PersonFilter {
@@ -202,15 +191,24 @@ impl PersonProperty {
         self.filter("is_not", set(values))
     }
 
-    operators! { not_empty:
-        /// It contains this text, in any case; `%` and `_` are wildcards on servers since 2023.
-        icontains;
-        /// It does not contain this text, or is not there.
-        not_icontains;
-        /// It matches this regular expression of RE2.
-        regex;
-        /// It does not match this regular expression of RE2, or is not there.
-        not_regex;
+    /// It contains this text, in any case; `%` and `_` are wildcards on servers since 2023.
+    pub fn icontains(self, value: impl Into<String>) -> PersonFilter {
+        self.text("icontains", value, not_empty)
+    }
+
+    /// It does not contain this text, or is not there.
+    pub fn not_icontains(self, value: impl Into<String>) -> PersonFilter {
+        self.text("not_icontains", value, not_empty)
+    }
+
+    /// It matches this regular expression of RE2.
+    pub fn regex(self, value: impl Into<String>) -> PersonFilter {
+        self.text("regex", value, not_empty)
+    }
+
+    /// It does not match this regular expression of RE2, or is not there.
+    pub fn not_regex(self, value: impl Into<String>) -> PersonFilter {
+        self.text("not_regex", value, not_empty)
     }
 
     /// It is greater than this number.
@@ -246,13 +244,29 @@ impl PersonProperty {
         self.filter("is_not_set", Ok("is_not_set".into()))
     }
 
-    operators! { date:
-        /// It is this day (`YYYY-MM-DD`) or moment (`YYYY-MM-DD hh:mm:ss`).
-        is_date_exact;
-        /// It is before this day or moment.
-        is_date_before;
-        /// It is after this day or moment.
-        is_date_after;
+    /// It is this day (`YYYY-MM-DD`) or moment (`YYYY-MM-DD hh:mm:ss`).
+    pub fn is_date_exact(self, value: impl Into<String>) -> PersonFilter {
+        self.text("is_date_exact", value, date)
+    }
+
+    /// It is before this day or moment.
+    pub fn is_date_before(self, value: impl Into<String>) -> PersonFilter {
+        self.text("is_date_before", value, date)
+    }
+
+    /// It is after this day or moment.
+    pub fn is_date_after(self, value: impl Into<String>) -> PersonFilter {
+        self.text("is_date_after", value, date)
+    }
+
+    fn text(
+        self,
+        operator: &'static str,
+        value: impl Into<String>,
+        check: fn(&str) -> Result<(), String>,
+    ) -> PersonFilter {
+        let value = value.into();
+        self.filter(operator, check(&value).map(|()| value.into()))
     }
 
     fn filter(self, operator: &'static str, value: Result<Value, String>) -> PersonFilter {
