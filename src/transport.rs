@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use ureq::http::{self, HeaderMap, Method, Version, header};
-use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
 
 use crate::error::{Error, Result};
 
@@ -73,34 +72,9 @@ impl Transport {
         connect_timeout: Duration,
         max_body_bytes: u64,
     ) -> Result<Transport> {
-        let agent = agent.unwrap_or_else(|| {
-            let roots = if cfg!(feature = "platform-verifier") {
-                RootCerts::PlatformVerifier
-            } else {
-                RootCerts::WebPki
-            };
-            let tls = if cfg!(feature = "native-tls") {
-                // The platform's library brings the platform's certificates.
-                TlsConfig::builder()
-                    .provider(TlsProvider::NativeTls)
-                    .root_certs(RootCerts::PlatformVerifier)
-            } else {
-                TlsConfig::builder()
-                    .provider(TlsProvider::Rustls)
-                    .root_certs(roots)
-            };
-            ureq::Agent::new_with_config(
-                ureq::Agent::config_builder()
-                    .tls_config(tls.build())
-                    .build(),
-            )
-        });
+        let agent = agent.unwrap_or_else(tls::agent);
         // The HTTP layer panics at the first call over a TLS provider that is not compiled in.
-        let (compiled, feature) = match agent.config().tls_config().provider() {
-            TlsProvider::NativeTls => (cfg!(feature = "native-tls"), "native-tls"),
-            _ => (cfg!(feature = "rustls"), "rustls"),
-        };
-        if https && !compiled {
+        if let Some(feature) = tls::missing(&agent).filter(|_| https) {
             return Err(Error::Config(format!(
                 "an https host needs TLS: turn on the feature `{feature}` of posthog-api in Cargo.toml"
             )));
@@ -209,6 +183,51 @@ impl Transport {
     }
 }
 
+#[cfg(any(feature = "rustls", feature = "native-tls"))]
+mod tls {
+    use ureq::Agent;
+    use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
+
+    /// An agent with the TLS of the features that are on.
+    pub(super) fn agent() -> Agent {
+        let native = cfg!(feature = "native-tls");
+        // The platform's library brings the platform's certificates.
+        let platform = native || cfg!(feature = "platform-verifier");
+        let tls = TlsConfig::builder()
+            .provider(if native {
+                TlsProvider::NativeTls
+            } else {
+                TlsProvider::Rustls
+            })
+            .root_certs(if platform {
+                RootCerts::PlatformVerifier
+            } else {
+                RootCerts::WebPki
+            })
+            .build();
+        Agent::config_builder().tls_config(tls).build().new_agent()
+    }
+
+    /// The feature that this agent needs and that is off.
+    pub(super) fn missing(agent: &Agent) -> Option<&'static str> {
+        match agent.config().tls_config().provider() {
+            TlsProvider::NativeTls => (!cfg!(feature = "native-tls")).then_some("native-tls"),
+            _ => (!cfg!(feature = "rustls")).then_some("rustls"),
+        }
+    }
+}
+
+#[cfg(not(any(feature = "rustls", feature = "native-tls")))]
+mod tls {
+    pub(super) fn agent() -> ureq::Agent {
+        ureq::Agent::new_with_defaults()
+    }
+
+    pub(super) fn missing(_: &ureq::Agent) -> Option<&'static str> {
+        Some("rustls")
+    }
+}
+
 fn read_all(body: &mut ureq::Body, limit: u64) -> std::result::Result<Vec<u8>, ureq::Error> {
     let expected = body
         .content_length()
@@ -250,6 +269,7 @@ fn fault(error: ureq::Error) -> Fault {
             Fault::Unconnected(format!("the proxy made no connection: {why}"))
         }
         ureq::Error::Io(error) => io_fault(&error),
+        #[cfg(feature = "gzip")]
         ureq::Error::Decompress(kind, error) => match io_fault(&error) {
             Fault::Broken(message) => Fault::Broken(message),
             _ => Fault::Other(format!("the {kind} body cannot be unpacked: {error}")),
