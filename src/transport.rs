@@ -223,6 +223,7 @@ mod tls {
         ureq::Agent::new_with_defaults()
     }
 
+    #[allow(clippy::unnecessary_wraps)] // the other one has a choice
     pub(super) fn missing(_: &ureq::Agent) -> Option<&'static str> {
         Some("rustls")
     }
