@@ -129,11 +129,12 @@ impl Request {
     /// # Errors
     /// As [`send`](Request::send); [`Error::Decode`] where the body is not UTF-8.
     pub fn text(self) -> Result<String> {
-        let reply = self.run("*/*")?;
-        match std::str::from_utf8(&reply.answer.body) {
-            Ok(text) => Ok(text.to_owned()),
-            Err(e) => Err(reply.unreadable(&e.to_string())),
-        }
+        let mut reply = self.run("*/*")?;
+        String::from_utf8(std::mem::take(&mut reply.answer.body)).map_err(|e| {
+            let why = e.to_string();
+            reply.answer.body = e.into_bytes();
+            reply.unreadable(&why)
+        })
     }
 
     fn run(self, accept: &'static str) -> Result<Reply> {
