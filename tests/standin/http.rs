@@ -112,6 +112,15 @@ impl Answer {
     }
 }
 
+/// The 400 that blames what was sent.
+pub fn invalid(detail: &str) -> Answer {
+    let detail = serde_json::Value::from(detail);
+    let body = format!(
+        "{{\"type\":\"validation_error\",\"code\":\"invalid_input\",\"detail\":{detail},\"attr\":null}}"
+    );
+    Answer::json(400, &body)
+}
+
 type Handler = dyn Fn(&Request) -> Answer + Send + Sync;
 
 #[derive(Default)]

@@ -1,5 +1,5 @@
 //! The persons routes: 250 recorded persons, listed, filtered, paged and retrieved as in August 2023.
-use super::http::{Answer, Request};
+use super::http::{Answer, Request, invalid};
 use super::properties::{self, Refusal, SERVER_ERROR, like};
 use super::recordings::{self, Recorded, raw_field};
 use serde_json::Value;
@@ -154,22 +154,13 @@ pub fn retrieve(key: &str, persons: &[Person]) -> Result<Answer, Refusal> {
     let found = match key.parse::<usize>() {
         Ok(id) => persons.iter().find(|p| p.id == id),
         Err(_) if is_uuid => persons.iter().find(|p| p.uuid().replace('-', "") == bare),
-        Err(_) => return Ok(not_a_person_id(key)),
+        Err(_) => {
+            return Ok(invalid(&format!(
+                "The ID provided does not look like a personID. If you are using a distinctId, \
+                 please use /persons?distinct_id={key} instead."
+            )));
+        }
     };
     let found = found.ok_or("person_missing_id")?;
     Ok(Answer::json(200, &found.retrieved()))
-}
-
-fn not_a_person_id(key: &str) -> Answer {
-    let detail = format!(
-        "The ID provided does not look like a personID. If you are using a distinctId, \
-         please use /persons?distinct_id={key} instead."
-    );
-    Answer::json(
-        400,
-        &format!(
-            "{{\"type\":\"validation_error\",\"code\":\"invalid_input\",\"detail\":{},\"attr\":null}}",
-            Value::from(detail)
-        ),
-    )
 }
