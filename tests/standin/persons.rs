@@ -8,6 +8,8 @@ pub struct Person {
     /// The list item, as the server wrote it.
     pub raw: String,
     pub value: Value,
+    /// The properties alone, as they were written.
+    pub properties: String,
     /// The integer id of the retrieved person: persons were numbered as they were created.
     pub id: usize,
 }
@@ -20,7 +22,7 @@ impl Person {
     fn retrieved(&self) -> String {
         let [name, distinct_ids, created_at, uuid] =
             ["name", "distinct_ids", "created_at", "uuid"].map(|field| &self.value[field]);
-        let (id, properties) = (self.id, raw_field(&self.raw, "properties"));
+        let (id, properties) = (self.id, &self.properties);
         format!(
             "{{\"id\":{id},\"name\":{name},\"distinct_ids\":{distinct_ids},\
              \"properties\":{properties},\"created_at\":{created_at},\"uuid\":{uuid}}}"
@@ -37,14 +39,16 @@ pub fn table(recorded: &[Recorded]) -> Vec<Person> {
         .flat_map(|body| recordings::results(body))
         .collect();
     let count = rows.len();
-    let numbered = rows.into_iter().enumerate();
-    numbered
-        .map(|(at, (raw, value))| Person {
+    let person = |(at, (raw, value)): (usize, (String, Value))| {
+        let properties = raw_field(&raw, "properties").to_owned();
+        Person {
+            id: count - at,
             raw,
             value,
-            id: count - at,
-        })
-        .collect()
+            properties,
+        }
+    };
+    rows.into_iter().enumerate().map(person).collect()
 }
 
 /// The list, or the name of the recorded answer that refuses it.

@@ -2,7 +2,7 @@
 use super::http::{Answer, Request, invalid};
 use super::persons::Person;
 use super::properties::Refusal;
-use super::recordings::{Recorded, raw_field};
+use super::recordings::Recorded;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -122,14 +122,11 @@ fn query_status(id: &str, complete: bool) -> Value {
 }
 
 fn run(query: &Value, recorded: &[Recorded], persons: &[Person]) -> Answer {
+    let same = |text: &String| {
+        serde_json::from_str::<Value>(text).is_ok_and(|body| body["query"] == *query)
+    };
     let asked = |r: &&Recorded| {
-        let body: Option<Value> = r
-            .request_body
-            .as_ref()
-            .and_then(|text| serde_json::from_str(text).ok());
-        r.name.starts_with("query_")
-            && r.status != 415
-            && body.is_some_and(|body| body["query"] == *query)
+        r.name.starts_with("query_") && r.status != 415 && r.request_body.as_ref().is_some_and(same)
     };
     if let Some(found) = recorded.iter().find(asked) {
         return Answer::recorded(found);
@@ -211,7 +208,7 @@ impl Scan {
         };
         let mut rows: Vec<(String, &Person)> = persons
             .iter()
-            .map(|p| (sort_key(&cell(p, key)), p))
+            .map(|p| (sort_key(cell(p, key)), p))
             .collect();
         rows.sort_by(|a, b| a.0.cmp(&b.0));
         rows.retain(|(own, _)| after.is_none_or(|after| *own > sort_key(after)));
@@ -221,10 +218,10 @@ impl Scan {
             .skip(limit)
             .take_while(|(own, _)| limit > 0 && *own == rows[limit - 1].0)
             .count();
-        let row = |(_, person): &(String, &Person)| -> Vec<String> {
-            self.columns.iter().map(|c| cell(person, c)).collect()
-        };
-        let results: Vec<_> = rows.iter().take(limit + ties).map(row).collect();
+        let results: Vec<Vec<&str>> = rows[..(limit + ties).min(rows.len())]
+            .iter()
+            .map(|(_, person)| self.columns.iter().map(|c| cell(person, c)).collect())
+            .collect();
         let types = self.columns.iter().map(|column| match column.as_str() {
             "id" => [column, "UUID"],
             "created_at" => [column, "DateTime64(6, 'UTC')"],
@@ -243,10 +240,10 @@ impl Scan {
     }
 }
 
-fn cell(person: &Person, column: &str) -> String {
+fn cell<'a>(person: &'a Person, column: &str) -> &'a str {
     match column {
-        "properties" => raw_field(&person.raw, "properties").to_owned(),
-        column => person.value[column].as_str().unwrap_or_default().to_owned(),
+        "properties" => &person.properties,
+        column => person.value[column].as_str().unwrap_or_default(),
     }
 }
 
