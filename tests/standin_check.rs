@@ -233,6 +233,7 @@ fn what_the_server_misreads_is_misread() {
         ("age", "exact", "30.0", 0),
         ("name", "exact", r#""tab\tname""#, 0),
         ("$initial_os", "exact", "null", 250),
+        ("$initial_os", "exact", r#""""#, 250),
     ] {
         let filter = format!("[{}]", on(key, operator, value));
         assert_eq!(wire.filtered(&filter), (200, rows), "{filter}");
@@ -614,6 +615,10 @@ fn it_serves_many_and_stops_when_dropped() {
         );
     }
     assert_eq!((standin.connections(), standin.requests().len()), (8, 16));
+    // More than a process may have open, where the limit is the usual 1,024.
+    for _ in 0..1500 {
+        assert_eq!(Wire::to(&standin.url()).get("/api/nosuch").status, 404);
+    }
     let url = standin.url();
     drop(standin);
     assert!(TcpStream::connect(url.trim_start_matches("http://")).is_err());
