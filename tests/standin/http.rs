@@ -1,5 +1,6 @@
 //! HTTP/1.1 as far as a client of PostHog needs it: a request read, an answer written, threads that stop.
 use super::recordings::Recorded;
+use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -112,13 +113,23 @@ impl Answer {
     }
 }
 
+/// The 400 that blames what was sent.
+pub fn invalid(detail: &str) -> Answer {
+    let detail = serde_json::Value::from(detail);
+    let body = format!(
+        "{{\"type\":\"validation_error\",\"code\":\"invalid_input\",\"detail\":{detail},\"attr\":null}}"
+    );
+    Answer::json(400, &body)
+}
+
 type Handler = dyn Fn(&Request) -> Answer + Send + Sync;
 
 #[derive(Default)]
 struct Seen {
     requests: Mutex<Vec<Request>>,
     connections: AtomicUsize,
-    streams: Mutex<Vec<TcpStream>>,
+    /// The open ones, by their number: what is to be shut down at the end.
+    streams: Mutex<BTreeMap<usize, TcpStream>>,
     stopping: AtomicBool,
 }
 
@@ -179,13 +190,19 @@ fn accept(listener: &TcpListener, seen: &Arc<Seen>, handler: &Arc<Handler>) {
             break;
         }
         let Ok(stream) = stream else { continue };
-        seen.connections.fetch_add(1, Ordering::SeqCst);
+        let number = seen.connections.fetch_add(1, Ordering::SeqCst);
         let _ = stream.set_nodelay(true);
-        seen.streams.lock().unwrap().extend(stream.try_clone());
+        if let Ok(clone) = stream.try_clone() {
+            seen.streams.lock().unwrap().insert(number, clone);
+        }
         let (seen, handler) = (seen.clone(), handler.clone());
-        serving.push(std::thread::spawn(move || serve(stream, &seen, &*handler)));
+        serving.retain(|thread| !thread.is_finished());
+        serving.push(std::thread::spawn(move || {
+            serve(stream, &seen, &*handler);
+            seen.streams.lock().unwrap().remove(&number);
+        }));
     }
-    for stream in &*seen.streams.lock().unwrap() {
+    for stream in seen.streams.lock().unwrap().values() {
         let _ = stream.shutdown(Shutdown::Both);
     }
     for thread in serving {

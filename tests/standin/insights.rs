@@ -4,9 +4,10 @@ use super::persons::origin;
 use super::properties::Refusal;
 use super::recordings::{self, Recorded};
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// An insight that nobody has looked at yet; it is computed on the first refresh.
-pub const NEVER_COMPUTED: u64 = 28;
+const NEVER_COMPUTED: u64 = 28;
 
 pub struct Insight {
     pub id: u64,
@@ -63,8 +64,8 @@ pub fn table(recorded: &[Recorded]) -> Vec<Insight> {
     insights
 }
 
-/// Whether this request makes PostHog compute: an unknown word and the falsy ones read the cache.
-pub fn computes(request: &Request) -> bool {
+/// Whether this request makes PostHog compute: anything does that is not another word for no.
+fn computes(request: &Request) -> bool {
     let refresh = request.param("refresh").unwrap_or_default();
     !matches!(refresh.as_str(), "" | "false" | "force_cache" | "0" | "no")
 }
@@ -73,19 +74,26 @@ pub fn retrieve(
     request: &Request,
     key: &str,
     insights: &[Insight],
-    computed: bool,
+    computed: &mut bool,
 ) -> Result<Answer, Refusal> {
     // A short id is no id here, and 69 is soft-deleted: both are simply not there.
-    let id: Option<u64> = key.parse().ok();
-    let insight = insights.iter().find(|insight| Some(insight.id) == id);
-    let (raw, value) = insight.ok_or("insight_deleted")?.now(computed);
-    if id == Some(70) && computes(request) {
-        return Err("insight_refresh_query_viz_trends");
+    let insight = insights
+        .iter()
+        .find(|insight| key.parse() == Ok(insight.id))
+        .ok_or("insight_deleted")?;
+    match insight.id {
+        70 if computes(request) => return Err("insight_refresh_query_viz_trends"),
+        NEVER_COMPUTED if computes(request) && !std::mem::replace(computed, true) => {
+            return Err("insight_refresh_boldnumber");
+        }
+        _ => {}
     }
-    Ok(match truthy(request, "basic") {
-        true => Answer::json(200, &basic(value)),
-        false => Answer::json(200, raw),
-    })
+    let (raw, value) = insight.now(*computed);
+    let short = truthy(request, "basic");
+    Ok(Answer::json(
+        200,
+        &if short { basic(value) } else { raw.to_owned() },
+    ))
 }
 
 /// The list, or the name of the recorded answer that refuses it.
@@ -94,89 +102,68 @@ pub fn list(request: &Request, insights: &[Insight], computed: bool) -> Result<A
     if param("dashboards").is_some_and(|ids| serde_json::from_str::<Vec<u64>>(&ids).is_err()) {
         return Err("insights_list_dashboards_bad");
     }
-    let (short_id, search, saved) = (param("short_id"), param("search"), param("saved"));
-    let with_queries = truthy(request, "include_query_insights");
+    let (short_id, search) = (param("short_id"), param("search").map(|s| s.to_lowercase()));
+    let saved = param("saved").map(|_| truthy(request, "saved"));
+    let (with_queries, short) = (
+        truthy(request, "include_query_insights"),
+        truthy(request, "basic"),
+    );
     let fits = |(_, value): &(&str, &Value)| {
-        let has = |text: &String| {
-            let text = text.to_lowercase();
-            let named = ["name", "derived_name", "description"].iter();
-            named
-                .filter_map(|field| value[*field].as_str())
-                .any(|own| own.to_lowercase().contains(&text))
+        let text = |field: &str| value[field].as_str().unwrap_or_default().to_lowercase();
+        let has = |part: &String| {
+            ["name", "derived_name", "description"]
+                .iter()
+                .any(|f| text(f).contains(part))
         };
         let kept = value["saved"] == true || value["dashboards"] != Value::Array(Vec::new());
         (with_queries || value["query"].is_null())
-            && short_id
-                .as_ref()
-                .is_none_or(|id| value["short_id"] == id.as_str())
+            && short_id.as_ref().is_none_or(|id| value["short_id"] == **id)
             && search.as_ref().is_none_or(has)
-            && saved
-                .as_ref()
-                .is_none_or(|_| truthy(request, "saved") == kept)
+            && saved.is_none_or(|saved| saved == kept)
     };
     let mut found: Vec<_> = insights
         .iter()
-        .map(|i| i.now(computed))
-        .filter(fits)
+        .map(|insight| insight.now(computed))
         .collect();
-    let order = param("order");
-    if let Some(order) = &order {
-        sort(&mut found, order)?;
-    }
+    found.retain(fits);
     let (limit, offset) = limit_offset(request);
-    let from = if order.is_none() {
-        lossy(limit, offset)
-    } else {
-        offset
+    let from = match param("order") {
+        Some(order) => sort(&mut found, &order).map(|()| offset)?,
+        None => lossy(limit, offset),
     };
     let size = limit.min(found.len().saturating_sub(offset));
-    let short = truthy(request, "basic");
-    let rows = found.iter().skip(from).take(size);
-    let rows: Vec<String> = rows
-        .map(|(raw, value)| {
-            if short {
-                basic(value)
-            } else {
-                (*raw).to_owned()
-            }
-        })
-        .collect();
+    let row = |(raw, value): &(&str, &Value)| {
+        if short {
+            basic(value)
+        } else {
+            (*raw).to_owned()
+        }
+    };
+    let rows: Vec<String> = found.iter().skip(from).take(size).map(row).collect();
     Ok(page(request, found.len(), &rows))
 }
 
 /// The real order is by a column that is null nearly everywhere, so each page is cut from another
 /// shuffle. Here a later page starts a little early: it repeats rows, and the last ones never come.
 fn lossy(limit: usize, offset: usize) -> usize {
-    let pages_before = offset / limit;
-    if limit < 40 {
-        offset - pages_before.div_ceil(2)
+    let early = if limit < 40 {
+        (offset / limit).div_ceil(2)
     } else {
-        offset
-    }
+        0
+    };
+    offset - early
 }
 
 fn sort(found: &mut [(&str, &Value)], order: &str) -> Result<(), Refusal> {
+    const FIELDS: &str = "id short_id name created_at updated_at last_modified_at last_refresh";
     let field = order.trim_start_matches('-');
-    const FIELDS: [&str; 9] = [
-        "id",
-        "short_id",
-        "name",
-        "created_at",
-        "updated_at",
-        "last_modified_at",
-        "last_refresh",
-        "saved",
-        "deleted",
-    ];
-    if !FIELDS.contains(&field) {
+    if !FIELDS.split(' ').any(|known| known == field) {
         return Err("insights_list_order_bad");
     }
     found.sort_by_key(|(_, value)| {
-        let own = &value[field];
         (
-            own.as_u64(),
-            own.as_str().unwrap_or_default().to_owned(),
-            own.as_bool(),
+            value[field].as_u64(),
+            value[field].as_str().map(str::to_owned),
         )
     });
     if order.starts_with('-') {
@@ -191,31 +178,16 @@ fn truthy(request: &Request, name: &str) -> bool {
 }
 
 fn basic(value: &Value) -> String {
-    const FIELDS: [&str; 17] = [
-        "id",
-        "short_id",
-        "name",
-        "derived_name",
-        "filters",
-        "query",
-        "dashboards",
-        "dashboard_tiles",
-        "description",
-        "last_refresh",
-        "saved",
-        "updated_at",
-        "created_by",
-        "created_at",
-        "last_modified_at",
-        "favorited",
-        "tags",
-    ];
-    let mut object: serde_json::Map<_, _> = FIELDS
-        .iter()
-        .map(|field| ((*field).to_owned(), value[*field].clone()))
-        .collect();
-    object.insert("refreshing".into(), false.into());
-    Value::Object(object).to_string()
+    const FIELDS: &str = "id short_id name derived_name filters query dashboards dashboard_tiles description \
+        last_refresh saved updated_at created_by created_at last_modified_at favorited tags";
+    let fields = FIELDS.split(' ').map(|field| (field, &value[field]));
+    let no = Value::from(false);
+    serde_json::to_string(
+        &fields
+            .chain([("refreshing", &no)])
+            .collect::<BTreeMap<_, _>>(),
+    )
+    .unwrap()
 }
 
 /// PostHog's default paging: what is no positive number is silently the default.

@@ -1,5 +1,5 @@
 //! The persons routes: 250 recorded persons, listed, filtered, paged and retrieved as in August 2023.
-use super::http::{Answer, Request};
+use super::http::{Answer, Request, invalid};
 use super::properties::{self, Refusal, SERVER_ERROR, like};
 use super::recordings::{self, Recorded, raw_field};
 use serde_json::Value;
@@ -8,6 +8,8 @@ pub struct Person {
     /// The list item, as the server wrote it.
     pub raw: String,
     pub value: Value,
+    /// The properties alone, as they were written.
+    pub properties: String,
     /// The integer id of the retrieved person: persons were numbered as they were created.
     pub id: usize,
 }
@@ -20,7 +22,7 @@ impl Person {
     fn retrieved(&self) -> String {
         let [name, distinct_ids, created_at, uuid] =
             ["name", "distinct_ids", "created_at", "uuid"].map(|field| &self.value[field]);
-        let (id, properties) = (self.id, raw_field(&self.raw, "properties"));
+        let (id, properties) = (self.id, &self.properties);
         format!(
             "{{\"id\":{id},\"name\":{name},\"distinct_ids\":{distinct_ids},\
              \"properties\":{properties},\"created_at\":{created_at},\"uuid\":{uuid}}}"
@@ -37,14 +39,16 @@ pub fn table(recorded: &[Recorded]) -> Vec<Person> {
         .flat_map(|body| recordings::results(body))
         .collect();
     let count = rows.len();
-    let numbered = rows.into_iter().enumerate();
-    numbered
-        .map(|(at, (raw, value))| Person {
+    let person = |(at, (raw, value)): (usize, (String, Value))| {
+        let properties = raw_field(&raw, "properties").to_owned();
+        Person {
+            id: count - at,
             raw,
             value,
-            id: count - at,
-        })
-        .collect()
+            properties,
+        }
+    };
+    rows.into_iter().enumerate().map(person).collect()
 }
 
 /// The list, or the name of the recorded answer that refuses it.
@@ -154,22 +158,13 @@ pub fn retrieve(key: &str, persons: &[Person]) -> Result<Answer, Refusal> {
     let found = match key.parse::<usize>() {
         Ok(id) => persons.iter().find(|p| p.id == id),
         Err(_) if is_uuid => persons.iter().find(|p| p.uuid().replace('-', "") == bare),
-        Err(_) => return Ok(not_a_person_id(key)),
+        Err(_) => {
+            return Ok(invalid(&format!(
+                "The ID provided does not look like a personID. If you are using a distinctId, \
+                 please use /persons?distinct_id={key} instead."
+            )));
+        }
     };
     let found = found.ok_or("person_missing_id")?;
     Ok(Answer::json(200, &found.retrieved()))
-}
-
-fn not_a_person_id(key: &str) -> Answer {
-    let detail = format!(
-        "The ID provided does not look like a personID. If you are using a distinctId, \
-         please use /persons?distinct_id={key} instead."
-    );
-    Answer::json(
-        400,
-        &format!(
-            "{{\"type\":\"validation_error\",\"code\":\"invalid_input\",\"detail\":{},\"attr\":null}}",
-            Value::from(detail)
-        ),
-    )
 }

@@ -1,18 +1,18 @@
 //! The query routes: recorded HogQL, a scan of all persons by key, and queries that run in the background.
-use super::http::{Answer, Request};
+use super::http::{Answer, Request, invalid};
 use super::persons::Person;
-use super::recordings::{Recorded, raw_field};
+use super::properties::Refusal;
+use super::recordings::Recorded;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// The server puts this on, whatever the SQL says.
 const MAX_ROWS: usize = 10_000;
 
-/// A query that was started and not yet fetched.
-pub struct Task {
-    status: u16,
-    body: Vec<u8>,
-    polls: usize,
+/// A query that was started in the background, with the answer that it will give.
+struct Task {
+    answer: Answer,
+    polled: bool,
 }
 
 #[derive(Default)]
@@ -21,71 +21,91 @@ pub struct Tasks {
     by_id: BTreeMap<String, Task>,
 }
 
-/// `POST /query/`.
-pub fn post(
+/// `POST /query/`, `GET` and `DELETE /query/{id}/`; or the name of the recorded answer that refuses it.
+pub fn route(
     request: &Request,
+    id: &[&str],
     body: &Value,
-    world: (&[Recorded], &[Person]),
+    recorded: &[Recorded],
+    persons: &[Person],
     tasks: &mut Tasks,
-) -> Answer {
-    let (recorded, persons) = world;
-    let content = request.header("content-type").unwrap_or_default();
-    if !content.starts_with("application/json") {
-        return named(recorded, "query_text_plain");
-    }
-    let answer = run(&body["query"], recorded, persons);
-    let refresh = body["refresh"].as_str().unwrap_or_default();
-    if !matches!(refresh, "async" | "force_async" | "lazy_async") && body["async"] != true {
-        return answer;
-    }
-    tasks.started += 1;
-    let own_id = format!("0192f3a4-0000-4000-8000-{:012}", tasks.started);
-    let id = body["client_query_id"]
-        .as_str()
-        .unwrap_or(&own_id)
-        .to_owned();
-    let (status, body) = parts(&answer);
-    tasks.by_id.insert(
-        id.clone(),
-        Task {
-            status,
-            body,
-            polls: 0,
+) -> Result<Answer, Refusal> {
+    const NOT_FOUND: Refusal = "person_missing_id";
+    match (request.method.as_str(), id) {
+        ("POST", [])
+            if !request
+                .header("content-type")
+                .unwrap_or_default()
+                .starts_with("application/json") =>
+        {
+            Err("query_text_plain")
+        }
+        ("POST", []) => {
+            let answer = run(&body["query"], recorded, persons);
+            let background = body["async"] == true
+                || body["refresh"]
+                    .as_str()
+                    .is_some_and(|word| word.ends_with("async"));
+            Ok(if background {
+                tasks.start(body, &answer)
+            } else {
+                answer
+            })
+        }
+        ("GET", [id]) => tasks
+            .by_id
+            .get_mut(*id)
+            .map(|task| task.poll(id))
+            .ok_or(NOT_FOUND),
+        ("DELETE", [id]) => match tasks.by_id.remove(*id) {
+            Some(_) => Ok(Answer::json(200, "{\"message\":\"Query cancelled\"}")),
+            None => Err(NOT_FOUND),
         },
-    );
-    Answer::json(202, &running(&id))
+        _ => Err("api_unknown"),
+    }
 }
 
-/// `GET /query/{id}/`: running the first time, done from the second on.
-pub fn get(id: &str, recorded: &[Recorded], tasks: &mut Tasks) -> Answer {
-    let Some(task) = tasks.by_id.get_mut(id) else {
-        return named(recorded, "person_missing_id");
-    };
-    task.polls += 1;
-    if task.polls == 1 {
-        return Answer::json(202, &running(id));
+impl Tasks {
+    fn start(&mut self, body: &Value, answer: &Answer) -> Answer {
+        self.started += 1;
+        let own_id = format!("0192f3a4-0000-4000-8000-{:012}", self.started);
+        let id = body["client_query_id"]
+            .as_str()
+            .unwrap_or(&own_id)
+            .to_owned();
+        let running = Answer::json(202, &running(&id));
+        self.by_id.insert(
+            id,
+            Task {
+                answer: answer.clone(),
+                polled: false,
+            },
+        );
+        running
     }
-    let mut status = query_status(id, true);
-    if task.status == 200 {
-        // Spliced in as text: the results may hold numbers that a Value would change.
-        let text = String::from_utf8_lossy(&task.body);
-        let status =
-            status
-                .to_string()
-                .replacen("\"results\":null", &format!("\"results\":{text}"), 1);
-        return Answer::json(200, &format!("{{\"query_status\":{status}}}"));
-    }
-    let failed: Value = serde_json::from_slice(&task.body).unwrap_or_default();
-    status["error"] = true.into();
-    status["error_message"] = failed["detail"].clone();
-    Answer::json(task.status, &json!({ "query_status": status }).to_string())
 }
 
-/// `DELETE /query/{id}/`.
-pub fn delete(id: &str, recorded: &[Recorded], tasks: &mut Tasks) -> Answer {
-    match tasks.by_id.remove(id) {
-        Some(_) => Answer::json(200, "{\"message\":\"Query cancelled\"}"),
-        None => named(recorded, "person_missing_id"),
+impl Task {
+    /// Running the first time, done from the second on.
+    fn poll(&mut self, id: &str) -> Answer {
+        if !std::mem::replace(&mut self.polled, true) {
+            return Answer::json(202, &running(id));
+        }
+        let text = String::from_utf8_lossy(&self.answer.bytes);
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        let mut status = query_status(id, true);
+        if head.starts_with("HTTP/1.1 200") {
+            // Spliced in as text: results may hold what a Value cannot, such as a bare NaN.
+            let status =
+                status
+                    .to_string()
+                    .replacen("\"results\":null", &format!("\"results\":{body}"), 1);
+            return Answer::json(200, &format!("{{\"query_status\":{status}}}"));
+        }
+        let failed: Value = serde_json::from_str(body).unwrap_or_default();
+        status["error"] = true.into();
+        status["error_message"] = failed["detail"].clone();
+        Answer::json(400, &json!({ "query_status": status }).to_string())
     }
 }
 
@@ -101,40 +121,23 @@ fn query_status(id: &str, complete: bool) -> Value {
     })
 }
 
-fn named(recorded: &[Recorded], name: &str) -> Answer {
-    Answer::recorded(recorded.iter().find(|r| r.name == name).unwrap())
-}
-
-fn parts(answer: &Answer) -> (u16, Vec<u8>) {
-    let bytes = &answer.bytes;
-    let end = bytes.windows(4).position(|w| w == b"\r\n\r\n").unwrap();
-    (
-        std::str::from_utf8(&bytes[9..12]).unwrap().parse().unwrap(),
-        bytes[end + 4..].to_vec(),
-    )
-}
-
 fn run(query: &Value, recorded: &[Recorded], persons: &[Person]) -> Answer {
+    let same = |text: &String| {
+        serde_json::from_str::<Value>(text).is_ok_and(|body| body["query"] == *query)
+    };
     let asked = |r: &&Recorded| {
-        let body = r
-            .request_body
-            .as_deref()
-            .and_then(|text| serde_json::from_str::<Value>(text).ok());
-        r.name.starts_with("query_")
-            && r.status != 415
-            && body.is_some_and(|body| body["query"] == *query)
+        r.name.starts_with("query_") && r.status != 415 && r.request_body.as_ref().is_some_and(same)
     };
     if let Some(found) = recorded.iter().find(asked) {
         return Answer::recorded(found);
     }
-    let sql = query["query"].as_str().unwrap_or_default();
-    match Scan::read(sql) {
+    match Scan::read(query["query"].as_str().unwrap_or_default()) {
         Some(scan) => scan.run(query, persons),
-        None => named(recorded, "query_unknown_table"),
+        None => invalid("Unknown table or unsupported query."),
     }
 }
 
-/// `SELECT * FROM (select .. from persons) [WHERE key > {placeholder}] ORDER BY key LIMIT n WITH TIES`
+/// `SELECT * FROM (select .. from persons) [WHERE key > {after}] ORDER BY key LIMIT n WITH TIES`
 struct Scan {
     columns: Vec<String>,
     key: String,
@@ -144,111 +147,103 @@ struct Scan {
 }
 
 impl Scan {
-    /// Nothing where the SQL has another shape; letter case and spaces do not matter.
+    /// Nothing where the SQL has another shape; letter case, spaces and backquotes do not matter.
     fn read(sql: &str) -> Option<Scan> {
-        let spaced = sql.to_lowercase().replace('`', "");
+        let spaced = "(),>{}"
+            .chars()
+            .fold(sql.to_lowercase().replace('`', " "), |sql, c| {
+                sql.replace(c, &format!(" {c} "))
+            });
         let words: Vec<&str> = spaced.split_whitespace().collect();
-        let joined = words.join(" ").replace("( ", "(").replace(" )", ")");
-        let (columns, rest) = joined
-            .strip_prefix("select * from (select ")?
-            .split_once(" from persons)")?;
-        let columns: Vec<String> = columns
+        let inner = words.strip_prefix(&["select", "*", "from", "(", "select"])?;
+        let end = inner
+            .windows(3)
+            .position(|w| w == ["from", "persons", ")"])?;
+        let columns: Vec<String> = inner[..end]
+            .join(" ")
             .split(',')
             .map(|column| column.trim().to_owned())
             .collect();
-        let known = ["id", "created_at", "properties", "name"];
-        let (condition, rest) = rest.split_once("order by ")?;
-        let (key, rest) = rest.split_once(" limit ")?;
-        let key = key.trim_end_matches(" asc").to_owned();
-        let limit = rest.strip_suffix(" with ties")?.parse().ok()?;
-        let after = match condition.trim() {
-            "" => None,
-            text => {
-                let name = text
-                    .strip_prefix("where ")?
-                    .strip_prefix(&key)?
-                    .trim_start()
-                    .strip_prefix('>')?;
-                Some(
-                    name.trim()
-                        .strip_prefix('{')?
-                        .strip_suffix('}')?
-                        .trim()
-                        .to_owned(),
-                )
-            }
+        let (after, key, limit) = match inner[end + 3..] {
+            ["order", "by", key, "limit", n, "with", "ties"] => (None, key, n),
+            [
+                "where",
+                own,
+                ">",
+                "{",
+                name,
+                "}",
+                "order",
+                "by",
+                key,
+                "limit",
+                n,
+                "with",
+                "ties",
+            ] if own == key => (Some(name.to_owned()), key, n),
+            _ => return None,
         };
-        let all_known = columns
-            .iter()
-            .all(|column| known.contains(&column.as_str()));
-        (all_known && columns.contains(&key)).then_some(Scan {
+        let known =
+            |column: &String| ["id", "created_at", "properties", "name"].contains(&column.as_str());
+        let key = key.to_owned();
+        let all_known = columns.iter().all(known) && columns.contains(&key);
+        all_known.then_some(Scan {
             columns,
             key,
             after,
-            limit,
+            limit: limit.parse().ok()?,
         })
     }
 
     fn run(&self, query: &Value, persons: &[Person]) -> Answer {
-        let limit = self.limit.min(MAX_ROWS);
-        let after = match &self.after {
-            None => None,
-            Some(name) => match query["values"][name].as_str() {
-                Some(value) => Some(value),
-                None => {
-                    return invalid(&format!(
-                        "Placeholder {{{name}}} is not available in this context"
-                    ));
-                }
-            },
+        let (key, limit) = (&self.key, self.limit.min(MAX_ROWS));
+        let after = self
+            .after
+            .as_ref()
+            .map(|name| query["values"][name].as_str().ok_or(name))
+            .transpose();
+        let after = match after {
+            Ok(after) => after,
+            Err(name) => return invalid(&format!("Unresolved placeholder: {{{name}}}")),
         };
         let mut rows: Vec<(String, &Person)> = persons
             .iter()
-            .map(|p| (sort_key(&cell(p, &self.key)), p))
+            .map(|p| (sort_key(cell(p, key)), p))
             .collect();
         rows.sort_by(|a, b| a.0.cmp(&b.0));
-        rows.retain(|(key, _)| after.is_none_or(|after| *key > sort_key(after)));
+        rows.retain(|(own, _)| after.is_none_or(|after| *own > sort_key(after)));
         // WITH TIES: whatever equals the last row comes along.
-        let last = rows
-            .get(limit.saturating_sub(1))
-            .map(|(key, _)| key.clone());
-        let size = last.map_or(rows.len(), |last| {
-            rows.partition_point(|(key, _)| *key <= last)
+        let ties = rows
+            .iter()
+            .skip(limit)
+            .take_while(|(own, _)| limit > 0 && *own == rows[limit - 1].0)
+            .count();
+        let results: Vec<Vec<&str>> = rows[..(limit + ties).min(rows.len())]
+            .iter()
+            .map(|(_, person)| self.columns.iter().map(|c| cell(person, c)).collect())
+            .collect();
+        let types = self.columns.iter().map(|column| match column.as_str() {
+            "id" => [column, "UUID"],
+            "created_at" => [column, "DateTime64(6, 'UTC')"],
+            _ => [column, "String"],
         });
-        let results: Vec<Vec<String>> = rows[..size]
-            .iter()
-            .map(|(_, p)| self.columns.iter().map(|column| cell(p, column)).collect())
-            .collect();
-        let kind = |column: &String| match column.as_str() {
-            "id" => "UUID",
-            "created_at" => "DateTime64(6, 'UTC')",
-            _ => "String",
-        };
-        let types: Vec<[&str; 2]> = self
-            .columns
-            .iter()
-            .map(|column| [column.as_str(), kind(column)])
-            .collect();
         let condition = after.map_or(String::new(), |after| {
-            format!(" WHERE greater({}, '{after}')", self.key)
+            format!(" WHERE greater({key}, '{after}')")
         });
-        let hogql = format!(
-            "SELECT * FROM (SELECT {} FROM persons){condition} ORDER BY {} ASC LIMIT {limit} WITH TIES",
-            self.columns.join(", "),
-            self.key
-        );
+        let columns = self.columns.join(", ");
         let body = json!({
-            "columns": self.columns, "types": types, "results": results, "hasMore": null,
-            "hogql": hogql, "limit": limit, "offset": 0,
+            "columns": self.columns, "types": types.collect::<Vec<_>>(), "results": results, "hasMore": null,
+            "hogql": format!("SELECT * FROM (SELECT {columns} FROM persons){condition} ORDER BY {key} ASC LIMIT {limit} WITH TIES"),
+            "limit": limit, "offset": 0,
         });
         Answer::json(200, &body.to_string())
     }
 }
 
-fn cell(person: &Person, column: &str) -> String {
+fn cell<'a>(person: &'a Person, column: &str) -> &'a str {
     match column {
-        "properties" => raw_field(&person.raw, "properties").to_owned(),
-        column => person.value[column].as_str().unwrap_or_default().to_owned(),
+        "properties" => &person.properties,
+        column => person.value[column].as_str().unwrap_or_default(),
     }
 }
 
@@ -260,9 +255,4 @@ fn sort_key(value: &str) -> String {
     } else {
         value.to_owned()
     }
-}
-
-pub fn invalid(detail: &str) -> Answer {
-    let body = json!({ "type": "validation_error", "code": "invalid_input", "detail": detail, "attr": null });
-    Answer::json(400, &body.to_string())
 }

@@ -1,153 +1,105 @@
-//! A small backtracking matcher: as much of RE2 as a person filter in a test needs.
-//!
-//! Literals, `.`, classes, `\d \w \s`, groups, `|`, `^`, `$`, `*`, `+`, `?`. No counts, no flags.
+//! As much of RE2 as a person filter in a test needs: literals, `.`, classes, `^`, `$`, `*`, `+`, `?`.
 
-enum Node {
+enum Atom {
     Start,
     End,
-    /// Any one character that the test accepts.
-    One(Box<dyn Fn(char) -> bool>),
-    Group(Vec<Vec<Piece>>),
+    /// Any one character in these ranges, or in none of them.
+    One(Vec<(char, char)>, bool),
 }
 
-struct Piece {
-    node: Node,
-    min: usize,
-    max: usize,
-}
-
-pub struct Regex(Vec<Vec<Piece>>);
+/// Each atom with how often it may come.
+pub struct Regex(Vec<(Atom, usize, usize)>);
 
 pub enum Bad {
     /// No regular expression at all: PostHog then finds nobody.
     Invalid,
-    /// Right for Python's check and wrong for RE2 (a lookahead), or beyond this matcher.
+    /// A lookahead, which RE2 refuses, or beyond this matcher.
     Unsupported,
 }
 
 impl Regex {
     pub fn new(pattern: &str) -> Result<Regex, Bad> {
-        let chars: Vec<char> = pattern.chars().collect();
-        let mut at = 0;
-        let tree = alternatives(&chars, &mut at)?;
-        if at < chars.len() {
-            Err(Bad::Invalid)
-        } else {
-            Ok(Regex(tree))
+        let mut chars = pattern.chars().peekable();
+        let mut atoms = Vec::new();
+        while let Some(c) = chars.next() {
+            let atom = match c {
+                '^' => Atom::Start,
+                '$' => Atom::End,
+                '.' => Atom::One(vec![('\n', '\n')], true),
+                '[' => class(&mut chars)?,
+                '\\' => Atom::One(escape(chars.next())?, false),
+                '*' | '+' | '?' => return Err(Bad::Invalid),
+                '(' if !pattern.contains(')') => return Err(Bad::Invalid),
+                '(' | ')' | '|' | '{' => return Err(Bad::Unsupported),
+                c => Atom::One(vec![(c, c)], false),
+            };
+            let (min, max) = match chars.peek() {
+                Some('*') => (0, usize::MAX),
+                Some('+') => (1, usize::MAX),
+                Some('?') => (0, 1),
+                _ => (1, 1),
+            };
+            if (min, max) != (1, 1) {
+                chars.next();
+            }
+            atoms.push((atom, min, max));
         }
+        Ok(Regex(atoms))
     }
 
     /// Whether it matches anywhere in the text.
     pub fn is_match(&self, text: &str) -> bool {
         let text: Vec<char> = text.chars().collect();
-        (0..=text.len()).any(|at| any(&self.0, &text, at, &mut |_| true))
+        (0..=text.len()).any(|at| matches(&self.0, &text, at))
     }
 }
 
-fn alternatives(chars: &[char], at: &mut usize) -> Result<Vec<Vec<Piece>>, Bad> {
-    let mut all = vec![Vec::new()];
-    while let Some(&c) = chars.get(*at) {
-        *at += 1;
-        let node = match c {
-            ')' => {
-                *at -= 1;
-                break;
-            }
-            '|' => {
-                all.push(Vec::new());
-                continue;
-            }
-            '*' | '+' | '?' => return Err(Bad::Invalid),
-            '{' => return Err(Bad::Unsupported),
-            '(' if chars.get(*at) == Some(&'?') => return Err(Bad::Unsupported),
-            '(' => {
-                let inner = alternatives(chars, at)?;
-                *at += 1;
-                if chars.get(*at - 1) != Some(&')') {
-                    return Err(Bad::Invalid);
-                }
-                Node::Group(inner)
-            }
-            '^' => Node::Start,
-            '$' => Node::End,
-            '.' => Node::One(Box::new(|c| c != '\n')),
-            '[' => class(chars, at)?,
-            '\\' => Node::One(escape(chars, at)?),
-            c => Node::One(Box::new(move |other| c == other)),
-        };
-        let (min, max) = match chars.get(*at) {
-            Some('*') => (0, usize::MAX),
-            Some('+') => (1, usize::MAX),
-            Some('?') => (0, 1),
-            _ => (1, 1),
-        };
-        *at += usize::from((min, max) != (1, 1));
-        all.last_mut().unwrap().push(Piece { node, min, max });
+type Chars<'a> = std::iter::Peekable<std::str::Chars<'a>>;
+
+fn escape(c: Option<char>) -> Result<Vec<(char, char)>, Bad> {
+    match c.ok_or(Bad::Invalid)? {
+        'd' => Ok(vec![('0', '9')]),
+        'w' => Ok(vec![('0', '9'), ('A', 'Z'), ('a', 'z'), ('_', '_')]),
+        's' => Ok(vec![(' ', ' '), ('\t', '\r')]),
+        c if c.is_ascii_alphanumeric() => Err(Bad::Unsupported),
+        c => Ok(vec![(c, c)]),
     }
-    Ok(all)
 }
 
-fn escape(chars: &[char], at: &mut usize) -> Result<Box<dyn Fn(char) -> bool>, Bad> {
-    let c = *chars.get(*at).ok_or(Bad::Invalid)?;
-    *at += 1;
-    Ok(match c {
-        'd' => Box::new(|c| c.is_ascii_digit()),
-        'w' => Box::new(|c| c.is_ascii_alphanumeric() || c == '_'),
-        's' => Box::new(|c| c.is_ascii_whitespace()),
-        c if c.is_ascii_alphanumeric() => return Err(Bad::Unsupported),
-        c => Box::new(move |other| c == other),
-    })
-}
-
-fn class(chars: &[char], at: &mut usize) -> Result<Node, Bad> {
-    let inverted = chars.get(*at) == Some(&'^');
-    *at += usize::from(inverted);
-    let mut tests: Vec<Box<dyn Fn(char) -> bool>> = Vec::new();
+fn class(chars: &mut Chars) -> Result<Atom, Bad> {
+    let inverted = chars.next_if_eq(&'^').is_some();
+    let mut ranges = Vec::new();
     loop {
-        let c = *chars.get(*at).ok_or(Bad::Invalid)?;
-        *at += 1;
-        match (c, chars.get(*at), chars.get(*at + 1)) {
-            (']', ..) if !tests.is_empty() => break,
-            ('\\', ..) => tests.push(escape(chars, at)?),
-            (low, Some('-'), Some(&high)) if high != ']' => {
-                *at += 2;
-                tests.push(Box::new(move |c| (low..=high).contains(&c)));
+        match chars.next().ok_or(Bad::Invalid)? {
+            ']' if !ranges.is_empty() => return Ok(Atom::One(ranges, inverted)),
+            '\\' => ranges.extend(escape(chars.next())?),
+            '-' if !ranges.is_empty() && chars.peek() != Some(&']') => {
+                let (low, _) = ranges.pop().ok_or(Bad::Invalid)?;
+                ranges.push((low, chars.next().ok_or(Bad::Invalid)?));
             }
-            _ => tests.push(Box::new(move |other| c == other)),
+            c => ranges.push((c, c)),
         }
     }
-    Ok(Node::One(Box::new(move |c| {
-        tests.iter().any(|test| test(c)) != inverted
-    })))
 }
 
-type Then<'a> = &'a mut dyn FnMut(usize) -> bool;
-
-fn any(all: &[Vec<Piece>], text: &[char], at: usize, then: Then) -> bool {
-    all.iter().any(|pieces| sequence(pieces, text, at, then))
-}
-
-fn sequence(pieces: &[Piece], text: &[char], at: usize, then: Then) -> bool {
-    match pieces.split_first() {
-        None => then(at),
-        Some((piece, rest)) => repeat(piece, 0, text, at, &mut |at| sequence(rest, text, at, then)),
+fn matches(atoms: &[(Atom, usize, usize)], text: &[char], mut at: usize) -> bool {
+    let Some(((atom, min, max), rest)) = atoms.split_first() else {
+        return true;
+    };
+    let (ranges, inverted) = match atom {
+        Atom::Start => return at == 0 && matches(rest, text, at),
+        Atom::End => return at == text.len() && matches(rest, text, at),
+        Atom::One(ranges, inverted) => (ranges, *inverted),
+    };
+    let fits = |c: &char| ranges.iter().any(|(low, high)| low <= c && c <= high) != inverted;
+    for done in 0..=*max {
+        if done >= *min && matches(rest, text, at) {
+            return true;
+        }
+        if !text.get(at).is_some_and(fits) {
+            return false;
+        }
+        at += 1;
     }
-}
-
-fn repeat(piece: &Piece, done: usize, text: &[char], at: usize, then: Then) -> bool {
-    let once_more = done < piece.max
-        && step(&piece.node, text, at, &mut |next| {
-            // A turn that eats nothing would go on for ever.
-            (next > at || done < piece.min) && repeat(piece, done + 1, text, next, then)
-        });
-    once_more || (done >= piece.min && then(at))
-}
-
-fn step(node: &Node, text: &[char], at: usize, then: Then) -> bool {
-    match node {
-        Node::Start => at == 0 && then(at),
-        Node::End => at == text.len() && then(at),
-        Node::One(test) => text.get(at).is_some_and(|&c| test(c)) && then(at + 1),
-        Node::Group(inner) => any(inner, text, at, then),
-    }
+    false
 }
