@@ -25,9 +25,8 @@ impl Insights {
 
 impl List<Insights> {
     /// Only insights with this text in their name, description or tags. An empty one is refused: it would be no filter.
-    pub fn search(mut self, text: &str) -> Self {
-        self.params.push_filter("search", text);
-        self
+    pub fn search(self, text: &str) -> Self {
+        self.param("search", text)
     }
 
     /// Only insights that were saved or stand on a dashboard, or only those that were not.

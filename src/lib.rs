@@ -65,7 +65,6 @@
 //!
 //! `rustls` and `gzip` are on by default. `native-tls` takes the platform's TLS library instead; `platform-verifier` lets rustls trust
 //! what the platform trusts, such as a company's own root. With no TLS feature an https host is refused.
-#![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 // Nothing from outside may panic.
 #![cfg_attr(

@@ -74,7 +74,8 @@ impl<K> List<K> {
 
     /// Adds a query parameter of the list: a string as it is, anything else as JSON; null is left out.
     ///
-    /// A name given twice is refused, since the server would read one of the two; so are `token`, `api_key` and `personal_api_key`.
+    /// A name given twice is refused, since the server would read one of the two; so are `token`, `api_key` and
+    /// `personal_api_key`, and an empty `search`, `email`, `distinct_id` or `short_id`, which would be no filter.
     pub fn param(mut self, name: &str, value: impl Serialize) -> Self {
         self.params.push_once(name, &value);
         self

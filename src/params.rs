@@ -15,6 +15,9 @@ pub(crate) const VALUE: &AsciiSet = &NON_ALPHANUMERIC
 /// Parameters that carry a key, or switch the project of the request whatever its path says.
 const RESERVED: [&str; 3] = ["personal_api_key", "api_key", "token"];
 
+/// Filters that the server takes for no filter at all when they are empty, and answers with everything.
+const NEVER_EMPTY: [&str; 4] = ["short_id", "distinct_id", "email", "search"];
+
 /// A query string in the making; what was wrong with it is told when it is used.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Params {
@@ -31,6 +34,9 @@ impl Params {
             self.fail(format!("the parameter {name:?} would switch the project or leak a key: the client sends its own key"));
         } else {
             match text(value) {
+                Ok(Some(text)) if text.is_empty() && NEVER_EMPTY.contains(&name) => self.fail(format!(
+                    "the {name} is empty: the server would take it for no filter, and return everything"
+                )),
                 Ok(Some(text)) => self.put(name, &text),
                 Ok(None) => {}
                 Err(e) => self.fail(format!("the parameter {name:?} cannot be sent: {e}")),
@@ -44,16 +50,6 @@ impl Params {
             self.fail(format!("the parameter {name:?} is given twice"));
         }
         self.push(name, value);
-    }
-
-    /// The same for a value that the server takes for no filter at all when it is empty.
-    pub(crate) fn push_filter(&mut self, name: &str, value: &str) {
-        if value.is_empty() {
-            self.fail(format!(
-                "the {name} is empty: the server would take it for no filter, and return everything"
-            ));
-        }
-        self.push_once(name, &value);
     }
 
     pub(crate) fn put(&mut self, name: &str, value: &str) {

@@ -15,6 +15,9 @@ pub struct Persons {
 
 impl Persons {
     pub(crate) fn finish(&self, params: &mut Params) {
+        if params.has("properties") {
+            params.fail("properties go into filter, which checks them: the server drops what it does not understand".to_owned());
+        }
         if let Some(why) = self.filters.iter().find_map(PersonFilter::fault) {
             params.fail(why.to_owned());
         } else if !self.filters.is_empty() {
@@ -29,21 +32,18 @@ impl Persons {
 impl List<Persons> {
     /// Only persons whose email contains this text, or who have it as a distinct id or UUID; servers of 2022 look through all
     /// properties. `%` and `_` are wildcards since 2023. An empty text is refused: it would be no filter.
-    pub fn search(mut self, text: &str) -> Self {
-        self.params.push_filter("search", text);
-        self
+    pub fn search(self, text: &str) -> Self {
+        self.param("search", text)
     }
 
     /// Only persons with exactly this email, case and all. An empty one is refused: it would be no filter.
-    pub fn email(mut self, email: &str) -> Self {
-        self.params.push_filter("email", email);
-        self
+    pub fn email(self, email: &str) -> Self {
+        self.param("email", email)
     }
 
     /// Only the person with exactly this distinct id. An empty one is refused: it would be no filter.
-    pub fn distinct_id(mut self, distinct_id: &str) -> Self {
-        self.params.push_filter("distinct_id", distinct_id);
-        self
+    pub fn distinct_id(self, distinct_id: &str) -> Self {
+        self.param("distinct_id", distinct_id)
     }
 
     /// Only persons that `filter` finds; repeat it to AND.

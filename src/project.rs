@@ -99,10 +99,11 @@ impl Project {
     /// As [`List::page`]; [`Error::Config`] where it is empty, which would be no filter; [`Error::Paging`] where the server left
     /// the filter out and answered with others.
     pub fn insight_by_short_id(&self, short_id: &str) -> Result<Option<Value>> {
-        let mut list = self.list("insights");
-        list.params.push_filter("short_id", short_id);
-        // Without it a server of 2023 finds no SQL insight.
-        list.params.put("include_query_insights", "true");
+        // Without the second, a server of 2023 finds no SQL insight.
+        let list = self
+            .list("insights")
+            .param("short_id", short_id)
+            .param("include_query_insights", true);
         self.only(list, "short_id", |insight| {
             insight.get("short_id").is_none_or(|id| id == short_id)
         })
@@ -140,8 +141,7 @@ impl Project {
     /// As [`List::page`]; [`Error::Config`] where it is empty, which would be no filter; [`Error::Paging`] where the server left
     /// the filter out and answered with others.
     pub fn person_by_distinct_id(&self, distinct_id: &str) -> Result<Option<Value>> {
-        let mut list = self.list("persons");
-        list.params.push_filter("distinct_id", distinct_id);
+        let list = self.list("persons").param("distinct_id", distinct_id);
         self.only(list, "distinct_id", |_| true)
     }
 
