@@ -62,7 +62,8 @@ impl Request {
 
     /// Adds a query parameter: a string as it is, anything else as JSON; null is left out.
     ///
-    /// `token`, `api_key` and `personal_api_key` are refused: they switch the project of a request, or leak a key.
+    /// `token`, `api_key` and `personal_api_key` are refused, as they switch the project of a request or leak a key; and so is an
+    /// empty `search`, `email`, `distinct_id` or `short_id`, which would be no filter.
     pub fn param(mut self, name: &str, value: impl Serialize) -> Self {
         self.params.push(name, &value);
         self
