@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::error::{Error, Result};
 use crate::list::{Any, List};
 use crate::project::Project;
-use crate::request::Request;
+use crate::request::{LONGEST_TIMEOUT, Request};
 use crate::retry::RetryPolicy;
 use crate::shared::{Auth, OnRetry, Pace, RetryEvent, Shared};
 use crate::transport::Transport;
@@ -363,7 +363,12 @@ impl ClientBuilder {
             );
         }
         let base = Base::parse(&host, allow_http)?;
-        let transport = Transport::new(agent, base.is_https(), connect_timeout, max_body_bytes)?;
+        let transport = Transport::new(
+            agent,
+            base.is_https(),
+            connect_timeout.min(LONGEST_TIMEOUT),
+            max_body_bytes,
+        )?;
         let pace = max_requests_per_minute.map(|n| Pace {
             interval: Duration::from_secs(60) / n,
             next: Mutex::new(Instant::now()),

@@ -15,6 +15,9 @@ use crate::params::Params;
 use crate::shared::Shared;
 use crate::walk::{Batch, Walk};
 
+/// Room for this many pages is set aside at once.
+const MOST_AHEAD: usize = 100;
+
 /// Marks a [`List`] of anything.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Any;
@@ -91,9 +94,9 @@ impl<K> List<K> {
         self
     }
 
-    /// Sets how many pages are fetched and decoded ahead, on one background thread. Defaults to 0: none, no thread.
+    /// Sets how many pages are fetched and decoded ahead, on one background thread; 100 at most. Defaults to 0: none, no thread.
     pub fn prefetch(mut self, pages: usize) -> Self {
-        self.prefetch = pages;
+        self.prefetch = pages.min(MOST_AHEAD);
         self
     }
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Failure, Result};
-use crate::request::Request;
+use crate::request::{LONGEST_TIMEOUT, Request};
 use crate::result;
 use crate::scan::Scan;
 use crate::shared::Shared;
@@ -208,7 +208,8 @@ impl Query {
         let total = self
             .timeout
             .or(self.shared.timeout)
-            .unwrap_or(BACKGROUND_TIMEOUT);
+            .unwrap_or(BACKGROUND_TIMEOUT)
+            .min(LONGEST_TIMEOUT);
         let deadline = Instant::now() + total;
         self.refresh = Some(match self.refresh {
             Some(Refresh::ForceBlocking | Refresh::ForceAsync) => Refresh::ForceAsync,

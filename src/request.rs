@@ -19,6 +19,8 @@ use crate::url;
 
 const TIMEOUT: Duration = Duration::from_secs(120);
 const SLOW_TIMEOUT: Duration = Duration::from_secs(600);
+/// A clock cannot add every `Duration`; a year is as good as for ever.
+pub(crate) const LONGEST_TIMEOUT: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
 /// One call in the making; nothing is sent before [`send`](Request::send), [`send_as`](Request::send_as) or
 /// [`text`](Request::text).
@@ -145,11 +147,17 @@ impl Request {
         let mut query = self.params.finish()?;
         let mut body = shared.with_key(self.body.transpose()?)?;
         let mut repeatable = self.repeatable;
-        let timeout = self.timeout.or(shared.timeout).unwrap_or(if self.slow {
-            SLOW_TIMEOUT
-        } else {
-            TIMEOUT
-        });
+        let default = if self.slow { SLOW_TIMEOUT } else { TIMEOUT };
+        let timeout = self
+            .timeout
+            .or(shared.timeout)
+            .unwrap_or(default)
+            .min(LONGEST_TIMEOUT);
+        if timeout.is_zero() {
+            return Err(Error::Config(
+                "a timeout of zero: no call could be made".to_owned(),
+            ));
+        }
         let in_query = (shared.auth == Auth::Query).then_some(shared.key.as_str());
         let mut url = url::assemble(&shared.base, &path, &query, in_query)?;
         let policy = self.policy.as_ref().unwrap_or(&shared.policy);
@@ -202,7 +210,7 @@ impl Request {
                 Decision::Done | Decision::Fail => return Err(result),
             };
             spent.retries += 1;
-            spent.waited += wait;
+            spent.waited = spent.waited.saturating_add(wait);
             spent.had_500 |= outcome == Outcome::Status(500, None);
             shared.pause(wait, || RetryEvent {
                 method,

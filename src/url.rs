@@ -52,9 +52,7 @@ impl Base {
             );
         }
         let Some((_, rest)) = url.split_once("://") else {
-            return config(format!(
-                "the host {url:?} has no scheme: write https:// before it"
-            ));
+            return config("the host has no scheme: write https:// before it");
         };
         if rest.contains(['?', '#']) {
             return config(
