@@ -4,6 +4,7 @@
     unreachable_pub,
     clippy::missing_panics_doc,
     clippy::must_use_candidate,
+    clippy::format_push_string,
     reason = "each test uses a part of it"
 )]
 
