@@ -15,7 +15,7 @@
     reason = "each test uses a part of it, and a test server may stop with a panic"
 )]
 
-mod http;
+pub mod http;
 mod insights;
 mod persons;
 mod properties;
