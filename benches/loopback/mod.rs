@@ -2,7 +2,7 @@
 //! The crate's own benches hold it in process, `benches/peers/server` makes a process of it.
 //!
 //! The project's id is its number of pages of persons, so that a walk of five and one of a hundred take the same code;
-//! project 0 has an empty page.
+//! a server made with no pages answers with an empty one.
 
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -12,18 +12,18 @@ use std::thread;
 use std::time::Duration;
 
 /// Persons on a page.
-pub const PAGE: usize = 1_000;
+pub(crate) const PAGE: usize = 1_000;
 
 /// The answers, and how often they were asked for.
-pub struct Answers {
+pub(crate) struct Answers {
     insight: Vec<u8>,
     pages: Vec<Vec<u8>>,
-    pub connections: AtomicU64,
-    pub requests: AtomicU64,
+    pub(crate) connections: AtomicU64,
+    pub(crate) requests: AtomicU64,
 }
 
 impl Answers {
-    pub fn new(pages: usize) -> Arc<Answers> {
+    pub(crate) fn new(pages: usize) -> Arc<Answers> {
         Arc::new(Answers {
             insight: respond("200 OK", include_str!("insight.json").trim_end().as_bytes()),
             pages: (0..pages).map(page).collect(),
@@ -33,7 +33,12 @@ impl Answers {
     }
 
     /// Answers one connection until it ends; `delay` goes before each page of persons.
-    pub fn serve(&self, stream: &mut (impl Read + Write), base: &str, delay: Duration) -> io::Result<()> {
+    pub(crate) fn serve(
+        &self,
+        stream: &mut (impl Read + Write),
+        base: &str,
+        delay: Duration,
+    ) -> io::Result<()> {
         self.connections.fetch_add(1, Relaxed);
         let mut request = Vec::new();
         let mut chunk = vec![0; 64 * 1024];
@@ -53,7 +58,13 @@ impl Answers {
         }
     }
 
-    fn answer(&self, stream: &mut impl Write, target: &str, base: &str, delay: Duration) -> io::Result<()> {
+    fn answer(
+        &self,
+        stream: &mut impl Write,
+        target: &str,
+        base: &str,
+        delay: Duration,
+    ) -> io::Result<()> {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let segments: Vec<&str> = path.split('/').collect();
         match segments[..] {
@@ -64,19 +75,31 @@ impl Answers {
                 let limit = parameter(query, "limit");
                 let page = parameter(query, "offset").unwrap_or(0) / PAGE;
                 match project.parse() {
-                    Ok(0) => stream.write_all(&respond("200 OK", br#"{"next":null,"previous":null,"results":[]}"#)),
-                    Ok(pages) if limit == Some(PAGE) && page < pages && pages <= self.pages.len() => {
+                    Ok(_) if self.pages.is_empty() => stream.write_all(&respond(
+                        "200 OK",
+                        br#"{"next":null,"previous":null,"results":[]}"#,
+                    )),
+                    Ok(pages)
+                        if limit == Some(PAGE) && page < pages && pages <= self.pages.len() =>
+                    {
                         let next = match page + 1 {
                             end if end == pages => "null".to_owned(),
-                            page => format!(r#""{base}{path}?limit={PAGE}&offset={}""#, page * PAGE),
+                            page => {
+                                format!(r#""{base}{path}?limit={PAGE}&offset={}""#, page * PAGE)
+                            }
                         };
                         self.write_page(stream, page, &next)
                     }
-                    _ => stream.write_all(&respond("400 Bad Request", br#"{"detail":"no such page"}"#)),
+                    _ => stream
+                        .write_all(&respond("400 Bad Request", br#"{"detail":"no such page"}"#)),
                 }
             }
             ["", "stats"] => {
-                let stats = format!("{} {}", self.connections.load(Relaxed), self.requests.load(Relaxed));
+                let stats = format!(
+                    "{} {}",
+                    self.connections.load(Relaxed),
+                    self.requests.load(Relaxed)
+                );
                 stream.write_all(&respond("200 OK", stats.as_bytes()))
             }
             _ => stream.write_all(&respond("404 Not Found", br#"{"detail":"Not found."}"#)),
@@ -94,7 +117,7 @@ impl Answers {
 }
 
 /// Starts the server on a free port, one thread a connection, and gives its base URL.
-pub fn start(answers: &Arc<Answers>, delay: Duration) -> io::Result<String> {
+pub(crate) fn start(answers: &Arc<Answers>, delay: Duration) -> io::Result<String> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let base = format!("http://{}", listener.local_addr()?);
     listen(listener, answers, &base, delay, Ok)?;
@@ -102,7 +125,7 @@ pub fn start(answers: &Arc<Answers>, delay: Duration) -> io::Result<String> {
 }
 
 /// Accepts connections for ever; `open` is where TLS comes in.
-pub fn listen<S: Read + Write + Send + 'static>(
+pub(crate) fn listen<S: Read + Write + Send + 'static>(
     listener: TcpListener,
     answers: &Arc<Answers>,
     base: &str,
@@ -113,7 +136,9 @@ pub fn listen<S: Read + Write + Send + 'static>(
     thread::Builder::new().spawn(move || {
         for stream in listener.incoming().flatten() {
             let _ = stream.set_nodelay(true);
-            let Ok(mut stream) = open(stream) else { continue };
+            let Ok(mut stream) = open(stream) else {
+                continue;
+            };
             let (answers, base) = (Arc::clone(&answers), base.clone());
             thread::spawn(move || answers.serve(&mut stream, &base, delay));
         }
@@ -127,7 +152,9 @@ fn parameter(query: &str, name: &str) -> Option<usize> {
 }
 
 fn head(status: &str, length: usize) -> String {
-    format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n")
+    format!(
+        "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
+    )
 }
 
 fn respond(status: &str, body: &[u8]) -> Vec<u8> {

@@ -11,12 +11,16 @@ use std::time::Duration;
 use std::{env, fs, io};
 
 use loopback::Answers;
-use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let [ca, delay] = &env::args().skip(1).collect::<Vec<_>>()[..] else { return Err("server CA DELAY".into()) };
+    let [ca, delay] = &env::args().skip(1).collect::<Vec<_>>()[..] else {
+        return Err("server CA DELAY".into());
+    };
     let answers = Answers::new(100);
     let http = loopback::start(&answers, Duration::ZERO)?;
     let slow = loopback::start(&answers, Duration::from_millis(delay.parse()?))?;
@@ -39,7 +43,8 @@ fn tls(ca: &str) -> Result<ServerConfig, Box<dyn Error>> {
     let root_key = KeyPair::generate()?;
     let mut root = CertificateParams::new([])?;
     // Issuer and subject must differ, or OpenSSL takes the leaf for self-signed.
-    root.distinguished_name.push(DnType::CommonName, "peers root");
+    root.distinguished_name
+        .push(DnType::CommonName, "peers root");
     root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     fs::write(ca, root.self_signed(&root_key)?.pem())?;
 
@@ -50,6 +55,9 @@ fn tls(ca: &str) -> Result<ServerConfig, Box<dyn Error>> {
     let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
     // Named, because a build of the whole workspace also turns on reqwest's provider and rustls would not choose.
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    Ok(config.with_no_client_auth().with_single_cert(vec![certificate.into()], key)?)
+    let config =
+        ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    Ok(config
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.into()], key)?)
 }
