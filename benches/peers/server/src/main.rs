@@ -1,0 +1,63 @@
+//! `server CA DELAY`: the loopback server as a process of its own. It writes the certificate to trust to the file CA, prints three base
+//! URLs (http, http with DELAY ms before each page of persons, https) and stops when its standard input does.
+
+#[path = "../../../loopback/mod.rs"]
+mod loopback;
+
+use std::error::Error;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+use std::{env, fs, io};
+
+use loopback::Answers;
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+};
+use rustls::pki_types::PrivateKeyDer;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let [ca, delay] = &env::args().skip(1).collect::<Vec<_>>()[..] else {
+        return Err("server CA DELAY".into());
+    };
+    let answers = Answers::new(100);
+    let http = loopback::start(&answers, Duration::ZERO)?;
+    let slow = loopback::start(&answers, Duration::from_millis(delay.parse()?))?;
+
+    let config = Arc::new(tls(ca)?);
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let https = format!("https://localhost:{}", listener.local_addr()?.port());
+    loopback::listen(listener, &answers, &https, Duration::ZERO, move |stream| {
+        let connection = ServerConnection::new(Arc::clone(&config)).map_err(io::Error::other)?;
+        Ok(StreamOwned::new(connection, stream))
+    })?;
+
+    println!("{http} {slow} {https}");
+    io::copy(&mut io::stdin(), &mut io::sink())?;
+    Ok(())
+}
+
+/// A certificate for localhost, signed by a root made for this run, which goes to the file `ca`.
+fn tls(ca: &str) -> Result<ServerConfig, Box<dyn Error>> {
+    let root_key = KeyPair::generate()?;
+    let mut root = CertificateParams::new([])?;
+    // Issuer and subject must differ, or OpenSSL takes the leaf for self-signed.
+    root.distinguished_name
+        .push(DnType::CommonName, "peers root");
+    root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    fs::write(ca, root.self_signed(&root_key)?.pem())?;
+
+    let key = KeyPair::generate()?;
+    let mut leaf = CertificateParams::new(["localhost".to_owned()])?;
+    leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    let certificate = leaf.signed_by(&key, &Issuer::new(root, root_key))?;
+    let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
+    // Named, because a build of the whole workspace also turns on reqwest's provider and rustls would not choose.
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config =
+        ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    Ok(config
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.into()], key)?)
+}
