@@ -249,7 +249,7 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets how long one attempt may take to connect, TLS included. Defaults to 10 s.
+    /// Sets how long one attempt may take to look up the host's name, and then to connect, TLS included. Defaults to 10 s.
     pub fn connect_timeout(mut self, d: Duration) -> Self {
         self.connect_timeout = d;
         self
@@ -366,6 +366,7 @@ impl ClientBuilder {
         let transport = Transport::new(
             agent,
             base.is_https(),
+            base.is_named(),
             connect_timeout.min(LONGEST_TIMEOUT),
             max_body_bytes,
         )?;

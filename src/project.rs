@@ -96,7 +96,7 @@ impl Project {
     /// `GET insights/?short_id=...`, scope `insight:read`. Case counts.
     ///
     /// # Errors
-    /// As [`List::page`]; [`Error::Config`] where it is empty, which would be no filter; [`Error::Paging`] where the server left
+    /// As [`List::all`]; [`Error::Config`] where it is empty, which would be no filter; [`Error::Paging`] where the server left
     /// the filter out and answered with others.
     pub fn insight_by_short_id(&self, short_id: &str) -> Result<Option<Value>> {
         // Without the second, a server of 2023 finds no SQL insight.
@@ -138,11 +138,17 @@ impl Project {
     /// `GET persons/?distinct_id=...`, scope `person:read`.
     ///
     /// # Errors
-    /// As [`List::page`]; [`Error::Config`] where it is empty, which would be no filter; [`Error::Paging`] where the server left
+    /// As [`List::all`]; [`Error::Config`] where it is empty, which would be no filter; [`Error::Paging`] where the server left
     /// the filter out and answered with others.
     pub fn person_by_distinct_id(&self, distinct_id: &str) -> Result<Option<Value>> {
         let list = self.list("persons").param("distinct_id", distinct_id);
-        self.only(list, "distinct_id", |_| true)
+        // Of many distinct ids, the server lists a thousand.
+        self.only(list, "distinct_id", |person| {
+            let ids = person.get("distinct_ids").and_then(Value::as_array);
+            ids.is_none_or(|ids| {
+                ids.is_empty() || ids.len() >= 1_000 || ids.iter().any(|id| id == distinct_id)
+            })
+        })
     }
 
     /// The one row of a list that a filter can leave.
@@ -152,8 +158,8 @@ impl Project {
         filter: &str,
         fits: impl Fn(&Value) -> bool,
     ) -> Result<Option<Value>> {
-        let mut rows = list.page()?.results.into_iter();
-        match (rows.next(), rows.next()) {
+        let mut rows = list.items();
+        match (rows.next().transpose()?, rows.next().transpose()?) {
             (None, _) => Ok(None),
             (Some(row), None) if fits(&row) => Ok(Some(row)),
             _ => {

@@ -14,7 +14,7 @@ use crate::json;
 use crate::params::Params;
 use crate::retry::{self, Decision, Outcome, RetryPolicy, Spent};
 use crate::shared::{Auth, RetryEvent, Shared};
-use crate::transport::{Answer, Attempt, ERROR_BODY};
+use crate::transport::{Answer, Attempt};
 use crate::url;
 
 const TIMEOUT: Duration = Duration::from_secs(120);
@@ -238,10 +238,6 @@ impl Reply {
     }
 
     fn unreadable(&self, message: &str) -> Error {
-        let most = usize::try_from(ERROR_BODY)
-            .unwrap_or(usize::MAX)
-            .min(self.answer.body.len());
-        let excerpt = self.answer.body.get(..most).unwrap_or_default();
         Error::Decode(Box::new(DecodeError {
             method: self.method,
             path: self.path.clone(),
@@ -252,7 +248,7 @@ impl Reply {
                 .map(|kind| self.shared.mask(kind)),
             request_id: self.shared.request_id(&self.answer),
             message: self.shared.mask(message),
-            body: self.shared.mask(&String::from_utf8_lossy(excerpt)),
+            body: self.shared.excerpt(&self.answer.body),
         }))
     }
 }

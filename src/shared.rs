@@ -9,7 +9,7 @@ use crate::api_error::ApiError;
 use crate::error::{Error, Failure, Result};
 use crate::params::Params;
 use crate::retry::{self, Outcome, RetryPolicy};
-use crate::transport::{Answer, Fault, Transport};
+use crate::transport::{Answer, ERROR_BODY, Fault, Transport};
 use crate::url::{self, Base};
 
 const MOST_REDIRECTS: u32 = 5;
@@ -106,8 +106,21 @@ impl Shared {
         url::mask(text, &self.key)
     }
 
+    /// The beginning of a body as text, without the key: also where the cut goes through it.
+    pub(crate) fn excerpt(&self, body: &[u8]) -> String {
+        let cut = body.get(..ERROR_BODY).unwrap_or(body);
+        let mut text = self.mask(&String::from_utf8_lossy(cut));
+        if body.len() >= ERROR_BODY {
+            let begun = |n: &usize| self.key.get(..*n).is_some_and(|k| text.ends_with(k));
+            if let Some(n) = (1..self.key.len()).rev().find(begun) {
+                text.truncate(text.len() - n);
+            }
+        }
+        text
+    }
+
     pub(crate) fn api_error(&self, method: &'static str, url: &str, answer: &Answer) -> ApiError {
-        let body = self.mask(&String::from_utf8_lossy(&answer.body));
+        let body = self.excerpt(&answer.body);
         let mut error = ApiError::read(method, self.mask(url), answer.status, body);
         let now = SystemTime::now()
             .duration_since(SystemTime::UNIX_EPOCH)

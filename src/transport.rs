@@ -9,7 +9,7 @@ use ureq::http::{self, HeaderMap, Method, Version, header};
 use crate::error::{Error, Result};
 
 /// How much of an error's body is kept.
-pub(crate) const ERROR_BODY: u64 = 64 * 1024;
+pub(crate) const ERROR_BODY: usize = 64 * 1024;
 
 /// How much is set aside at once on a server's word for the length of its body.
 const TRUSTED_LENGTH: u64 = 16 * 1024 * 1024;
@@ -58,6 +58,8 @@ pub(crate) enum Fault {
 pub(crate) struct Transport {
     agent: ureq::Agent,
     connect_timeout: Duration,
+    /// None where there is no name to look up: the HTTP layer would start a thread for it, for every request.
+    lookup_timeout: Option<Duration>,
     max_body_bytes: u64,
     /// About how many connections the pool keeps: a connection that breaks while there were some may be one that the server closed.
     kept: AtomicUsize,
@@ -65,10 +67,12 @@ pub(crate) struct Transport {
 }
 
 impl Transport {
-    /// `agent`: the caller's own, or `None` for one with the defaults of the features that are on.
+    /// `agent`: the caller's own, or `None` for one with the defaults of the features that are on. `https`, `named`: whether the
+    /// host is spoken to over TLS, and known by a name.
     pub(crate) fn new(
         agent: Option<ureq::Agent>,
         https: bool,
+        named: bool,
         connect_timeout: Duration,
         max_body_bytes: u64,
     ) -> Result<Transport> {
@@ -86,6 +90,7 @@ impl Transport {
         Ok(Transport {
             agent,
             connect_timeout,
+            lookup_timeout: named.then_some(connect_timeout),
             max_body_bytes,
             kept: AtomicUsize::new(0),
             keeps,
@@ -174,6 +179,7 @@ impl Transport {
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
+            .timeout_resolve(self.lookup_timeout)
             .timeout_connect(Some(self.connect_timeout))
             .timeout_send_request(Some(timeout))
             .timeout_send_body(Some(timeout))
@@ -250,7 +256,7 @@ fn read_some(body: &mut ureq::Body) -> Vec<u8> {
     let _ = body
         .with_config()
         .reader()
-        .take(ERROR_BODY)
+        .take(ERROR_BODY as u64)
         .read_to_end(&mut bytes);
     bytes
 }

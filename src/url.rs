@@ -2,6 +2,8 @@
 
 use crate::error::{Error, Result};
 use crate::params::{Params, VALUE};
+use std::net::{IpAddr, Ipv6Addr};
+
 use percent_encoding::{AsciiSet, percent_decode_str, percent_encode};
 
 /// The longest URL that the HTTP layer can hold.
@@ -43,6 +45,11 @@ impl Base {
         self.origin.starts_with("https:")
     }
 
+    /// Whether the host is a name, to be looked up, and not an address.
+    pub(crate) fn is_named(&self) -> bool {
+        name_of(&self.origin).parse::<IpAddr>().is_err()
+    }
+
     /// Reads a caller's host.
     pub(crate) fn parse(host: &str, allow_http: bool) -> Result<Base> {
         let url = host.trim();
@@ -71,14 +78,14 @@ impl Base {
                 "the host {url:?} is not http:// or https:// with a name or address and a port from 1 to 65535"
             ));
         };
-        let name = origin.name().to_owned();
+        let name = name_of(&origin.text);
         if let Some(region) = name.strip_suffix(".i.posthog.com") {
             let right = if region == "eu" { crate::EU } else { crate::US };
             return config(format!(
                 "{name} takes events only: the private API is at {right}"
             ));
         }
-        if !origin.https && !allow_http && !is_loopback(&name) {
+        if !origin.https && !allow_http && !is_loopback(name) {
             return config(format!(
                 "plain http to {name} would send the key in clear: use https, or allow_http(true)"
             ));
@@ -101,13 +108,12 @@ struct Origin {
     https: bool,
 }
 
-impl Origin {
-    fn name(&self) -> &str {
-        let host = self.text.split_once("://").map_or("", |(_, rest)| rest);
-        match host.strip_prefix('[') {
-            Some(v6) => v6.split_once(']').map_or(v6, |(v6, _)| v6),
-            None => host.split_once(':').map_or(host, |(name, _)| name),
-        }
+/// The name or address in `scheme://host[:port]`.
+fn name_of(origin: &str) -> &str {
+    let host = origin.split_once("://").map_or("", |(_, host)| host);
+    match host.strip_prefix('[') {
+        Some(v6) => v6.split_once(']').map_or(v6, |(v6, _)| v6),
+        None => host.split_once(':').map_or(host, |(name, _)| name),
     }
 }
 
@@ -122,7 +128,7 @@ fn origin(scheme: &str, authority: &str) -> Option<Origin> {
     let (host, port) = match authority.strip_prefix('[') {
         Some(rest) => {
             let (v6, after) = rest.split_once(']')?;
-            v6.parse::<std::net::Ipv6Addr>().ok()?;
+            v6.parse::<Ipv6Addr>().ok()?;
             (
                 format!("[{}]", v6.to_ascii_lowercase()),
                 if after.is_empty() {
