@@ -12,6 +12,7 @@ use crate::list::{Any, List};
 use crate::project::Project;
 use crate::request::{LONGEST_TIMEOUT, Request};
 use crate::retry::RetryPolicy;
+use crate::secret::Secret;
 use crate::shared::{Auth, OnRetry, Pace, RetryEvent, Shared};
 use crate::transport::Transport;
 use crate::url::{self, Base};
@@ -378,7 +379,7 @@ impl ClientBuilder {
         Ok(Client {
             shared: Arc::new(Shared {
                 base,
-                key,
+                secret: Secret::new(key),
                 auth,
                 bearer,
                 user_agent,

@@ -93,6 +93,7 @@ mod request;
 mod result;
 mod retry;
 mod scan;
+mod secret;
 mod shapes;
 mod shared;
 mod sql;

@@ -151,10 +151,17 @@ impl Query {
     /// # Errors
     /// As [`Request::send`]; [`Error::Query`] where the query failed; [`Error::Timeout`] where a background query is not done in time.
     pub fn send(self) -> Result<Value> {
-        if self.background {
-            return self.in_background();
-        }
-        checked(self.request()?.send()?)
+        let shared = Arc::clone(&self.shared);
+        let answer = if self.background {
+            self.in_background()
+        } else {
+            self.request()?.send().and_then(checked)
+        };
+        answer.map_err(|e| match e {
+            // In the server's words.
+            Error::Query(message) => Error::Query(shared.mask(&message)),
+            other => other,
+        })
     }
 
     /// Runs it, and gives its rows by column name, as [`rows`](crate::rows) reads them.

@@ -158,7 +158,7 @@ impl Request {
                 "a timeout of zero: no call could be made".to_owned(),
             ));
         }
-        let in_query = (shared.auth == Auth::Query).then_some(shared.key.as_str());
+        let in_query = (shared.auth == Auth::Query).then_some(shared.secret.key());
         let mut url = url::assemble(&shared.base, &path, &query, in_query)?;
         let policy = self.policy.as_ref().unwrap_or(&shared.policy);
         let mut spent = Spent::default();

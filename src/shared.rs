@@ -9,6 +9,7 @@ use crate::api_error::ApiError;
 use crate::error::{Error, Failure, Result};
 use crate::params::Params;
 use crate::retry::{self, Outcome, RetryPolicy};
+use crate::secret::Secret;
 use crate::transport::{Answer, ERROR_BODY, Fault, Transport};
 use crate::url::{self, Base};
 
@@ -53,7 +54,7 @@ pub(crate) type OnRetry = Box<dyn Fn(&RetryEvent) + Send + Sync>;
 /// What the clones of a client share.
 pub(crate) struct Shared {
     pub(crate) base: Base,
-    pub(crate) key: String,
+    pub(crate) secret: Secret,
     pub(crate) auth: Auth,
     pub(crate) bearer: String,
     pub(crate) user_agent: String,
@@ -103,20 +104,20 @@ impl Shared {
     }
 
     pub(crate) fn mask(&self, text: &str) -> String {
-        url::mask(text, &self.key)
+        self.secret.mask(text)
     }
 
-    /// The beginning of a body as text, without the key: also where the cut goes through it.
+    /// The beginning of a body as text, without the key.
     pub(crate) fn excerpt(&self, body: &[u8]) -> String {
-        let cut = body.get(..ERROR_BODY).unwrap_or(body);
-        let mut text = self.mask(&String::from_utf8_lossy(cut));
-        if body.len() >= ERROR_BODY {
-            let begun = |n: &usize| self.key.get(..*n).is_some_and(|k| text.ends_with(k));
-            if let Some(n) = (1..self.key.len()).rev().find(begun) {
-                text.truncate(text.len() - n);
-            }
+        let text = match body.get(..ERROR_BODY) {
+            Some(cut) => return self.secret.mask_cut(&String::from_utf8_lossy(cut)),
+            None => self.mask(&String::from_utf8_lossy(body)),
+        };
+        // JSON can write any letter as an escape: what its reader sees counts.
+        match serde_json::from_str::<Value>(&text).map(|json| json.to_string()) {
+            Ok(read) if self.secret.is_in(&read) => self.mask(&read),
+            _ => text,
         }
-        text
     }
 
     pub(crate) fn api_error(&self, method: &'static str, url: &str, answer: &Answer) -> ApiError {
@@ -220,6 +221,9 @@ impl Shared {
             );
             return refuse(m);
         };
+        if self.secret.is_in(&to) || self.secret.is_in(query.encoded()) {
+            return refuse("it has the key in it, where it would be seen".to_owned());
+        }
         match to.strip_prefix(self.base.prefix.as_str()) {
             Some(within) if within.starts_with('/') => Ok((within.to_owned(), query)),
             _ => refuse(format!(
@@ -234,7 +238,7 @@ impl Shared {
         if self.auth != Auth::Body {
             return Ok(body);
         }
-        let key = Value::from(self.key.as_str());
+        let key = Value::from(self.secret.key());
         let Some(body) = body else {
             return Ok(Some(format!("{{\"personal_api_key\":{key}}}").into_bytes()));
         };

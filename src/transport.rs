@@ -109,6 +109,9 @@ impl Transport {
             Err(error) => {
                 return Err(match fault(error) {
                     Fault::Broken(message) if was_kept => Fault::Stale(message),
+                    Fault::Unconnected(message) if self.agent.config().proxy().is_some() => {
+                        Fault::Unconnected(format!("{message} (by way of a proxy)"))
+                    }
                     fault => fault,
                 });
             }

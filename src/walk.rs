@@ -128,6 +128,9 @@ impl<T: DeserializeOwned> Walk<T> {
                 ));
             }
         };
+        if self.shared.secret.is_in(query.encoded()) {
+            return stuck("the list's `next` has the key in it, under another name".to_owned());
+        }
         if self.seen.contains(&hash(&query)) {
             return stuck(
                 "the list's `next` leads back to a page that was read already: it would never end"
