@@ -1,0 +1,263 @@
+//! What a misbehaving server does with one request: an answer, well or badly made, and what becomes of the connection.
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde_json::{Value, json};
+use std::io::Write;
+use std::time::Duration;
+
+/// The `X-Request-Id` of every answer, to be found again in errors.
+pub const REQUEST_ID: &str = "req-faults-1";
+
+/// Made as an answer by [`Act::status`] and [`Act::json`], as bytes by [`Act::raw`], and then spoiled.
+#[derive(Clone, Debug)]
+pub struct Act {
+    content: Content,
+    pub(super) delay: Duration,
+    pub(super) drip: Option<Duration>,
+    /// How many bytes at the end are held back.
+    cut: usize,
+    pub(super) repeat: Option<(Vec<u8>, u64)>,
+    pub(super) end: End,
+}
+
+#[derive(Clone, Debug)]
+enum Content {
+    Raw(Vec<u8>),
+    Answer {
+        status: u16,
+        headers: Vec<(String, String)>,
+        body: Vec<u8>,
+        framing: Framing,
+    },
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Framing {
+    Length,
+    /// A `Content-Length` that lies.
+    Lie(usize),
+    Chunked,
+    /// Nothing says how long the body is: it ends with the connection.
+    Nothing,
+}
+
+/// What becomes of the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    Keep,
+    Close,
+    /// A reset (RST) instead of an orderly end.
+    Reset,
+    /// Kept open without another byte; what arrives is read.
+    Silence,
+    /// The same, and nothing is read either.
+    Deaf,
+}
+
+impl Act {
+    fn new(content: Content, end: End) -> Act {
+        Act {
+            content,
+            delay: Duration::ZERO,
+            drip: None,
+            cut: 0,
+            repeat: None,
+            end,
+        }
+    }
+
+    /// An answer with an empty body.
+    pub fn status(status: u16) -> Act {
+        let headers = vec![("X-Request-Id".to_owned(), REQUEST_ID.to_owned())];
+        let (body, framing) = (Vec::new(), Framing::Length);
+        let content = Content::Answer {
+            status,
+            headers,
+            body,
+            framing,
+        };
+        Act::new(content, End::Keep)
+    }
+
+    pub fn json(status: u16, body: &Value) -> Act {
+        Act::status(status).body("application/json", body.to_string())
+    }
+
+    /// A page of a list: `next` as it stands, be it no link at all.
+    pub fn page(rows: &Value, next: &Value) -> Act {
+        Act::json(
+            200,
+            &json!({"next": next, "previous": null, "results": rows}),
+        )
+    }
+
+    /// PostHog's error body.
+    pub fn error(status: u16, kind: &str, code: &str, detail: &str) -> Act {
+        Act::json(
+            status,
+            &json!({"type": kind, "code": code, "detail": detail, "attr": null}),
+        )
+    }
+
+    /// These bytes for an answer; the connection is kept.
+    pub fn raw(bytes: impl Into<Vec<u8>>) -> Act {
+        Act::new(Content::Raw(bytes.into()), End::Keep)
+    }
+
+    /// Closes without an answer.
+    pub fn close() -> Act {
+        Act::new(Content::Raw(Vec::new()), End::Close)
+    }
+
+    /// Resets without an answer.
+    pub fn reset() -> Act {
+        Act::new(Content::Raw(Vec::new()), End::Reset)
+    }
+
+    /// Never answers.
+    pub fn silence() -> Act {
+        Act::new(Content::Raw(Vec::new()), End::Silence)
+    }
+
+    /// Never answers, and reads nothing more.
+    pub fn deaf() -> Act {
+        Act::new(Content::Raw(Vec::new()), End::Deaf)
+    }
+
+    pub fn header(mut self, name: &str, value: impl Into<String>) -> Act {
+        if let Content::Answer { headers, .. } = &mut self.content {
+            headers.push((name.to_owned(), value.into()));
+        }
+        self
+    }
+
+    pub fn body(mut self, kind: &str, bytes: impl Into<Vec<u8>>) -> Act {
+        if let Content::Answer { body, .. } = &mut self.content {
+            *body = bytes.into();
+        }
+        if kind.is_empty() {
+            self
+        } else {
+            self.header("Content-Type", kind)
+        }
+    }
+
+    pub fn gzip(mut self) -> Act {
+        if let Content::Answer { body, .. } = &mut self.content {
+            *body = gzip(body);
+        }
+        self.header("Content-Encoding", "gzip")
+    }
+
+    pub fn chunked(self) -> Act {
+        self.framed(Framing::Chunked)
+    }
+
+    /// Neither `Content-Length` nor chunks: the body ends where the connection does.
+    pub fn unframed(mut self) -> Act {
+        if self.end == End::Keep {
+            self.end = End::Close;
+        }
+        self.framed(Framing::Nothing)
+    }
+
+    /// This `Content-Length`, whatever the body has.
+    pub fn length(self, n: usize) -> Act {
+        self.framed(Framing::Lie(n))
+    }
+
+    fn framed(mut self, how: Framing) -> Act {
+        if let Content::Answer { framing, .. } = &mut self.content {
+            *framing = how;
+        }
+        self
+    }
+
+    /// Holds the last `n` bytes back and closes; another end may be given after it.
+    pub fn cut(mut self, n: usize) -> Act {
+        self.cut = n;
+        self.then(End::Close)
+    }
+
+    /// Only the first `n` bytes, and closes; another end may be given after it.
+    pub fn first(self, n: usize) -> Act {
+        let cut = self.bytes().len().saturating_sub(n);
+        self.cut(cut)
+    }
+
+    /// One byte at each interval.
+    pub fn drip(mut self, interval: Duration) -> Act {
+        self.drip = Some(interval);
+        self
+    }
+
+    /// Begins after this long.
+    pub fn after(mut self, delay: Duration) -> Act {
+        self.delay = delay;
+        self
+    }
+
+    /// Sends `block` so many times behind it, or until the client goes.
+    pub fn repeat(mut self, block: impl Into<Vec<u8>>, times: u64) -> Act {
+        self.repeat = Some((block.into(), times));
+        self
+    }
+
+    pub fn then(mut self, end: End) -> Act {
+        self.end = end;
+        self
+    }
+
+    /// What goes over the wire.
+    pub fn bytes(&self) -> Vec<u8> {
+        let mut out = match &self.content {
+            Content::Raw(bytes) => bytes.clone(),
+            Content::Answer {
+                status,
+                headers,
+                body,
+                framing,
+            } => {
+                let mut out = format!("HTTP/1.1 {status} Whatever\r\n").into_bytes();
+                for (name, value) in headers {
+                    out.extend(format!("{name}: {value}\r\n").bytes());
+                }
+                match framing {
+                    Framing::Length if *status == 204 => {}
+                    Framing::Length => {
+                        out.extend(format!("Content-Length: {}\r\n", body.len()).bytes());
+                    }
+                    Framing::Lie(n) => out.extend(format!("Content-Length: {n}\r\n").bytes()),
+                    Framing::Chunked => out.extend(b"Transfer-Encoding: chunked\r\n"),
+                    Framing::Nothing => {}
+                }
+                out.extend(b"\r\n");
+                if matches!(framing, Framing::Chunked) {
+                    for part in body.chunks(body.len().div_ceil(3).max(1)) {
+                        out.extend(chunk(part));
+                    }
+                    out.extend(b"0\r\n\r\n");
+                } else {
+                    out.extend(body);
+                }
+                out
+            }
+        };
+        out.truncate(out.len().saturating_sub(self.cut));
+        out
+    }
+}
+
+/// One chunk of a chunked body.
+pub fn chunk(part: &[u8]) -> Vec<u8> {
+    let mut out = format!("{:x}\r\n", part.len()).into_bytes();
+    out.extend(part);
+    out.extend(b"\r\n");
+    out
+}
+
+pub fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}

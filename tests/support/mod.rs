@@ -1,0 +1,87 @@
+//! A server that misbehaves by script, clients with short limits, and one place that looks for the key in all that they say.
+#![allow(
+    dead_code,
+    unused_imports,
+    unreachable_pub,
+    missing_docs,
+    clippy::pedantic,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "each test uses a part of it, and a test server may stop with a panic"
+)]
+
+mod act;
+mod key;
+mod server;
+
+pub use act::{Act, End, REQUEST_ID, chunk, gzip};
+pub use key::{KEY, Way, check_error, check_event, shows_key};
+pub use server::{Request, Server, decode};
+
+use posthog_api::{Client, ClientBuilder, Error, Result, RetryPolicy, ureq};
+use std::fmt::Debug;
+use std::time::{Duration, Instant};
+
+/// The timeout of the clients here.
+pub const TIMEOUT: Duration = Duration::from_millis(300);
+
+/// What a call may take in all where the server is the slow one: the answer begins within a timeout and ends within another,
+/// and the machine may be busy.
+pub const SLOW: Duration = Duration::from_millis(1_600);
+
+/// An agent that no proxy of the environment gets hold of.
+pub fn agent() -> ureq::Agent {
+    ureq::Agent::config_builder()
+        .proxy(None)
+        .build()
+        .new_agent()
+}
+
+/// A client of `url` with short limits and without retries.
+pub fn builder(url: impl Into<String>) -> ClientBuilder {
+    Client::builder(KEY)
+        .host(url)
+        .timeout(TIMEOUT)
+        .connect_timeout(TIMEOUT)
+        .retry(RetryPolicy::none())
+        .on_retry(check_event)
+        .agent(agent())
+}
+
+pub fn client(server: &Server) -> Client {
+    builder(server.url()).build().unwrap()
+}
+
+/// The same, with this many retries.
+pub fn trying(server: &Server, retries: u32) -> Client {
+    let policy = RetryPolicy::default().max_retries(retries);
+    builder(server.url()).retry(policy).build().unwrap()
+}
+
+/// The error of a call that must fail, looked over.
+#[track_caller]
+pub fn error<T: Debug>(result: Result<T>) -> Error {
+    match result {
+        Err(error) => seen(error),
+        Ok(value) => panic!("no error, but {value:?}"),
+    }
+}
+
+/// The error, looked over: every error of these tests goes through here.
+#[track_caller]
+pub fn seen(error: Error) -> Error {
+    check_error(&error);
+    error
+}
+
+/// Runs `f`, which must be done within `limit`.
+#[track_caller]
+pub fn within<T>(limit: Duration, f: impl FnOnce() -> T) -> T {
+    let start = Instant::now();
+    let out = f();
+    let took = start.elapsed();
+    assert!(took <= limit, "it took {took:?}, {limit:?} at most");
+    out
+}
