@@ -14,6 +14,8 @@ pub struct Act {
     content: Content,
     pub(super) delay: Duration,
     pub(super) drip: Option<Duration>,
+    /// How many bytes go out before the dripping begins.
+    pub(super) at_once: usize,
     /// How many bytes at the end are held back.
     cut: usize,
     pub(super) repeat: Option<(Vec<u8>, u64)>,
@@ -60,6 +62,7 @@ impl Act {
             content,
             delay: Duration::ZERO,
             drip: None,
+            at_once: 0,
             cut: 0,
             repeat: None,
             end,
@@ -189,6 +192,24 @@ impl Act {
     pub fn drip(mut self, interval: Duration) -> Act {
         self.drip = Some(interval);
         self
+    }
+
+    /// The header at once, the body one byte at each interval.
+    pub fn drip_body(mut self, interval: Duration) -> Act {
+        self.at_once = self.head();
+        self.drip(interval)
+    }
+
+    /// The header only, and closes; another end may be given after it.
+    pub fn header_only(self) -> Act {
+        let head = self.head();
+        self.first(head)
+    }
+
+    /// How long the header is.
+    fn head(&self) -> usize {
+        let bytes = self.bytes();
+        bytes.windows(4).position(|w| w == b"\r\n\r\n").unwrap() + 4
     }
 
     /// Begins after this long.

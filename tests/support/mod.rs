@@ -24,12 +24,15 @@ use posthog_api::{Client, ClientBuilder, Error, Result, RetryPolicy, ureq};
 use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
-/// The timeout of the clients here.
+/// The timeout of a [`hasty`] client.
 pub const TIMEOUT: Duration = Duration::from_millis(300);
 
-/// What a call may take in all where the server is the slow one: the answer begins within a timeout and ends within another,
-/// and the machine may be busy.
+/// What a call of a [`hasty`] client may take in all: its answer begins within one timeout and ends within another, and the
+/// machine may be busy.
 pub const SLOW: Duration = Duration::from_millis(1_600);
+
+/// What a call may take that has nothing to wait for, on a busy machine.
+pub const AT_ONCE: Duration = Duration::from_secs(3);
 
 /// An agent that no proxy of the environment gets hold of.
 pub fn agent() -> ureq::Agent {
@@ -39,12 +42,12 @@ pub fn agent() -> ureq::Agent {
         .new_agent()
 }
 
-/// A client of `url` with short limits and without retries.
+/// A client of `url` without retries. Its timeouts are there for a server that hangs against the script.
 pub fn builder(url: impl Into<String>) -> ClientBuilder {
     Client::builder(KEY)
         .host(url)
-        .timeout(TIMEOUT)
-        .connect_timeout(TIMEOUT)
+        .timeout(Duration::from_secs(5))
+        .connect_timeout(Duration::from_secs(5))
         .retry(RetryPolicy::none())
         .on_retry(check_event)
         .agent(agent())
@@ -54,7 +57,13 @@ pub fn client(server: &Server) -> Client {
     builder(server.url()).build().unwrap()
 }
 
-/// The same, with this many retries.
+/// A client that waits for nothing longer than [`TIMEOUT`].
+pub fn hasty(server: &Server) -> Client {
+    let builder = builder(server.url()).timeout(TIMEOUT);
+    builder.connect_timeout(TIMEOUT).build().unwrap()
+}
+
+/// A client with this many retries.
 pub fn trying(server: &Server, retries: u32) -> Client {
     let policy = RetryPolicy::default().max_retries(retries);
     builder(server.url()).retry(policy).build().unwrap()
@@ -66,6 +75,15 @@ pub fn error<T: Debug>(result: Result<T>) -> Error {
     match result {
         Err(error) => seen(error),
         Ok(value) => panic!("no error, but {value:?}"),
+    }
+}
+
+/// The same in a table, by the name of its row.
+#[track_caller]
+pub fn error_in<T: Debug>(row: &str, result: Result<T>) -> Error {
+    match result {
+        Err(error) => seen(error),
+        Ok(value) => panic!("{row}: no error, but {value:?}"),
     }
 }
 
@@ -84,4 +102,14 @@ pub fn within<T>(limit: Duration, f: impl FnOnce() -> T) -> T {
     let took = start.elapsed();
     assert!(took <= limit, "it took {took:?}, {limit:?} at most");
     out
+}
+
+/// Runs `test` for every row at once, each on a thread of its own: rows that wait, wait together.
+pub fn together<R: Send>(rows: impl IntoIterator<Item = R>, test: impl Fn(R) + Sync) {
+    let test = &test;
+    std::thread::scope(|scope| {
+        for row in rows {
+            scope.spawn(move || test(row));
+        }
+    });
 }

@@ -336,10 +336,14 @@ impl Connection {
         let bytes = act.bytes();
         let mut well = match act.drip {
             None => self.send(&bytes),
-            Some(interval) => bytes.iter().all(|&byte| {
-                self.pause(interval);
-                self.send(&[byte])
-            }),
+            Some(interval) => {
+                let (at_once, slowly) = bytes.split_at(act.at_once.min(bytes.len()));
+                self.send(at_once)
+                    && slowly.iter().all(|&byte| {
+                        self.pause(interval);
+                        self.send(&[byte])
+                    })
+            }
         };
         if let Some((block, times)) = &act.repeat {
             let mut left = *times;

@@ -1,0 +1,554 @@
+//! Proves that a list gives every row once or says why not, that it ends, and that `next` leads nowhere but home.
+use crate::support::{Act, KEY, REQUEST_ID, Server, client, error, seen, within};
+use crate::{api, config, decode, paging, transport};
+use posthog_api::{Client, Items, List};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+const PATH: &str = "/api/projects/1/things/";
+
+fn things(client: &Client) -> List {
+    client.project(1).list("things")
+}
+
+/// The rows until the first error or the end, and the error; the iterator is done after it.
+fn walk(mut items: Items<Value>) -> (Vec<Value>, Option<posthog_api::Error>) {
+    let mut rows = Vec::new();
+    let mut failed = None;
+    for _ in 0..1_000 {
+        match items.next() {
+            Some(Ok(row)) => rows.push(row),
+            Some(Err(error)) => {
+                failed = Some(seen(error));
+                break;
+            }
+            None => break,
+        }
+    }
+    for _ in 0..3 {
+        assert!(items.next().is_none(), "it goes on after its end");
+    }
+    (rows, failed)
+}
+
+#[test]
+fn only_the_query_of_next_is_taken_whatever_it_names() {
+    let stranger = Server::stranger();
+    let other = stranger.address();
+    for (name, next, query) in [
+        (
+            "another host",
+            "https://evil.example/api/x/?limit=2&offset=2".to_owned(),
+            "limit=2&offset=2",
+        ),
+        (
+            "another port",
+            format!("http://{other}/api/x/?offset=2"),
+            "offset=2",
+        ),
+        (
+            "another port, with userinfo",
+            format!("http://u:p@{other}/?offset=2"),
+            "offset=2",
+        ),
+        (
+            "the home host as userinfo",
+            format!("http://127.0.0.1@{other}/?offset=2"),
+            "offset=2",
+        ),
+        (
+            "an internal name",
+            "http://posthog-web-7f9c:8000/api/?offset=2".to_owned(),
+            "offset=2",
+        ),
+        (
+            "the other scheme",
+            format!("https://{other}/?offset=2"),
+            "offset=2",
+        ),
+        (
+            "a file",
+            "file:///etc/passwd?offset=2".to_owned(),
+            "offset=2",
+        ),
+        (
+            "no scheme",
+            format!("//{other}/api/x/?offset=2"),
+            "offset=2",
+        ),
+        (
+            "a bare query",
+            "?limit=2&offset=2".to_owned(),
+            "limit=2&offset=2",
+        ),
+        (
+            "a relative path without a slash",
+            "api/projects/1/x/?offset=2".to_owned(),
+            "offset=2",
+        ),
+        ("a half path", "/x/?offset=2".to_owned(), "offset=2"),
+        (
+            "a path with dots",
+            "/../../admin/?offset=2".to_owned(),
+            "offset=2",
+        ),
+        (
+            "a fragment behind it",
+            "?offset=2#?offset=9".to_owned(),
+            "offset=2",
+        ),
+        (
+            "a line end in it",
+            "?offset=2\r\nX-Evil: 1".to_owned(),
+            "offset=2\r\nX-Evil: 1",
+        ),
+        (
+            "form encoding",
+            "?q=a+b%2Bc%26d&cursor=cD0%3D&%C3%A9=%7e".to_owned(),
+            "q=a b+c&d&cursor=cD0=&é=~",
+        ),
+        (
+            "the key echoed",
+            format!("?personal_api_key={KEY}&offset=2"),
+            "offset=2",
+        ),
+        (
+            "the key echoed under an encoded name",
+            format!("?offset=2&%70ersonal%5Fapi_key={KEY}"),
+            "offset=2",
+        ),
+        (
+            "a project token echoed",
+            "?token=phc_other&api_key=phc_other&offset=2".to_owned(),
+            "offset=2",
+        ),
+    ] {
+        let server = Server::script([
+            Act::page(&json!([1, 2]), &json!(next)),
+            Act::page(&json!([3]), &Value::Null),
+        ]);
+        let rows = things(&client(&server)).all();
+        assert_eq!(rows.unwrap(), [1, 2, 3], "{name}");
+        let second = &server.requests()[1];
+        assert_eq!(second.path(), PATH, "{name}");
+        assert_eq!(crate::support::decode(second.query()), query, "{name}");
+    }
+}
+
+#[test]
+fn a_next_that_cannot_be_read_is_an_error_behind_its_rows() {
+    for (name, next) in [
+        ("a number", json!(7)),
+        ("true", json!(true)),
+        ("an object", json!({"offset": 2})),
+        ("a list", json!(["?offset=2"])),
+        ("an empty string", json!("")),
+        ("a space", json!(" ")),
+        ("not a URL", json!("the next page")),
+        ("a URL without a query", json!("http://h/api/things/")),
+        ("an empty query", json!("http://h/?")),
+        (
+            "nothing but the key",
+            json!(format!("?personal_api_key={KEY}")),
+        ),
+        ("the key as it is", json!(KEY)),
+    ] {
+        let server = Server::script([Act::page(&json!([1, 2]), &next)]);
+        let (rows, failed) = walk(things(&client(&server)).items());
+        assert_eq!(rows, [1, 2], "{name}");
+        let failed = failed.unwrap_or_else(|| panic!("{name}: a silent end"));
+        assert_eq!(paging(&failed).path(), PATH, "{name}");
+        assert!(failed.to_string().contains("`next`"), "{name}: {failed}");
+    }
+}
+
+#[test]
+fn all_gives_no_part_of_a_list_that_cannot_be_walked_on() {
+    let server = Server::script([Act::page(&json!([1, 2]), &json!(7))]);
+    paging(&error(things(&client(&server)).all()));
+}
+
+#[test]
+fn a_page_by_page_walk_sees_the_error_too_and_is_done_then() {
+    let server = Server::script([Act::page(&json!([1]), &json!(7))]);
+    let mut pages = things(&client(&server)).pages();
+    let page = pages.next().unwrap().unwrap();
+    assert_eq!((page.results, page.has_next), (vec![json!(1)], true));
+    paging(&error(pages.next().unwrap()));
+    assert!(pages.next().is_none() && pages.next().is_none());
+}
+
+#[test]
+fn a_next_that_repeats_ends_the_walk_with_an_error() {
+    let server = Server::script([
+        Act::page(&json!([1]), &json!("?offset=1")),
+        Act::page(&json!([2]), &json!("?offset=1")),
+    ]);
+    let (rows, failed) = walk(things(&client(&server)).items());
+    assert_eq!(rows, [1, 2]);
+    assert!(paging(&failed.unwrap()).message().contains("never end"));
+}
+
+#[test]
+fn a_next_that_is_the_first_page_ends_the_walk_with_an_error() {
+    let server = Server::script([Act::page(&json!([1]), &json!("http://h/?limit=1"))]);
+    let (rows, failed) = walk(things(&client(&server)).page_size(1).items());
+    assert_eq!(rows, [1]);
+    paging(&failed.unwrap());
+}
+
+#[test]
+fn a_cycle_over_three_pages_ends_with_an_error() {
+    let server = Server::start(|_, n| {
+        assert!(n < 10, "the walk goes round");
+        Act::page(&json!([n]), &json!(format!("?offset={}", n % 3)))
+    });
+    let (rows, failed) = walk(things(&client(&server)).items());
+    paging(&failed.unwrap());
+    // The first page was asked for without an offset: it is known again when it comes as ?offset=0.
+    assert_eq!((rows.len(), server.count()), (4, 4));
+}
+
+#[test]
+fn a_cycle_in_another_spelling_ends_too() {
+    let server = Server::start(|_, n| {
+        assert!(n < 10, "the walk goes round");
+        let next = ["?a=%61b&o=1", "?a=ab&o=2", "?%61=a%62&o=1"][n % 3];
+        Act::page(&json!([n]), &json!(next))
+    });
+    let (rows, failed) = walk(things(&client(&server)).items());
+    paging(&failed.unwrap());
+    assert_eq!(rows.len(), 3);
+}
+
+#[test]
+fn short_and_empty_pages_do_not_end_a_list() {
+    let server = Server::script([
+        Act::page(&json!([1, 2]), &json!("?offset=3")),
+        Act::page(&json!([]), &json!("?offset=6")),
+        Act::page(&json!([3]), &json!("?offset=9")),
+        Act::page(&json!([]), &json!("?offset=12")),
+        Act::page(&json!([4, 5, 6]), &Value::Null),
+    ]);
+    let rows = things(&client(&server)).page_size(3).all().unwrap();
+    assert_eq!(rows, [1, 2, 3, 4, 5, 6]);
+    let offsets: Vec<Option<String>> = server
+        .requests()
+        .iter()
+        .map(|r| r.param("offset"))
+        .collect();
+    let sent = |n: &str| Some(n.to_owned());
+    assert_eq!(
+        offsets,
+        [None, sent("3"), sent("6"), sent("9"), sent("12")],
+        "by the server's own links, not by counting rows"
+    );
+}
+
+#[test]
+fn an_exact_multiple_of_the_page_size_ends_with_an_empty_page() {
+    let server = Server::script([
+        Act::page(&json!([1, 2]), &json!("?limit=2&offset=2")),
+        Act::page(&json!([3, 4]), &json!("?limit=2&offset=4")),
+        Act::page(&json!([]), &Value::Null),
+    ]);
+    let (rows, failed) = walk(things(&client(&server)).page_size(2).items());
+    assert_eq!((rows.len(), failed.is_none()), (4, true));
+}
+
+#[test]
+fn a_full_page_with_next_null_is_the_last() {
+    let server = Server::script([Act::page(&json!([1, 2]), &Value::Null)]);
+    assert_eq!(
+        things(&client(&server)).page_size(2).all().unwrap(),
+        [1, 2],
+        "the page size asks for nothing more"
+    );
+}
+
+#[test]
+fn shapes_of_one_page() {
+    for (name, body, rows) in [
+        ("no next key", json!({"results": [1, 2]}), vec![1, 2]),
+        ("a bare array", json!([1, 2]), vec![1, 2]),
+        ("an empty array", json!([]), vec![]),
+        (
+            "has_next false without next",
+            json!({"results": [1], "has_next": false}),
+            vec![1],
+        ),
+        (
+            "has_next as text",
+            json!({"results": [1], "has_next": "true"}),
+            vec![1],
+        ),
+        (
+            "next null beside has_next",
+            json!({"results": [1], "next": null, "has_next": true}),
+            vec![1],
+        ),
+        (
+            "unknown keys around it",
+            json!({"a": {"next": "?x=1"}, "results": [1], "b": [[[]]]}),
+            vec![1],
+        ),
+        (
+            "the old key `result`",
+            json!({"result": [1], "next": null}),
+            vec![1],
+        ),
+    ] {
+        let server = Server::script([Act::json(200, &body)]);
+        assert_eq!(things(&client(&server)).all().unwrap(), rows, "{name}");
+    }
+}
+
+#[test]
+fn has_next_without_next_goes_on_by_offset() {
+    let page =
+        |rows: Value, more: bool| Act::json(200, &json!({"results": rows, "has_next": more}));
+    let server = Server::script([
+        page(json!([1, 2]), true),
+        page(json!([3]), true),
+        page(json!([4]), false),
+    ]);
+    let list = things(&client(&server)).param("version", 3);
+    assert_eq!(list.all().unwrap(), [1, 2, 3, 4]);
+    let sent: Vec<String> = server
+        .requests()
+        .iter()
+        .map(|r| r.query().to_owned())
+        .collect();
+    assert_eq!(
+        sent,
+        ["version=3", "version=3&offset=2", "version=3&offset=3"]
+    );
+}
+
+#[test]
+fn has_next_without_next_counts_from_the_callers_offset() {
+    let server = Server::script([
+        Act::json(200, &json!({"results": [1, 2], "has_next": true})),
+        Act::json(200, &json!({"results": [3], "has_next": true})),
+        Act::json(200, &json!({"results": [], "has_next": false})),
+    ]);
+    let list = things(&client(&server)).param("offset", 10);
+    assert_eq!(list.all().unwrap(), [1, 2, 3]);
+    let offsets: Vec<_> = server
+        .requests()
+        .iter()
+        .filter_map(|r| r.param("offset"))
+        .collect();
+    assert_eq!(offsets, ["10", "12", "13"]);
+}
+
+#[test]
+fn has_next_without_next_and_without_rows_is_an_error() {
+    let server = Server::script([Act::json(200, &json!({"results": [], "has_next": true}))]);
+    let (rows, failed) = walk(things(&client(&server)).items());
+    assert!(rows.is_empty());
+    paging(&failed.unwrap());
+}
+
+#[test]
+fn what_is_no_list_is_an_error_that_shows_it() {
+    for (name, body) in [
+        ("an object without results", r#"{"detail": "fine"}"#),
+        ("results null", r#"{"results": null, "next": null}"#),
+        ("results a string", r#"{"results": "none"}"#),
+        ("results an object", r#"{"results": {"1": {}}}"#),
+        ("a string", r#""[]""#),
+        ("a number", "7"),
+        ("null", "null"),
+        ("nothing", ""),
+        ("a web page", "<!doctype html><p>hello"),
+    ] {
+        let server = Server::script([Act::status(200).body("application/json", body)]);
+        let (rows, failed) = walk(things(&client(&server)).items());
+        assert!(rows.is_empty(), "{name}");
+        let failed = failed.unwrap_or_else(|| panic!("{name}: a silent end"));
+        assert_eq!(failed.status(), Some(200), "{name}");
+        let failed = decode(&failed);
+        assert_eq!(failed.request_id(), Some(REQUEST_ID), "{name}");
+        assert_eq!(failed.body(), body, "{name}");
+    }
+}
+
+#[test]
+fn a_count_that_lies_changes_no_row() {
+    for (name, count, total) in [
+        ("too many", json!(1_000_000), Some(1_000_000)),
+        ("too few", json!(0), Some(0)),
+        ("negative", json!(-1), None),
+        ("text", json!("3"), None),
+        ("null", Value::Null, None),
+        ("a fraction", json!(2.5), None),
+        ("an object", json!({}), None),
+    ] {
+        let page = |rows: Value, next: Value| {
+            Act::json(200, &json!({"count": count, "next": next, "results": rows}))
+        };
+        let server = Server::script([
+            page(json!([1]), json!("?offset=1")),
+            page(json!([2]), Value::Null),
+        ]);
+        let mut items = things(&client(&server)).items();
+        assert_eq!(items.next().unwrap().unwrap(), 1, "{name}");
+        assert_eq!(items.total(), total, "{name}");
+        let rest: Vec<Value> = items.map(Result::unwrap).collect();
+        assert_eq!(rest, [2], "{name}");
+    }
+}
+
+#[test]
+fn ten_thousand_pages_are_walked_over_one_connection() {
+    const PAGES: usize = 10_000;
+    let server = Server::start(|_, n| {
+        let next = if n + 1 < PAGES {
+            json!(format!("?offset={}", n + 1))
+        } else {
+            Value::Null
+        };
+        Act::page(&json!([n]), &next)
+    });
+    let mut rows = 0;
+    for (n, row) in things(&client(&server)).items().enumerate() {
+        assert_eq!(row.unwrap(), n);
+        rows += 1;
+    }
+    assert_eq!(
+        (rows, server.count(), server.connections()),
+        (PAGES, PAGES, 1)
+    );
+}
+
+#[test]
+fn an_error_in_the_middle_comes_behind_the_rows_before_it_and_ends_the_walk() {
+    for prefetch in [0, 1, 5] {
+        let server = Server::script([
+            Act::page(&json!([1, 2]), &json!("?offset=2")),
+            Act::error(400, "validation_error", "invalid_input", "No."),
+        ]);
+        let (rows, failed) = walk(things(&client(&server)).prefetch(prefetch).items());
+        assert_eq!(rows, [1, 2], "prefetch {prefetch}");
+        assert_eq!(api(&failed.unwrap()).detail(), Some("No."));
+    }
+}
+
+#[test]
+fn a_page_that_is_cut_gives_none_of_its_rows() {
+    let server = Server::script([
+        Act::page(&json!([1, 2]), &json!("?offset=2")),
+        Act::page(&json!([3, 4]), &Value::Null).cut(5),
+    ]);
+    let (rows, failed) = walk(things(&client(&server)).items());
+    assert_eq!(rows, [1, 2]);
+    transport(&failed.unwrap());
+}
+
+#[test]
+fn a_row_of_another_type_fails_its_page_when_rows_are_read_into_a_type() {
+    let server = Server::script([Act::page(&json!([1, "two"]), &Value::Null)]);
+    let mut items = things(&client(&server)).items_as::<u64>();
+    let failed = error(items.next().unwrap());
+    assert!(decode(&failed).message().contains("line 1"), "{failed}");
+    assert!(items.next().is_none());
+}
+
+#[test]
+fn a_walk_that_is_dropped_half_way_stops_fetching() {
+    let server = Server::start(|_, n| Act::page(&json!([n]), &json!(format!("?offset={n}&x"))));
+    let mut items = things(&client(&server)).prefetch(3).items();
+    assert_eq!(items.next().unwrap().unwrap(), 0);
+    within(Duration::from_secs(1), || drop(items));
+    std::thread::sleep(Duration::from_millis(50));
+    let count = server.count();
+    assert!(count < 10, "{count} pages were fetched");
+    std::thread::sleep(Duration::from_millis(50));
+    assert_eq!(server.count(), count, "it goes on fetching");
+}
+
+#[test]
+fn fetching_ahead_finds_the_same_faults() {
+    let server = Server::script([
+        Act::page(&json!([1]), &json!("?offset=1")),
+        Act::page(&json!([2]), &json!("?offset=1")),
+    ]);
+    let (rows, failed) = walk(things(&client(&server)).prefetch(2).items());
+    assert_eq!(rows, [1, 2]);
+    paging(&failed.unwrap());
+}
+
+#[test]
+fn fetching_far_too_much_ahead_does_not_panic() {
+    let server = Server::script([Act::page(&json!([1]), &Value::Null)]);
+    let rows = things(&client(&server)).prefetch(usize::MAX).all();
+    assert_eq!(rows.unwrap(), [1]);
+}
+
+#[test]
+fn a_page_size_of_nothing_and_parameters_given_twice_are_refused() {
+    let server = Server::script([]);
+    let client = client(&server);
+    for list in [
+        things(&client).page_size(0),
+        things(&client).page_size(1).page_size(2),
+        things(&client).param("limit", 1).page_size(2),
+        things(&client).param("a", "b").param("a", "b"),
+    ] {
+        config(&error(list.all()));
+    }
+}
+
+#[test]
+fn a_server_that_leaves_the_short_id_out_is_found_out() {
+    let insight = |id: &str| json!({"id": 1, "short_id": id});
+    for (name, rows) in [
+        ("another insight", json!([insight("other123")])),
+        ("several", json!([insight("AbC12345"), insight("other123")])),
+        ("another case", json!([insight("abc12345")])),
+    ] {
+        let server = Server::script([Act::page(&rows, &Value::Null)]);
+        let failed = error(client(&server).project(1).insight_by_short_id("AbC12345"));
+        assert!(paging(&failed).message().contains("short_id"), "{name}");
+    }
+    let server = Server::script([
+        Act::page(&json!([insight("AbC12345")]), &Value::Null),
+        Act::page(&json!([]), &Value::Null),
+    ]);
+    let project = client(&server).project(1);
+    assert!(project.insight_by_short_id("AbC12345").unwrap().is_some());
+    assert!(project.insight_by_short_id("AbC12345").unwrap().is_none());
+}
+
+#[test]
+fn a_server_that_leaves_the_distinct_id_out_is_found_out() {
+    let person = |id: &str| json!({"id": "u", "distinct_ids": [id]});
+    for (name, rows) in [
+        ("several", json!([person("a"), person("b")])),
+        ("another person", json!([person("b")])),
+    ] {
+        let server = Server::script([Act::page(&rows, &Value::Null)]);
+        let failed = error(client(&server).project(1).person_by_distinct_id("a"));
+        assert!(paging(&failed).message().contains("distinct_id"), "{name}");
+    }
+}
+
+#[test]
+fn a_lookup_whose_page_is_empty_but_not_the_last_goes_on() {
+    let server = Server::script([
+        Act::page(&json!([]), &json!("?distinct_id=a&offset=100")),
+        Act::page(&json!([{"id": "u", "distinct_ids": ["a"]}]), &Value::Null),
+    ]);
+    let found = client(&server).project(1).person_by_distinct_id("a");
+    assert_eq!(found.unwrap().unwrap()["id"], "u");
+}
+
+#[test]
+fn first_goes_past_empty_pages() {
+    let server = Server::script([
+        Act::page(&json!([]), &json!("?limit=1&offset=1")),
+        Act::page(&json!([7]), &json!("?limit=1&offset=2")),
+    ]);
+    assert_eq!(things(&client(&server)).first().unwrap(), Some(json!(7)));
+}
