@@ -15,7 +15,7 @@ fn main() {
 }
 
 /// No pages of persons: nothing here decodes one.
-static CLIENT: LazyLock<Client> = LazyLock::new(|| client());
+static CLIENT: LazyLock<Client> = LazyLock::new(client);
 
 fn client() -> Client {
     let host = loopback::start(&Answers::new(0), Duration::ZERO).unwrap();

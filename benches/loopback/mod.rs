@@ -182,7 +182,7 @@ fn person(n: usize) -> String {
         mix % 50,
         mix % 10_000,
         100 + mix % 40,
-        mix % 2 == 0,
+        mix & 1 == 0,
         mix % 60,
     )
 }
