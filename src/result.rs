@@ -153,17 +153,22 @@ fn table(holder: &Value) -> Option<Table<'_>> {
     }
 }
 
+fn column_name(column: &Value) -> String {
+    column
+        .as_str()
+        .map_or_else(|| column.to_string(), str::to_owned)
+}
+
 impl Table<'_> {
     fn maps(&self) -> Result<Vec<Map<String, Value>>> {
-        let mut names: Vec<String> = Vec::with_capacity(self.columns.len());
-        for column in self.columns {
-            let plain = column
-                .as_str()
-                .map_or_else(|| column.to_string(), str::to_owned);
-            let mut name = plain.clone();
+        let plain: Vec<String> = self.columns.iter().map(column_name).collect();
+        let mut names: Vec<String> = Vec::with_capacity(plain.len());
+        for column in &plain {
+            let mut name = column.clone();
             let mut n = 2;
-            while names.contains(&name) {
-                name = format!("{plain}_{n}");
+            // A name that the server gave to another column stays that column's.
+            while names.contains(&name) || (n > 2 && plain.contains(&name)) {
+                name = format!("{column}_{n}");
                 n += 1;
             }
             names.push(name);

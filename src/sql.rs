@@ -57,23 +57,36 @@ pub(crate) enum Limit {
     Unclear,
 }
 
+/// Of a UNION and its kin, that none is said where one part says none: the server puts its own on that part.
 pub(crate) fn limit(sql: &str) -> Limit {
     let Some(words) = top_level(sql) else {
         return Limit::Unclear;
     };
-    if words.iter().any(|w| w.eq_ignore_ascii_case("union")) {
-        return Limit::Unclear;
+    let is_set = |w: &&str| {
+        ["union", "except", "intersect"]
+            .iter()
+            .any(|s| w.eq_ignore_ascii_case(s))
+    };
+    let mut parts = words.split(|w| is_set(w)).map(limit_of);
+    match (parts.next(), words.iter().any(is_set)) {
+        (Some(only), false) => only,
+        (Some(Limit::None), true) => Limit::None,
+        _ if parts.any(|part| part == Limit::None) => Limit::None,
+        _ => Limit::Unclear,
+    }
+}
+
+fn limit_of(words: &[&str]) -> Limit {
+    let is = |w: &str, name: &str| w.eq_ignore_ascii_case(name);
+    if words.iter().all(|w| is(w, "all") || is(w, "distinct")) {
+        return Limit::Unclear; // in parentheses
     }
     let mut found = Limit::None;
-    for (at, _) in words
-        .iter()
-        .enumerate()
-        .filter(|(_, w)| w.eq_ignore_ascii_case("limit"))
-    {
+    for (at, _) in words.iter().enumerate().filter(|(_, w)| is(w, "limit")) {
         let word = |n: usize| words.get(at + n).copied().unwrap_or("");
         let number = |n: usize| word(n).parse().map_or(Limit::Unclear, Limit::Rows);
         // `LIMIT n BY column` limits something else, `LIMIT skip, n` puts the number second.
-        if word(2).eq_ignore_ascii_case("by") {
+        if is(word(2), "by") {
             continue;
         }
         found = if word(2) == "," { number(3) } else { number(1) };
@@ -100,7 +113,10 @@ mod tests {
             ("select a limit 1 by a", Limit::None),
             ("select a limit 1 by a limit 9", Limit::Rows(9)),
             ("select 1 limit {n}", Limit::Unclear),
-            ("select 1 union all select 2 limit 5", Limit::Unclear),
+            ("select 1 union all select 2 limit 5", Limit::None),
+            ("select 1 limit 5 UNION DISTINCT select 2", Limit::None),
+            ("select 1 limit 5 except select 2 limit 5", Limit::Unclear),
+            ("(select 1) union all (select 2)", Limit::Unclear),
             ("select limits from t", Limit::None),
             ("select 'open", Limit::Unclear),
         ] {

@@ -143,7 +143,10 @@ impl<T: DeserializeOwned> Walk<T> {
 
 fn hash(params: &Params) -> u64 {
     let mut hasher = DefaultHasher::new();
-    params.encoded().hash(&mut hasher);
+    // In any order: links have their parameters sorted, our own first page has not.
+    let mut pairs: Vec<&str> = params.encoded().split('&').collect();
+    pairs.sort_unstable();
+    pairs.hash(&mut hasher);
     hasher.finish()
 }
 

@@ -278,22 +278,6 @@ fn a_next_that_says_http_for_https_is_followed_over_https() {
 }
 
 #[test]
-fn an_answer_that_is_cut_without_the_end_of_tls_is_not_taken_for_whole() {
-    // Without a length the end of the connection is the end of the body: over TLS, anybody on the way could make it.
-    for polite in [true, false] {
-        let behind = Server::script([Act::status(200).body("application/json", "[1]").unframed()]);
-        let front = Front::on("127.0.0.1:0", &behind, polite).unwrap();
-        let _behind = behind.named(&front.address.to_string());
-        let got = trusting(front.url()).build().unwrap().me();
-        if polite {
-            assert_eq!(got.unwrap(), json!([1]));
-        } else {
-            transport(&error(got));
-        }
-    }
-}
-
-#[test]
 fn a_server_that_speaks_no_tls() {
     for (name, act) in [
         (
