@@ -108,7 +108,10 @@ impl Transport {
             Ok(response) => response,
             Err(error) => {
                 return Err(match fault(error) {
-                    Fault::Broken(message) if was_kept => Fault::Stale(message),
+                    Fault::Broken(message) if was_kept => {
+                        self.kept.store(0, Ordering::Relaxed);
+                        Fault::Stale(message)
+                    }
                     Fault::Unconnected(message) if self.agent.config().proxy().is_some() => {
                         Fault::Unconnected(format!("{message} (by way of a proxy)"))
                     }
@@ -122,12 +125,13 @@ impl Transport {
                 .headers()
                 .get(header::CONNECTION)
                 .is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"close"));
-        let body = if (200..300).contains(&status) {
-            read_all(response.body_mut(), self.max_body_bytes).map_err(fault)?
+        let (body, drained) = if (200..300).contains(&status) {
+            let body = read_all(response.body_mut(), self.max_body_bytes).map_err(fault)?;
+            (body, true)
         } else {
             read_some(response.body_mut())
         };
-        if goes_on {
+        if goes_on && drained {
             let more = |kept| (kept < self.keeps).then_some(kept + 1);
             let _ = self
                 .kept
@@ -253,15 +257,17 @@ fn read_all(body: &mut ureq::Body, limit: u64) -> std::result::Result<Vec<u8>, u
     Ok(bytes)
 }
 
-/// An error's body, as much as came: its status counts more than the rest of it. Read to its end, so that the connection is kept.
-fn read_some(body: &mut ureq::Body) -> Vec<u8> {
+/// An error's body, as much as came: its status counts more than the rest of it. And whether that is all, so that the
+/// connection is kept.
+fn read_some(body: &mut ureq::Body) -> (Vec<u8>, bool) {
     let mut bytes = Vec::new();
-    let _ = body
+    let read = body
         .with_config()
         .reader()
         .take(ERROR_BODY as u64)
         .read_to_end(&mut bytes);
-    bytes
+    let drained = read.is_ok_and(|n| n < ERROR_BODY);
+    (bytes, drained)
 }
 
 fn fault(error: ureq::Error) -> Fault {
