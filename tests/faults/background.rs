@@ -277,7 +277,7 @@ fn a_cancelling_that_fails_or_hangs_changes_nothing() {
         });
         let client = trying(&server, 3);
         let query = sql(&client).background().timeout(TIMEOUT);
-        let failed = within(Duration::from_secs(3), || error_in(name, query.send()));
+        let failed = within(AT_ONCE, || error_in(name, query.send()));
         assert_eq!(timeout(&failed).method(), "GET", "{name}");
         let deletes = calls(&server)
             .iter()
