@@ -427,12 +427,13 @@ fn a_wait_that_is_asked_for_is_made() {
 
 #[test]
 fn the_waits_of_a_call_never_pass_the_most_there_may_be() {
-    for (name, act, most) in [
+    let rows = [
         ("its own", status(502), 700),
         ("asked for", status(429).header("Retry-After", "1"), 1_500),
         ("nothing", status(502), 0),
         ("less than the first", status(502), 200),
-    ] {
+    ];
+    together(rows, |(name, act, most)| {
         let server = Server::start(move |_, _| act.clone());
         let most = Duration::from_millis(most);
         let policy = RetryPolicy::default().max_retries(1_000).max_wait(most);
@@ -445,7 +446,7 @@ fn the_waits_of_a_call_never_pass_the_most_there_may_be() {
         assert!(took < most + Duration::from_secs(1), "{name}: {took:?}");
         assert_eq!(events.lock().unwrap().len() + 1, server.count(), "{name}");
         assert!(failed.status().is_some(), "{name}");
-    }
+    });
 }
 
 #[test]
