@@ -218,7 +218,7 @@ mod tls {
                 RootCerts::WebPki
             })
             .build();
-        Agent::config_builder().tls_config(tls).build().new_agent()
+        super::config().tls_config(tls).build().new_agent()
     }
 
     /// The feature that this agent needs and that is off.
@@ -233,13 +233,21 @@ mod tls {
 #[cfg(not(any(feature = "rustls", feature = "native-tls")))]
 mod tls {
     pub(super) fn agent() -> ureq::Agent {
-        ureq::Agent::new_with_defaults()
+        super::config().build().new_agent()
     }
 
     #[allow(clippy::unnecessary_wraps)] // the other one has a choice
     pub(super) fn missing(_: &ureq::Agent) -> Option<&'static str> {
         Some("rustls")
     }
+}
+
+/// Half of ureq's buffers: a process that asks for one value feels each page of memory that they touch. The one for the request
+/// must hold the longest URL, and the method before it.
+fn config() -> ureq::config::ConfigBuilder<ureq::typestate::AgentScope> {
+    ureq::Agent::config_builder()
+        .input_buffer_size(64 * 1024)
+        .output_buffer_size(66 * 1024)
 }
 
 fn read_all(body: &mut ureq::Body, limit: u64) -> std::result::Result<Vec<u8>, ureq::Error> {
