@@ -92,7 +92,7 @@ impl Client {
         self.get("/api/users/@me/").send()
     }
 
-    /// The projects that the key may see, each an object with at least `id` and `name`.
+    /// The projects of the user's current organization, each an object with at least `id` and `name`.
     ///
     /// `GET /api/projects/`, scope `project:read`; where the key may not use that route (one restricted to single projects may
     /// not), the teams of the organization in [`me`](Client::me): those that the user may see.
@@ -148,14 +148,14 @@ impl Client {
             .map(|(n, id)| format!("{n:?} is {id}"))
             .collect();
         Err(Error::Config(format!(
-            "{how} named {name:?}: {}; take one by its id",
+            "{how} named {name:?} in the current organization: {}; take one by its id",
             all.join(", ")
         )))
     }
 
     /// Any list by its path, such as `/api/organizations/`.
     pub fn list(&self, path: &str) -> List<Any> {
-        List::new(&self.shared, url::checked_path(path), Any)
+        List::new(&self.shared, url::checked_path(path))
     }
 
     /// `GET` of any route by its path, such as `/api/organizations/@current/`; parameters go into [`Request::param`].
@@ -297,7 +297,7 @@ impl ClientBuilder {
     /// Sets the agent that makes the connections: for a proxy, certificates or a resolver of your own.
     ///
     /// Its timeouts, redirects and treatment of error statuses are overridden with this client's. Defaults to one with the TLS
-    /// of the features that are on and the proxy of the environment: `ALL_PROXY`, `HTTPS_PROXY`, `HTTP_PROXY`, the first that is
+    /// of the features that are on and, but for a host on this machine, the proxy of the environment: `ALL_PROXY`, `HTTPS_PROXY`, `HTTP_PROXY`, the first that is
     /// set serving http and https alike, less what `NO_PROXY` names. A `socks5://` proxy needs ureq's `socks-proxy` feature and is
     /// passed over without it.
     pub fn agent(mut self, agent: ureq::Agent) -> Self {
@@ -366,8 +366,7 @@ impl ClientBuilder {
         let base = Base::parse(&host, allow_http)?;
         let transport = Transport::new(
             agent,
-            base.is_https(),
-            base.is_named(),
+            &base.peer(),
             connect_timeout.min(LONGEST_TIMEOUT),
             max_body_bytes,
         )?;

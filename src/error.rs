@@ -3,8 +3,6 @@
 use std::fmt;
 use std::time::Duration;
 
-use serde_json::Value;
-
 use crate::api_error::ApiError;
 
 /// A result whose error is this crate's [`Error`].
@@ -13,7 +11,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 /// Why a call gave no answer, or not the one that was asked for.
 ///
 /// `Display` is one line: the method and path, the status, PostHog's own words, and what to do. The alternate form, `{:#}`,
-/// adds the body of the answer. The key is in neither, nor in `Debug`.
+/// adds the body of the answer, as it came. The key is in neither, nor in `Debug`.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Error {
@@ -269,13 +267,10 @@ pub(crate) fn identify(f: &mut fmt::Formatter<'_>, request_id: Option<&str>) -> 
 }
 
 pub(crate) fn with_body(f: &mut fmt::Formatter<'_>, body: &str) -> fmt::Result {
-    if !f.alternate() || body.is_empty() {
-        return Ok(());
+    if f.alternate() && !body.is_empty() {
+        write!(f, "\n{body}")?;
     }
-    match serde_json::from_str::<Value>(body) {
-        Ok(json) => write!(f, "\n{json:#}"),
-        Err(_) => write!(f, "\n{body}"),
-    }
+    Ok(())
 }
 
 /// `text` on one line, `most` characters at most.

@@ -304,7 +304,7 @@ fn set(values: impl Serialize) -> Result<Value, String> {
 fn scalar(value: Value) -> Result<Value, String> {
     match value {
         Value::Bool(b) => Ok(b.to_string().into()),
-        Value::Number(_) => Ok(value),
+        Value::Number(n) => Ok(whole(n)),
         Value::String(s) => not_empty(&s).map(|()| s.into()),
         Value::Null => Err(
             "null is no value: the server would drop the filter; is_not_set finds what is missing"
@@ -313,6 +313,15 @@ fn scalar(value: Value) -> Result<Value, String> {
         Value::Array(_) | Value::Object(_) => {
             Err("a list or an object is no value: compare with text, numbers or booleans".into())
         }
+    }
+}
+
+/// A whole float as the integer that it is: the server compares text, and nobody's 30 is written 30.0.
+#[allow(clippy::cast_possible_truncation, clippy::float_cmp)] // within 2^53
+fn whole(n: serde_json::Number) -> Value {
+    match n.as_f64() {
+        Some(f) if n.is_f64() && f.trunc() == f && f.abs() < 9e15 => (f as i64).into(),
+        _ => n.into(),
     }
 }
 

@@ -4,24 +4,12 @@ use serde_json::Value;
 
 use crate::error::{Error, Result};
 use crate::list::List;
-use crate::params::Params;
 use crate::query::Refresh;
 use crate::result::{describe, name, result};
 
 /// Marks a [`List`] of insights, from [`Project::insights`](crate::Project::insights).
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Insights;
-
-impl Insights {
-    pub(crate) fn finish(params: &mut Params) {
-        // Without an order the server repeats rows and loses others; without the second it hides SQL insights.
-        for (name, value) in [("order", "id"), ("include_query_insights", "true")] {
-            if !params.has(name) {
-                params.put(name, value);
-            }
-        }
-    }
-}
 
 impl List<Insights> {
     /// Only insights with this text in their name, description or tags. An empty one is refused: it would be no filter.
@@ -92,7 +80,7 @@ fn value_of(insight: &Value, series: &Value) -> Result<f64> {
         let why = match value {
             Value::Null if marked(series, "aggregated_value") => "is NaN or infinite".to_owned(),
             Value::Null => "had nothing to aggregate: no event matched".to_owned(),
-            other => format!("is no number, but {other}"),
+            _ => "is no number".to_owned(),
         };
         Error::Insight(format!(
             "{} has no aggregated value: series {:?} {why}",

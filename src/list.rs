@@ -52,8 +52,30 @@ impl<K: fmt::Debug> fmt::Debug for List<K> {
 
 impl List<Any> {
     /// `path`: checked and encoded.
-    pub(crate) fn new(shared: &Arc<Shared>, path: Result<String>, kind: Any) -> List<Any> {
-        List::of_kind(shared, path, kind, |_, _| {})
+    pub(crate) fn new(shared: &Arc<Shared>, path: Result<String>) -> List<Any> {
+        let insights = path
+            .as_ref()
+            .is_ok_and(|p| p.trim_end_matches('/').ends_with("/insights"));
+        List::of_kind(
+            shared,
+            path,
+            Any,
+            if insights {
+                |_, params| in_order(params)
+            } else {
+                |_, _| {}
+            },
+        )
+    }
+}
+
+/// What the list of insights needs: without an order the server repeats rows and loses others, without the second it hides SQL
+/// insights.
+pub(crate) fn in_order(params: &mut Params) {
+    for (name, value) in [("order", "id"), ("include_query_insights", "true")] {
+        if !params.has(name) {
+            params.put(name, value);
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::client::{Client, variable};
 use crate::error::{Error, Result};
 use crate::insights::Insights;
-use crate::list::{Any, List};
+use crate::list::{Any, List, in_order};
 use crate::persons::Persons;
 use crate::query::{Query, Refresh};
 use crate::request::Request;
@@ -64,7 +64,7 @@ impl Project {
             self.client.shared(),
             self.path("insights/"),
             Insights,
-            |_, params| Insights::finish(params),
+            |_, params| in_order(params),
         )
     }
 
@@ -99,11 +99,7 @@ impl Project {
     /// As [`List::all`]; [`Error::Config`] where it is empty, which would be no filter; [`Error::Paging`] where the server left
     /// the filter out and answered with others.
     pub fn insight_by_short_id(&self, short_id: &str) -> Result<Option<Value>> {
-        // Without the second, a server of 2023 finds no SQL insight.
-        let list = self
-            .list("insights")
-            .param("short_id", short_id)
-            .param("include_query_insights", true);
+        let list = self.list("insights").param("short_id", short_id);
         self.only(list, "short_id", |insight| {
             insight.get("short_id").is_none_or(|id| id == short_id)
         })
@@ -189,13 +185,12 @@ impl Project {
 
     /// Any list of the project by its name, such as `cohorts`, `feature_flags`, `cohorts/5/persons`, `error_tracking/issues`.
     ///
-    /// `session_recordings` come from an old, empty table on servers of 2023 unless `version` is 3.
+    /// `session_recordings` come from an old, empty table on servers of 2023 without `.param("version", 3)`.
     pub fn list(&self, resource: &str) -> List<Any> {
         let slash = if resource.ends_with('/') { "" } else { "/" };
         List::new(
             self.client.shared(),
             self.path(&format!("{resource}{slash}")),
-            Any,
         )
     }
 

@@ -152,6 +152,7 @@ impl Query {
     /// As [`Request::send`]; [`Error::Query`] where the query failed; [`Error::Timeout`] where a background query is not done in time.
     pub fn send(self) -> Result<Value> {
         let shared = Arc::clone(&self.shared);
+        let call = format!("POST {}", self.path.as_deref().unwrap_or_default());
         let answer = if self.background {
             self.in_background()
         } else {
@@ -159,7 +160,7 @@ impl Query {
         };
         answer.map_err(|e| match e {
             // In the server's words.
-            Error::Query(message) => Error::Query(shared.mask(&message)),
+            Error::Query(message) => Error::Query(shared.mask(&format!("{call}: {message}"))),
             other => other,
         })
     }
@@ -170,7 +171,12 @@ impl Query {
     /// As [`send`](Query::send); [`Error::Query`] where the answer has no rows, or has them cut short by the server, or may have.
     pub fn rows(self) -> Result<Vec<Map<String, Value>>> {
         let sql = self.sql().map(str::to_owned);
-        result::rows_of(&self.send()?, sql.as_deref())
+        let own = self
+            .body
+            .as_ref()
+            .ok()
+            .and_then(|body| body.get("limit")?.as_u64());
+        result::rows_of(&self.send()?, sql.as_deref(), own)
     }
 
     /// Walks all rows of any number, page by page along `key_column`, each row once; see [`Scan`] for what the SQL must be like.
@@ -224,7 +230,7 @@ impl Query {
             _ => Refresh::Async,
         });
         let (shared, path) = (Arc::clone(&self.shared), self.path.clone()?);
-        let id = match polled(self.request()?.timeout(total).waiting(total).send()?)? {
+        let id = match polled(self.request()?.timeout(total).until(deadline).send()?)? {
             Poll::Done(answer) => return Ok(answer),
             Poll::Running(id) => id.and_then(|id| url::segment(&id).ok()).ok_or_else(|| {
                 Error::Query(
@@ -240,33 +246,24 @@ impl Query {
             pause = (pause * 3 / 2).min(LONGEST_PAUSE);
             let left = deadline.saturating_duration_since(Instant::now());
             let asked = if left.is_zero() {
-                Err(Error::Timeout(Failure::new(
-                    "GET",
-                    &path,
-                    format!("the query was not done within {total:?}"),
-                )))
+                let why = format!("the query was not done within {total:?}");
+                Err(Error::Timeout(Failure::new("GET", &path, why)))
             } else {
                 Request::new(&shared, "GET", Ok(path.clone()))
-                    .timeout(left)
-                    .waiting(left)
+                    .until(deadline)
                     .send()
+                    .map_err(failed_poll)
             };
-            match asked {
-                Ok(answer) => {
-                    if let Poll::Done(answer) = polled(answer)? {
-                        return Ok(answer);
-                    }
-                }
-                Err(e) if e.is_timeout() => {
+            match asked.and_then(polled) {
+                Ok(Poll::Done(answer)) => return Ok(answer),
+                Ok(Poll::Running(_)) => {}
+                Err(e @ Error::Query(_)) => return Err(e),
+                Err(e) => {
                     // Best effort: nobody waits for it any more.
                     let cancel = Request::new(&shared, "DELETE", Ok(path.clone()));
-                    let _ = cancel
-                        .timeout(CANCEL_TIMEOUT)
-                        .waiting(Duration::ZERO)
-                        .send();
+                    let _ = cancel.until(Instant::now() + CANCEL_TIMEOUT).send();
                     return Err(e);
                 }
-                Err(e) => return Err(failed_poll(e)),
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -12,12 +12,14 @@ use serde_json::Value;
 use crate::error::{DecodeError, Error, Result};
 use crate::json;
 use crate::params::Params;
-use crate::retry::{self, Decision, Outcome, RetryPolicy, Spent};
+use crate::retry::{self, Decision, Outcome, Spent};
 use crate::shared::{Auth, RetryEvent, Shared};
 use crate::transport::{Answer, Attempt};
 use crate::url;
 
 const TIMEOUT: Duration = Duration::from_secs(120);
+/// The HTTP layer takes a limit of nothing for a second.
+const LEAST_TIMEOUT: Duration = Duration::from_millis(1);
 const SLOW_TIMEOUT: Duration = Duration::from_secs(600);
 /// A clock cannot add every `Duration`; a year is as good as for ever.
 pub(crate) const LONGEST_TIMEOUT: Duration = Duration::from_secs(366 * 24 * 60 * 60);
@@ -34,7 +36,8 @@ pub struct Request {
     timeout: Option<Duration>,
     slow: bool,
     repeatable: bool,
-    policy: Option<RetryPolicy>,
+    /// When it must be over, with all its tries.
+    deadline: Option<Instant>,
 }
 
 impl fmt::Debug for Request {
@@ -58,7 +61,7 @@ impl Request {
             timeout: None,
             slow: false,
             repeatable: method == "GET",
-            policy: None,
+            deadline: None,
         }
     }
 
@@ -103,10 +106,9 @@ impl Request {
         self
     }
 
-    /// Waits for `most` at most before other tries, or makes none where that is nothing.
-    pub(crate) fn waiting(mut self, most: Duration) -> Self {
-        let policy = self.shared.policy.clone().cap(most);
-        self.policy = Some(policy);
+    /// Ends it at this time, with all its tries.
+    pub(crate) fn until(mut self, deadline: Instant) -> Self {
+        self.deadline = Some(deadline);
         self
     }
 
@@ -133,6 +135,10 @@ impl Request {
     /// As [`send`](Request::send); [`Error::Decode`] where the body is not UTF-8.
     pub fn text(self) -> Result<String> {
         let mut reply = self.run("*/*")?;
+        let kind = reply.answer.header("content-type").unwrap_or_default();
+        if kind.starts_with("text/html") {
+            return Err(reply.unreadable("a web page is no answer"));
+        }
         String::from_utf8(std::mem::take(&mut reply.answer.body)).map_err(|e| {
             let why = e.to_string();
             reply.answer.body = e.into_bytes();
@@ -160,11 +166,15 @@ impl Request {
         }
         let in_query = (shared.auth == Auth::Query).then_some(shared.secret.key());
         let mut url = url::assemble(&shared.base, &path, &query, in_query)?;
-        let policy = self.policy.as_ref().unwrap_or(&shared.policy);
         let mut spent = Spent::default();
         let mut redirects = 0;
+        let left = || {
+            self.deadline
+                .map(|at| at.saturating_duration_since(Instant::now()))
+        };
         loop {
             shared.pace(method, &path);
+            let timeout = left().map_or(timeout, |left| timeout.min(left.max(LEAST_TIMEOUT)));
             let attempted = shared.transport.attempt(&Attempt {
                 method,
                 url: &url,
@@ -203,11 +213,11 @@ impl Request {
                 }
                 Err(fault) => shared.fault(method, &path, timeout, fault),
             };
-            let decision = retry::decide(policy, spent, outcome, repeatable, jitter());
+            let decision = retry::decide(&shared.policy, spent, outcome, repeatable, jitter());
             let wait = match decision {
                 Decision::Again => continue,
-                Decision::Wait(wait) => wait,
-                Decision::Done | Decision::Fail => return Err(result),
+                Decision::Wait(wait) if left().is_none_or(|left| wait < left) => wait,
+                _ => return Err(result),
             };
             spent.retries += 1;
             spent.waited = spent.waited.saturating_add(wait);

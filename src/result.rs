@@ -42,7 +42,7 @@ pub fn result(insight: &Value) -> Result<&Value> {
         "comes without its result: it was listed with `basic`, or is no insight; get it by its id"
             .to_owned()
     } else {
-        "was never computed, or its result is no longer kept: have it computed with insight_refreshed".to_owned()
+        "was never computed, or its result is no longer kept: have it computed with insight_refreshed (servers of 2023 want .param(\"refresh\", true))".to_owned()
     };
     Err(Error::Insight(format!("{} {why}", name(insight))))
 }
@@ -106,18 +106,29 @@ pub fn rows(response: &Value) -> Result<Vec<Map<String, Value>>> {
     if table(response).is_none() {
         result(response)?;
     }
-    rows_of(response, None)
+    rows_of(response, None, None)
 }
 
-/// The same for an answer to `sql`.
-pub(crate) fn rows_of(response: &Value, sql: Option<&str>) -> Result<Vec<Map<String, Value>>> {
+/// The same for an answer to `sql`, or to a query of another kind with this limit of its own.
+pub(crate) fn rows_of(
+    response: &Value,
+    sql: Option<&str>,
+    own: Option<u64>,
+) -> Result<Vec<Map<String, Value>>> {
     let Some(table) = table(response) else {
-        return Err(Error::Query(format!(
-            "{} has no rows with columns: {}",
-            name(response),
-            describe(response)
-        )));
+        // A query that is still running says so, as an insight does.
+        return Err(Error::Query(match result(response) {
+            Err(Error::Insight(why)) if response.get("query_status").is_some() => why,
+            _ => format!(
+                "{} has no rows with columns: {}",
+                name(response),
+                describe(response)
+            ),
+        }));
     };
+    if own.is_some_and(|own| table.rows.len() as u64 >= own) {
+        return table.maps();
+    }
     if let Some(why) = table.cut(sql) {
         return Err(Error::Query(format!(
             "the answer's {} rows are not all: {why}; say LIMIT in the SQL, or walk all of them with Query::scan",
@@ -288,7 +299,7 @@ mod tests {
             (101, json!({}), None, false),
         ] {
             assert_eq!(
-                rows_of(&answer(n, more.clone()), sql).is_err(),
+                rows_of(&answer(n, more.clone()), sql, None).is_err(),
                 cut,
                 "{n} {more} {sql:?}"
             );

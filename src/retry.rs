@@ -61,15 +61,6 @@ impl RetryPolicy {
         self.max_wait = d;
         self
     }
-
-    /// The same, waiting for `most` at most; no tries at all where that is nothing.
-    pub(crate) fn cap(mut self, most: Duration) -> Self {
-        self.max_wait = self.max_wait.min(most);
-        if most.is_zero() {
-            self.max_retries = 0;
-        }
-        self
-    }
 }
 
 /// How a try ended, as far as trying again goes.

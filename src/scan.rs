@@ -166,11 +166,11 @@ fn check(query: &Query, key: &str) -> std::result::Result<(), String> {
     let Some(words) = sql::top_level(statement) else {
         return Err("the SQL has a string, comment or parenthesis that is not closed".to_owned());
     };
-    for word in words {
-        if ["order", "limit", "offset", ";"]
+    for (at, word) in words.iter().enumerate() {
+        let clause = ["order", "limit", "offset"]
             .iter()
-            .any(|w| word.eq_ignore_ascii_case(w))
-        {
+            .any(|w| word.eq_ignore_ascii_case(w));
+        if *word == ";" || (clause && sql::is_clause(&words, at)) {
             return Err(format!(
                 "the SQL of a scan can have no {} of its own: the walk orders and limits it",
                 word.to_uppercase()

@@ -110,12 +110,14 @@ impl Shared {
     /// The beginning of a body as text, without the key.
     pub(crate) fn excerpt(&self, body: &[u8]) -> String {
         let text = match body.get(..ERROR_BODY) {
-            Some(cut) => return self.secret.mask_cut(&String::from_utf8_lossy(cut)),
+            Some(cut) => self.secret.mask_cut(&String::from_utf8_lossy(cut)),
             None => self.mask(&String::from_utf8_lossy(body)),
         };
         // JSON can write any letter as an escape: what its reader sees counts.
-        match serde_json::from_str::<Value>(&text).map(|json| json.to_string()) {
-            Ok(read) if self.secret.is_in(&read) => self.mask(&read),
+        match serde_json::from_str(&text) {
+            Ok(json) if self.secret.is_in_json(&json) => {
+                "*** (the body has the key in it)".to_owned()
+            }
             _ => text,
         }
     }
@@ -238,15 +240,19 @@ impl Shared {
         if self.auth != Auth::Body {
             return Ok(body);
         }
-        let key = Value::from(self.secret.key());
+        let key = serde_json::to_string(self.secret.key()).unwrap_or_default();
         let Some(body) = body else {
             return Ok(Some(format!("{{\"personal_api_key\":{key}}}").into_bytes()));
         };
+        let wrong = |m: &str| Err(Error::Config(m.to_owned()));
         let Some(fields) = body.strip_prefix(b"{") else {
-            return Err(Error::Config(
-                "with Auth::Body the body must be a JSON object: the key goes into it".to_owned(),
-            ));
+            return wrong("with Auth::Body the body must be a JSON object: the key goes into it");
         };
+        let own = serde_json::from_slice::<Value>(&body)
+            .is_ok_and(|b| b.get("personal_api_key").is_some());
+        if own {
+            return wrong("with Auth::Body the client puts its own personal_api_key into the body");
+        }
         let comma = if fields == b"}" { "" } else { "," };
         let mut out = format!("{{\"personal_api_key\":{key}{comma}").into_bytes();
         out.extend_from_slice(fields);

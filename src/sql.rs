@@ -62,31 +62,41 @@ pub(crate) fn limit(sql: &str) -> Limit {
     let Some(words) = top_level(sql) else {
         return Limit::Unclear;
     };
-    let is_set = |w: &&str| {
-        ["union", "except", "intersect"]
-            .iter()
-            .any(|s| w.eq_ignore_ascii_case(s))
-    };
-    let mut parts = words.split(|w| is_set(w)).map(limit_of);
-    match (parts.next(), words.iter().any(is_set)) {
-        (Some(only), false) => only,
-        (Some(Limit::None), true) => Limit::None,
-        _ if parts.any(|part| part == Limit::None) => Limit::None,
+    let is_set = |w: &&str| ["union", "except", "intersect"].iter().any(|s| is(w, s));
+    let parts: Vec<Limit> = words.split(|w| is_set(w)).map(limit_of).collect();
+    match parts.as_slice() {
+        [only] => *only,
+        several if several.contains(&Limit::None) => Limit::None,
         _ => Limit::Unclear,
     }
 }
 
+fn is(word: &str, keyword: &str) -> bool {
+    word.eq_ignore_ascii_case(keyword)
+}
+
+/// Whether the word at this place begins a clause, and is no column: those stand behind a dot or AS, or before FROM.
+pub(crate) fn is_clause(words: &[&str], at: usize) -> bool {
+    let before = at
+        .checked_sub(1)
+        .and_then(|at| words.get(at))
+        .copied()
+        .unwrap_or("");
+    let after = words.get(at..).unwrap_or_default();
+    before != "." && !is(before, "as") && !after.iter().any(|w| is(w, "from"))
+}
+
 fn limit_of(words: &[&str]) -> Limit {
-    let is = |w: &str, name: &str| w.eq_ignore_ascii_case(name);
-    if words.iter().all(|w| is(w, "all") || is(w, "distinct")) {
-        return Limit::Unclear; // in parentheses
-    }
     let mut found = Limit::None;
-    for (at, _) in words.iter().enumerate().filter(|(_, w)| is(w, "limit")) {
+    let limits = words
+        .iter()
+        .enumerate()
+        .filter(|(at, w)| is(w, "limit") && is_clause(words, *at));
+    for (at, _) in limits {
         let word = |n: usize| words.get(at + n).copied().unwrap_or("");
         let number = |n: usize| word(n).parse().map_or(Limit::Unclear, Limit::Rows);
         // `LIMIT n BY column` limits something else, `LIMIT skip, n` puts the number second.
-        if is(word(2), "by") {
+        if is(word(2), "by") || is(word(4), "by") {
             continue;
         }
         found = if word(2) == "," { number(3) } else { number(1) };
@@ -116,7 +126,15 @@ mod tests {
             ("select 1 union all select 2 limit 5", Limit::None),
             ("select 1 limit 5 UNION DISTINCT select 2", Limit::None),
             ("select 1 limit 5 except select 2 limit 5", Limit::Unclear),
-            ("(select 1) union all (select 2)", Limit::Unclear),
+            ("(select 1) union all (select 2)", Limit::None),
+            ("(select 1)", Limit::None),
+            ("select properties.limit from t", Limit::None),
+            ("select a as limit from t", Limit::None),
+            ("select a from t limit 0, 2 by a", Limit::None),
+            (
+                "select a from t limit 2 offset 0 by a limit 7",
+                Limit::Rows(7),
+            ),
             ("select limits from t", Limit::None),
             ("select 'open", Limit::Unclear),
         ] {

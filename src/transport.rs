@@ -14,6 +14,14 @@ pub(crate) const ERROR_BODY: usize = 64 * 1024;
 /// How much is set aside at once on a server's word for the length of its body.
 const TRUSTED_LENGTH: u64 = 16 * 1024 * 1024;
 
+/// What there is to know of the host before it is spoken to.
+pub(crate) struct Peer {
+    pub(crate) https: bool,
+    /// It is a name, to be looked up, and not an address.
+    pub(crate) named: bool,
+    pub(crate) loopback: bool,
+}
+
 /// What one attempt sends.
 pub(crate) struct Attempt<'a> {
     pub(crate) method: &'static str,
@@ -67,18 +75,16 @@ pub(crate) struct Transport {
 }
 
 impl Transport {
-    /// `agent`: the caller's own, or `None` for one with the defaults of the features that are on. `https`, `named`: whether the
-    /// host is spoken to over TLS, and known by a name.
+    /// `agent`: the caller's own, or `None` for one with the defaults of the features that are on.
     pub(crate) fn new(
         agent: Option<ureq::Agent>,
-        https: bool,
-        named: bool,
+        peer: &Peer,
         connect_timeout: Duration,
         max_body_bytes: u64,
     ) -> Result<Transport> {
-        let agent = agent.unwrap_or_else(tls::agent);
+        let agent = agent.unwrap_or_else(|| tls::agent(peer));
         // The HTTP layer panics at the first call over a TLS provider that is not compiled in.
-        if let Some(feature) = tls::missing(&agent).filter(|_| https) {
+        if let Some(feature) = tls::missing(&agent).filter(|_| peer.https) {
             return Err(Error::Config(format!(
                 "an https host needs TLS: turn on the feature `{feature}` of posthog-api in Cargo.toml"
             )));
@@ -90,7 +96,7 @@ impl Transport {
         Ok(Transport {
             agent,
             connect_timeout,
-            lookup_timeout: named.then_some(connect_timeout),
+            lookup_timeout: peer.named.then_some(connect_timeout),
             max_body_bytes,
             kept: AtomicUsize::new(0),
             keeps,
@@ -186,6 +192,8 @@ impl Transport {
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
+            .timeout_global(None)
+            .timeout_per_call(None)
             .timeout_resolve(self.lookup_timeout)
             .timeout_connect(Some(self.connect_timeout))
             .timeout_send_request(Some(timeout))
@@ -202,7 +210,7 @@ mod tls {
     use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
 
     /// An agent with the TLS of the features that are on.
-    pub(super) fn agent() -> Agent {
+    pub(super) fn agent(peer: &super::Peer) -> Agent {
         let native = cfg!(feature = "native-tls");
         // The platform's library brings the platform's certificates.
         let platform = native || cfg!(feature = "platform-verifier");
@@ -218,7 +226,7 @@ mod tls {
                 RootCerts::WebPki
             })
             .build();
-        super::config().tls_config(tls).build().new_agent()
+        super::config(peer).tls_config(tls).build().new_agent()
     }
 
     /// The feature that this agent needs and that is off.
@@ -232,8 +240,8 @@ mod tls {
 
 #[cfg(not(any(feature = "rustls", feature = "native-tls")))]
 mod tls {
-    pub(super) fn agent() -> ureq::Agent {
-        super::config().build().new_agent()
+    pub(super) fn agent(peer: &super::Peer) -> ureq::Agent {
+        super::config(peer).build().new_agent()
     }
 
     #[allow(clippy::unnecessary_wraps)] // the other one has a choice
@@ -244,10 +252,16 @@ mod tls {
 
 /// Half of ureq's buffers: a process that asks for one value feels each page of memory that they touch. The one for the request
 /// must hold the longest URL, and the method before it.
-fn config() -> ureq::config::ConfigBuilder<ureq::typestate::AgentScope> {
-    ureq::Agent::config_builder()
+fn config(peer: &Peer) -> ureq::config::ConfigBuilder<ureq::typestate::AgentScope> {
+    let config = ureq::Agent::config_builder()
         .input_buffer_size(64 * 1024)
-        .output_buffer_size(66 * 1024)
+        .output_buffer_size(66 * 1024);
+    // The proxy of the environment is not this machine: it would get the key, and in clear.
+    if peer.loopback {
+        config.proxy(None)
+    } else {
+        config
+    }
 }
 
 fn read_all(body: &mut ureq::Body, limit: u64) -> std::result::Result<Vec<u8>, ureq::Error> {

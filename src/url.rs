@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::params::{Params, VALUE};
+use crate::transport::Peer;
 use std::net::{IpAddr, Ipv6Addr};
 
 use percent_encoding::{AsciiSet, percent_decode_str, percent_encode};
@@ -41,13 +42,13 @@ pub(crate) struct Base {
 }
 
 impl Base {
-    pub(crate) fn is_https(&self) -> bool {
-        self.origin.starts_with("https:")
-    }
-
-    /// Whether the host is a name, to be looked up, and not an address.
-    pub(crate) fn is_named(&self) -> bool {
-        name_of(&self.origin).parse::<IpAddr>().is_err()
+    pub(crate) fn peer(&self) -> Peer {
+        let name = name_of(&self.origin);
+        Peer {
+            https: self.origin.starts_with("https:"),
+            named: name.parse::<IpAddr>().is_err(),
+            loopback: is_loopback(name),
+        }
     }
 
     /// Reads a caller's host.
@@ -80,7 +81,11 @@ impl Base {
         };
         let name = name_of(&origin.text);
         if let Some(region) = name.trim_end_matches('.').strip_suffix(".i.posthog.com") {
-            let right = if region == "eu" { crate::EU } else { crate::US };
+            let right = if region.starts_with("eu") {
+                crate::EU
+            } else {
+                crate::US
+            };
             return config(format!(
                 "{name} takes events only: the private API is at {right}"
             ));

@@ -48,18 +48,16 @@ fn serve(stream: TcpStream, counts: &Counts) -> std::io::Result<()> {
                 body.len()
             )
         };
-        let text = if n % ONE_IN != ONE_IN - 1 {
-            answer("200 OK", &number)
-        } else {
+        let text = if n % ONE_IN == ONE_IN - 1 {
             let fault = counts.faults.fetch_add(1, Relaxed);
             if fault % BROKEN_ONE_IN == 0 {
                 counts.broken.fetch_add(1, Relaxed);
                 return Ok(());
             }
-            answer(
-                ["429 Too Many Requests", "503 Service Unavailable"][fault % 2],
-                "{}",
-            )
+            let status = ["429 Too Many Requests", "503 Service Unavailable"][fault % 2];
+            answer(status, "{}")
+        } else {
+            answer("200 OK", &number)
         };
         out.write_all(text.as_bytes())?;
     }

@@ -325,7 +325,12 @@ fn every_project_route_is_reached_by_its_name() {
                     Some(root) => client.list(&format!("{root}{name}/")),
                 };
                 assert!(list.all().unwrap().is_empty());
-                expected.push(format!("GET {base}{name}/"));
+                // The one list that loses rows as the server sorts it.
+                let query = match *name {
+                    "insights" => "?order=id&include_query_insights=true",
+                    _ => "",
+                };
+                expected.push(format!("GET {base}{name}/{query}"));
             }
             assert!(!expected.is_empty(), "{name}");
             assert_eq!(lines(&server), expected, "{name}");

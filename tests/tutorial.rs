@@ -298,7 +298,7 @@ fn projects_are_found_by_name() {
         assert_eq!(
             config(client.project_named(name)),
             format!(
-                r#"no project is named {name:?}: "Second project" is 2, "Main project" is 1; take one by its id"#
+                r#"no project is named {name:?} in the current organization: "Second project" is 2, "Main project" is 1; take one by its id"#
             )
         );
     }
@@ -316,7 +316,7 @@ fn an_ambiguous_name_is_refused_with_the_ids() {
     ]);
     assert_eq!(
         config(script.client().project_named("Shop")),
-        r#"several projects are named "Shop": "Shop" is 7, "Other" is 8, "Shop" is 9; take one by its id"#
+        r#"several projects are named "Shop" in the current organization: "Shop" is 7, "Other" is 8, "Shop" is 9; take one by its id"#
     );
     assert_eq!(
         script.lines(),
@@ -499,7 +499,7 @@ fn an_insight_is_found_by_its_short_id() {
         assert_eq!(
             one_sent(&standin),
             get(&format!(
-                "/api/projects/1/insights/?short_id={short_id}&include_query_insights=true"
+                "/api/projects/1/insights/?short_id={short_id}&order=id&include_query_insights=true"
             ))
         );
     }
@@ -572,7 +572,7 @@ fn the_aggregated_value_is_read_or_its_absence_explained() {
     };
     assert_eq!(
         why(&project.insight(28).unwrap()),
-        "insight 28 was never computed, or its result is no longer kept: have it computed with insight_refreshed"
+        "insight 28 was never computed, or its result is no longer kept: have it computed with insight_refreshed (servers of 2023 want .param(\"refresh\", true))"
     );
     let computed = project.insight_refreshed(28, Refresh::Blocking).unwrap();
     assert_eq!(aggregated_value(&computed).unwrap().to_string(), "1183");

@@ -319,22 +319,30 @@ fn polls_come_through_faults() {
 
 #[test]
 fn a_poll_that_says_to_wait_longer_than_there_is_time_fails_at_once() {
-    let server = Server::script([running(), Act::status(429).header("Retry-After", "30")]);
+    let server = Server::script([
+        running(),
+        Act::status(429).header("Retry-After", "30"),
+        Act::status(204),
+    ]);
     let client = trying(&server, 3);
     let query = sql(&client).background().timeout(Duration::from_secs(4));
     let failed = within(Duration::from_secs(2), || error(query.send()));
     assert_eq!(failed.retry_after(), Some(Duration::from_secs(30)));
+    // Nobody waits for it any more.
+    assert!(calls(&server)[2].starts_with("DELETE "));
 }
 
 #[test]
 fn a_poll_that_is_no_json_or_breaks_is_an_error() {
     let page = Act::status(200).body("text/html", "<p>");
-    let server = Server::script([running(), page]);
+    let server = Server::script([running(), page, Act::status(204)]);
     let failed = error(sql(&client(&server)).background().send());
     assert!(matches!(failed, Error::Decode(_)), "{failed:?}");
+    assert!(calls(&server)[2].starts_with("DELETE "));
     let server = Server::script([
         running(),
         Act::status(200).length(9).then(crate::support::End::Close),
+        Act::status(204),
     ]);
     transport(&error(sql(&client(&server)).background().send()));
 }

@@ -158,17 +158,9 @@ fn other_shapes_of_an_error_body() {
             Some("b"),
         ),
         ("an empty detail", r#"{"detail": ""}"#, Some("")),
-        (
-            "detail a list",
-            r#"{"detail": ["a", "b"]}"#,
-            Some(r#"["a","b"]"#),
-        ),
-        (
-            "detail an object",
-            r#"{"detail": {"x": ["a"]}}"#,
-            Some(r#"{"x":["a"]}"#),
-        ),
-        ("detail a number", r#"{"detail": 7}"#, Some("7")),
+        ("detail a list", r#"{"detail": ["a", "b"]}"#, None),
+        ("detail an object", r#"{"detail": {"x": ["a"]}}"#, None),
+        ("detail a number", r#"{"detail": 7}"#, None),
         (
             "type and code no strings",
             r#"{"type": 1, "code": [2], "detail": "a"}"#,
