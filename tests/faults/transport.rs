@@ -250,6 +250,63 @@ fn what_is_not_http() {
     }
 }
 
+/// Bytes that never come to an end, each kind in a place where a reader could wait for one.
+#[test]
+fn what_never_ends() {
+    let ok = "HTTP/1.1 200 OK\r\n";
+    let chunked = format!("{ok}Transfer-Encoding: chunked\r\n\r\n");
+    let gzip = format!("{ok}Content-Encoding: gzip\r\n\r\n").into_bytes();
+    let rows = [
+        (
+            "interim answers",
+            Vec::new(),
+            b"HTTP/1.1 102 Processing\r\n\r\n".repeat(300),
+        ),
+        (
+            "interim answers with headers",
+            Vec::new(),
+            b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n".repeat(300),
+        ),
+        ("line ends", Vec::new(), b"\r\n".repeat(4_000)),
+        ("a status line", Vec::new(), b"HTTP/1.1 200 ".repeat(600)),
+        ("headers", ok.into(), b"X-More: of it\r\n".repeat(500)),
+        (
+            "a chunk's extension",
+            format!("{chunked}2;").into_bytes(),
+            b"x".repeat(8_000),
+        ),
+        (
+            "a chunk's size",
+            chunked.clone().into_bytes(),
+            b"0".repeat(8_000),
+        ),
+        (
+            "trailers",
+            format!("{chunked}2\r\n[]\r\n0\r\n").into_bytes(),
+            b"X-More: of it\r\n".repeat(500),
+        ),
+        (
+            "a name in gzip's header",
+            [&gzip[..], b"\x1f\x8b\x08\x08\0\0\0\0\0\xff"].concat(),
+            b"x".repeat(8_000),
+        ),
+        (
+            "empty members of gzip",
+            gzip,
+            crate::support::gzip(b"").repeat(400),
+        ),
+    ];
+    together(rows, |(name, begin, block)| {
+        let server = Server::script([Act::raw(begin).repeat(block, u64::MAX)]);
+        let failed = within(SLOW, || error_in(name, hasty(&server).me()));
+        assert!(
+            matches!(failed, Error::Transport(_) | Error::Timeout(_)),
+            "{name}: {failed:?}"
+        );
+        assert!(server.sent() < 1 << 30, "{name}: {} bytes", server.sent());
+    });
+}
+
 #[test]
 fn interim_answers_are_passed_over() {
     for interim in [
