@@ -147,7 +147,7 @@ fn answers_that_hang() {
 #[test]
 fn a_slow_answer_within_the_timeouts_is_an_answer() {
     // Each phase has its own time: together they take longer than the timeout.
-    let timeout = Duration::from_secs(2);
+    let timeout = Duration::from_millis(1_200);
     let slow = good()
         .after(timeout * 3 / 5)
         .drip_body(timeout * 3 / 5 / 39);
@@ -418,7 +418,7 @@ fn a_server_that_closes_every_connection_ends_the_calls_without_retries() {
 fn a_body_that_the_server_does_not_take_is_a_timeout() {
     let server = Server::at_connect(Act::deaf());
     let client = hasty(&server);
-    let body = json!({"big": "x".repeat(12 * 1024 * 1024)});
+    let body = json!({"big": "x".repeat(6 * 1024 * 1024)});
     let failed = within(AT_ONCE, || error(client.post("/api/x/").json(body).send()));
     assert_eq!(timeout(&failed).method(), "POST");
 }
@@ -430,7 +430,7 @@ fn a_body_that_the_server_refuses_before_it_has_all_of_it() {
         Act::error(413, "client_error", "request_too_large", "Too much.").then(End::Reset),
     );
     let client = hasty(&server);
-    let body = json!({"big": "x".repeat(12 * 1024 * 1024)});
+    let body = json!({"big": "x".repeat(6 * 1024 * 1024)});
     let failed = within(AT_ONCE, || error(client.post("/api/x/").json(body).send()));
     assert!(
         matches!(failed, Error::Api(_) | Error::Transport(_)),
