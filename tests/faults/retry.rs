@@ -1,7 +1,7 @@
 //! Proves that what can be tried again is, that no write is ever sent twice where it may have been done, and that waits end.
 use crate::support::{
-    AT_ONCE, Act, End, Request, SLOW, Server, TIMEOUT, agent, builder, check_event, client, error,
-    error_in, hasty, together, trying, within,
+    AT_ONCE, Act, End, KEY, Request, SLOW, Server, TIMEOUT, agent, builder, check_event, client,
+    error, error_in, hasty, together, trying, within,
 };
 use crate::{api, timeout, transport};
 use posthog_api::ureq::config::Config;
@@ -404,6 +404,23 @@ fn each_wait_is_seen_before_it_is_made() {
         "{events:?}"
     );
     assert_eq!(events[0].wait, Duration::ZERO);
+}
+
+#[test]
+fn a_key_that_comes_back_is_not_told_to_the_hook() {
+    let detail = format!("Personal API key {KEY} is tired.");
+    let server = Server::script([
+        Act::error(429, "throttled_error", "throttled", &detail).header("Retry-After", "0"),
+        Act::status(503)
+            .body("text/html", format!("<p>{KEY}"))
+            .header("Retry-After", "0"),
+        good(),
+    ]);
+    let (client, events) = watched(&server, RetryPolicy::default());
+    client.me().unwrap();
+    let events = events.lock().unwrap();
+    assert!(events[0].reason.contains("is tired"), "{events:?}");
+    assert_eq!(events.len(), 2);
 }
 
 #[test]

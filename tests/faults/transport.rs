@@ -378,11 +378,14 @@ fn a_kept_connection_that_the_server_closes_between_two_calls_is_replaced() {
 #[test]
 fn a_kept_connection_that_the_server_closes_at_the_very_call_is_replaced_at_once() {
     for spoiled in [Act::close(), Act::reset()] {
-        let server = Server::script([good(), spoiled, good()]);
+        let server = Server::script([good(), spoiled.clone(), good(), spoiled, good()]);
         let client = client(&server);
         client.me().unwrap();
         within(AT_ONCE, || client.me()).unwrap();
-        assert_eq!((server.count(), server.connections()), (3, 2));
+        // A query changes nothing either.
+        let query = client.project(1).hogql("SELECT 1 LIMIT 1");
+        within(AT_ONCE, || query.send()).unwrap();
+        assert_eq!((server.count(), server.connections()), (5, 3));
     }
 }
 
