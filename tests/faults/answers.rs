@@ -184,9 +184,36 @@ fn bodies_that_are_read() {
             json!([1]),
         ),
         ("gzip of nothing", body("").gzip(), Value::Null),
+        (
+            "a header in small letters with bare line ends",
+            Act::raw("HTTP/1.1 200\ncontent-length: 3\n\n[1]"),
+            json!([1]),
+        ),
+        (
+            "chunks with extensions and trailers",
+            Act::raw(
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;a=b\r\n[1]\r\n0;c\r\nX-Sum: 1\r\n\r\n",
+            ),
+            json!([1]),
+        ),
     ] {
         let got = fate(act).unwrap_or_else(|e| panic!("{name}: {e}"));
         assert_eq!(got, value, "{name}");
+    }
+}
+
+#[test]
+fn nothing_that_is_said_to_be_gzip_is_nothing() {
+    // A write that was done: an error would say that it was not.
+    let said = |status| Act::status(status).header("Content-Encoding", "gzip");
+    for (name, act) in [
+        ("202", said(202)),
+        ("204", said(204)),
+        ("202 in chunks", said(202).chunked()),
+    ] {
+        let server = Server::script([act]);
+        let sent = client(&server).patch("/api/x/").json(json!({})).send();
+        assert_eq!(sent.unwrap_or_else(|e| panic!("{name}: {e}")), Value::Null);
     }
 }
 

@@ -487,6 +487,15 @@ fn rows_that_are_cut_or_may_be_are_an_error() {
 }
 
 #[test]
+fn columns_of_one_name_without_end_take_no_time_without_end() {
+    let answer =
+        json!({"columns": vec!["a"; 3_000], "results": [vec![1; 3_000]], "hasMore": false});
+    let server = Server::script([Act::json(200, &answer)]);
+    let rows = within(AT_ONCE, || sql(&client(&server)).rows()).unwrap();
+    assert_eq!(rows[0].len(), 3_000);
+}
+
+#[test]
 fn an_answer_without_rows_is_an_error() {
     for (name, body) in [
         ("no columns", json!({"results": [[1]]})),

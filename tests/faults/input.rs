@@ -1,7 +1,9 @@
 //! Proves that what a caller gives arrives at the server as the same text, or is refused before anything is sent.
 use crate::config;
-use crate::support::{Act, KEY, Server, agent, builder, client, decode, error, error_in};
-use posthog_api::{Client, PersonFilter, Refresh, Request};
+use crate::support::{
+    Act, KEY, Server, agent, builder, client, decode, error, error_in, shows_key,
+};
+use posthog_api::{Auth, Client, PersonFilter, Refresh, Request};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 
@@ -118,6 +120,34 @@ fn a_key_from_a_file_loses_its_line_end() {
         client.build().unwrap().me().unwrap();
     }
     assert_eq!(server.count(), 3);
+}
+
+#[test]
+fn nothing_that_holds_the_key_shows_it() {
+    let server = quiet();
+    for auth in [Auth::Bearer, Auth::Body, Auth::Query] {
+        let builder = builder("https://us.posthog.com").auth(auth);
+        let mut words = vec![format!("{builder:?} {builder:#?}")];
+        let client = builder.build().unwrap();
+        let project = client.project(1);
+        words.push(format!("{client:?} {project:?} {client:#?}"));
+        words.push(format!("{:?}", client.get("/api/x/").param("a", "b")));
+        words.push(format!(
+            "{:?}",
+            client.post("/api/x/").json(json!({"a": 1}))
+        ));
+        words.push(format!("{:?} {:?}", project.persons(), project.insights()));
+        words.push(format!("{:?}", project.list("x").pages()));
+        words.push(format!("{:?}", project.list("x").items()));
+        words.push(format!("{:?}", project.hogql("SELECT 1")));
+        words.push(format!("{:?}", project.hogql("SELECT k FROM e").scan("k")));
+        for words in words {
+            assert!(!shows_key(words.as_bytes()), "{words}");
+        }
+    }
+    let mut items = client(&server).project(1).list("x").items();
+    assert!(items.next().is_none());
+    assert!(!shows_key(format!("{items:?}").as_bytes()));
 }
 
 #[test]
@@ -845,10 +875,7 @@ fn queries_that_cannot_be_right_are_refused() {
 #[test]
 fn a_body_that_is_no_object_cannot_carry_the_key() {
     let server = Server::script([]);
-    let client = builder(server.url())
-        .auth(posthog_api::Auth::Body)
-        .build()
-        .unwrap();
+    let client = builder(server.url()).auth(Auth::Body).build().unwrap();
     for body in [json!([1]), json!("text"), json!(null), json!(7)] {
         config(&error(client.post("/api/x/").json(body).send()));
     }

@@ -183,6 +183,20 @@ fn a_key_that_comes_back_under_another_name_is_not_sent_again() {
 }
 
 #[test]
+fn a_next_that_no_url_could_hold_is_an_error_behind_its_rows() {
+    for next in [
+        json!(format!("?cursor={}", "x".repeat(70_000))),
+        json!(format!("?cursor={}", "é".repeat(30_000))),
+        json!(vec!["x"; 300_000]),
+    ] {
+        let server = Server::script([Act::page(&json!([1]), &next)]);
+        let (rows, failed) = walk(things(&client(&server)).items());
+        assert_eq!(rows, [1]);
+        paging(&failed.unwrap());
+    }
+}
+
+#[test]
 fn all_gives_no_part_of_a_list_that_cannot_be_walked_on() {
     let server = Server::script([Act::page(&json!([1, 2]), &json!(7))]);
     paging(&error(things(&client(&server)).all()));

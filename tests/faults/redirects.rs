@@ -266,6 +266,14 @@ fn a_redirect_without_a_location() {
 }
 
 #[test]
+fn a_location_that_no_url_could_hold() {
+    // The header holds it just so; behind the path of the call it is too long.
+    let act = format!("HTTP/1.1 302 x\r\nLocation: {}\r\n\r\n", "x".repeat(65_500));
+    let server = Server::script([Act::raw(act)]);
+    redirect(&error(client(&server).me()));
+}
+
+#[test]
 fn a_loop_ends_after_five() {
     for (name, places) in [("on itself", 1), ("over two", 2), ("ever on", usize::MAX)] {
         let server = Server::start(move |_, n| to(302, format!("/api/{}/", n % places)));

@@ -1,11 +1,18 @@
 //! Proves that what can be tried again is, that no write is ever sent twice where it may have been done, and that waits end.
 use crate::support::{
-    AT_ONCE, Act, End, Request, SLOW, Server, TIMEOUT, builder, check_event, client, error,
-    error_in, hasty, together, trying, within,
+    AT_ONCE, Act, End, KEY, Request, SLOW, Server, TIMEOUT, agent, builder, check_event, client,
+    error, error_in, hasty, together, trying, within,
 };
 use crate::{api, timeout, transport};
+use posthog_api::ureq::config::Config;
+use posthog_api::ureq::http::Uri;
+use posthog_api::ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
+use posthog_api::ureq::unversioned::transport::{DefaultConnector, NextTimeout};
+use posthog_api::ureq::{self, Agent};
 use posthog_api::{Auth, Client, RetryEvent, RetryPolicy};
 use serde_json::{Value, json};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -86,6 +93,15 @@ fn doubtful() -> Vec<(&'static str, Act)> {
     faults
 }
 
+/// Only where the server is silent is there something to wait for.
+fn patience(fault: &str) -> Duration {
+    if fault.starts_with("silence") {
+        TIMEOUT
+    } else {
+        AT_ONCE
+    }
+}
+
 type Call = fn(&Client) -> posthog_api::Result<Value>;
 
 /// Calls that change nothing.
@@ -156,7 +172,7 @@ fn a_write_that_may_have_been_done_is_sent_once() {
     together(rows, |((fault, act), (method, call))| {
         let server = Server::script([act]);
         let client = builder(server.url())
-            .timeout(TIMEOUT)
+            .timeout(patience(fault))
             .retry(RetryPolicy::patient())
             .on_retry(|event| panic!("a wait: {event:?}"))
             .build()
@@ -236,7 +252,7 @@ fn what_another_try_does_not_mend_is_asked_for_once() {
     together(rows, |((fault, act), (name, call))| {
         let server = Server::script([act]);
         let client = builder(server.url())
-            .timeout(TIMEOUT)
+            .timeout(patience(fault))
             .retry(RetryPolicy::patient())
             .on_retry(|event| panic!("a wait: {event:?}"))
             .build()
@@ -281,21 +297,28 @@ fn the_last_error_is_the_one_that_is_told() {
     assert!(failed.is_permission_denied(), "{failed}");
 }
 
-/// Starts a server where there was none, when the client waits for this retry.
-fn late(from: u32) -> (Client, Arc<Mutex<Option<Server>>>) {
-    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = gone.local_addr().unwrap().to_string();
-    drop(gone);
-    let server = Arc::new(Mutex::new(None));
-    let (slot, host) = (server.clone(), format!("http://{address}"));
-    let hook = move |event: &RetryEvent| {
-        check_event(event);
-        if event.retry == from {
-            *slot.lock().unwrap() = Some(Server::on(&address, None, |_, _| good()).unwrap());
-        }
-    };
-    let client = builder(host).retry(RetryPolicy::default()).on_retry(hook);
-    (client.build().unwrap(), server)
+/// Finds nobody at home twice, and the server then.
+#[derive(Debug)]
+struct Late {
+    looked: AtomicUsize,
+    server: SocketAddr,
+}
+
+impl Resolver for Late {
+    fn resolve(
+        &self,
+        _: &Uri,
+        _: &Config,
+        _: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        let mut found = self.empty();
+        // No server has port 1.
+        found.push(match self.looked.fetch_add(1, SeqCst) {
+            0 | 1 => SocketAddr::from(([127, 0, 0, 1], 1)),
+            _ => self.server,
+        });
+        Ok(found)
+    }
 }
 
 #[test]
@@ -303,13 +326,24 @@ fn a_server_that_is_not_there_yet_is_waited_for_by_every_method() {
     let mut calls = WRITES.to_vec();
     calls.extend(READS);
     together(calls, |(name, call)| {
-        let (client, server) = late(2);
+        let server = Server::script([good()]).named("late.example");
+        let late = Late {
+            looked: AtomicUsize::new(0),
+            server: server.address(),
+        };
+        let settings = agent().config().clone();
+        let client = builder("http://late.example")
+            .allow_http(true)
+            .agent(Agent::with_parts(
+                settings,
+                DefaultConnector::default(),
+                late,
+            ))
+            .retry(RetryPolicy::default().max_retries(2))
+            .build()
+            .unwrap();
         call(&client).unwrap_or_else(|e| panic!("{name}: {e}"));
-        assert_eq!(
-            server.lock().unwrap().as_ref().unwrap().count(),
-            1,
-            "{name}"
-        );
+        assert_eq!(server.count(), 1, "{name}");
     });
 }
 
@@ -370,6 +404,23 @@ fn each_wait_is_seen_before_it_is_made() {
         "{events:?}"
     );
     assert_eq!(events[0].wait, Duration::ZERO);
+}
+
+#[test]
+fn a_key_that_comes_back_is_not_told_to_the_hook() {
+    let detail = format!("Personal API key {KEY} is tired.");
+    let server = Server::script([
+        Act::error(429, "throttled_error", "throttled", &detail).header("Retry-After", "0"),
+        Act::status(503)
+            .body("text/html", format!("<p>{KEY}"))
+            .header("Retry-After", "0"),
+        good(),
+    ]);
+    let (client, events) = watched(&server, RetryPolicy::default());
+    client.me().unwrap();
+    let events = events.lock().unwrap();
+    assert!(events[0].reason.contains("is tired"), "{events:?}");
+    assert_eq!(events.len(), 2);
 }
 
 #[test]

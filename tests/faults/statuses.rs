@@ -234,6 +234,16 @@ fn a_status_outside_of_http_is_an_error_too() {
 }
 
 #[test]
+fn a_switch_to_another_protocol_is_an_error_at_once() {
+    let server =
+        Server::script([
+            Act::raw("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n").then(End::Silence),
+        ]);
+    let failed = within(SLOW, || error(hasty(&server).me()));
+    assert_eq!(api(&failed).status(), 101);
+}
+
+#[test]
 fn an_error_status_outlives_a_body_that_fails() {
     let bad = |status| Act::status(status).body("application/json", r#"{"detail": "Why."}"#);
     for (name, act, body) in [

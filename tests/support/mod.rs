@@ -25,11 +25,11 @@ use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
 /// The timeout of a [`hasty`] client.
-pub const TIMEOUT: Duration = Duration::from_millis(300);
+pub const TIMEOUT: Duration = Duration::from_millis(400);
 
 /// What a call of a [`hasty`] client may take in all: its answer begins within one timeout and ends within another, and the
 /// machine may be busy.
-pub const SLOW: Duration = Duration::from_millis(1_600);
+pub const SLOW: Duration = Duration::from_millis(2_500);
 
 /// What a call may take that has nothing to wait for, on a busy machine.
 pub const AT_ONCE: Duration = Duration::from_secs(8);

@@ -11,6 +11,11 @@ use std::time::{Duration, Instant};
 /// How long a read or a write waits before it looks whether the server is to stop.
 const TICK: Duration = Duration::from_millis(5);
 
+/// How long a server holds on at most, and how many bytes it sends at most: a client that waits or reads without end fails its
+/// test instead of hanging it.
+const LONGEST: Duration = Duration::from_secs(10);
+const MOST: usize = 256 << 20;
+
 /// A request as it arrived.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -347,9 +352,11 @@ impl Connection {
         };
         if let Some((block, times)) = &act.repeat {
             let mut left = *times;
-            while well && left > 0 {
+            let mut sent = 0;
+            while well && left > 0 && sent < MOST {
                 well = self.send(block);
                 left -= 1;
+                sent += block.len();
             }
         }
         match act.end {
@@ -357,7 +364,8 @@ impl Connection {
             End::Close | End::Reset => {}
             End::Silence => {
                 let mut buffer = [0; 4096];
-                loop {
+                let until = Instant::now() + LONGEST;
+                while Instant::now() < until {
                     match self.stream.read(&mut buffer) {
                         Ok(0) => break,
                         Ok(n) => self.seen.bytes.lock().unwrap()[self.number]
@@ -367,7 +375,7 @@ impl Connection {
                     }
                 }
             }
-            End::Deaf => self.pause(Duration::MAX),
+            End::Deaf => self.pause(LONGEST),
         }
         false
     }
