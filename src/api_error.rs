@@ -167,7 +167,13 @@ impl ApiError {
 
 impl fmt::Display for ApiError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}: {}", self.method, self.path(), self.status)?;
+        write!(
+            f,
+            "{} {}: {}",
+            self.method,
+            line(self.path(), 300),
+            self.status
+        )?;
         if let Some(code) = &self.code {
             write!(f, " {}", line(code, 80))?;
         }

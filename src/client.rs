@@ -363,7 +363,8 @@ impl ClientBuilder {
                 "max_body_bytes or max_requests_per_minute is zero: no call could be made",
             );
         }
-        let base = Base::parse(&host, allow_http)?;
+        let secret = Secret::new(key);
+        let base = Base::parse(&host, allow_http).map_err(|e| secret.strip(e))?;
         let transport = Transport::new(
             agent,
             &base.peer(),
@@ -374,11 +375,11 @@ impl ClientBuilder {
             interval: Duration::from_secs(60) / n,
             next: Mutex::new(Instant::now()),
         });
-        let bearer = format!("Bearer {key}");
+        let bearer = format!("Bearer {}", secret.key());
         Ok(Client {
             shared: Arc::new(Shared {
                 base,
-                secret: Secret::new(key),
+                secret,
                 auth,
                 bearer,
                 user_agent,

@@ -183,7 +183,7 @@ impl fmt::Display for Failure {
             f,
             "{} {}: {}",
             self.method,
-            self.path,
+            line(&self.path, 300),
             line(&self.message, 500)
         )
     }
@@ -241,7 +241,7 @@ impl fmt::Display for DecodeError {
             f,
             "{} {}: {} ({}): {}",
             self.method,
-            self.path,
+            line(&self.path, 300),
             self.status,
             line(kind, 80),
             line(&self.message, 300)

@@ -159,9 +159,10 @@ impl Query {
             self.request()?.send().and_then(checked)
         };
         answer.map_err(|e| match e {
-            // In the server's words.
-            Error::Query(message) => Error::Query(shared.mask(&format!("{call}: {message}"))),
-            other => other,
+            Error::Query(message) => shared
+                .secret
+                .strip(Error::Query(format!("{call}: {message}"))),
+            other => shared.secret.strip(other),
         })
     }
 

@@ -147,6 +147,11 @@ impl Request {
     }
 
     fn run(self, accept: &'static str) -> Result<Reply> {
+        let shared = Arc::clone(&self.shared);
+        self.attempts(accept).map_err(|e| shared.secret.strip(e))
+    }
+
+    fn attempts(self, accept: &'static str) -> Result<Reply> {
         let shared = self.shared;
         let mut method = self.method;
         let mut path = self.path?;
@@ -189,7 +194,8 @@ impl Request {
                     redirects += 1;
                     let to = shared.follow(method, &path, &answer, redirects)?;
                     (path, query) = (to.0, to.1.finish()?);
-                    url = url::assemble(&shared.base, &path, &query, in_query)?;
+                    url = url::assemble(&shared.base, &path, &query, in_query)
+                        .map_err(|e| shared.refused(method, &path, &answer, &e.to_string()))?;
                     if answer.status == 303 && method != "GET" {
                         (method, repeatable) = ("GET", true);
                         body = shared.with_key(None)?;
@@ -248,18 +254,20 @@ impl Reply {
     }
 
     fn unreadable(&self, message: &str) -> Error {
-        Error::Decode(Box::new(DecodeError {
-            method: self.method,
-            path: self.path.clone(),
-            status: self.answer.status,
-            content_type: self
-                .answer
-                .header("content-type")
-                .map(|kind| self.shared.mask(kind)),
-            request_id: self.shared.request_id(&self.answer),
-            message: self.shared.mask(message),
-            body: self.shared.excerpt(&self.answer.body),
-        }))
+        self.shared
+            .secret
+            .strip(Error::Decode(Box::new(DecodeError {
+                method: self.method,
+                path: self.path.clone(),
+                status: self.answer.status,
+                content_type: self
+                    .answer
+                    .header("content-type")
+                    .map(|kind| self.shared.mask(kind)),
+                request_id: self.shared.request_id(&self.answer),
+                message: message.to_owned(),
+                body: self.shared.excerpt(&self.answer.body),
+            })))
     }
 }
 

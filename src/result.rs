@@ -1,5 +1,7 @@
 //! What an answer holds: an insight's result or why there is none, and rows by column name.
 
+use std::collections::{HashMap, HashSet};
+
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
@@ -175,14 +177,20 @@ fn column_name(column: &Value) -> String {
 impl Table<'_> {
     fn maps(&self) -> Result<Vec<Map<String, Value>>> {
         let plain: Vec<String> = self.columns.iter().map(column_name).collect();
+        // A name that the server gave to another column stays that column's.
+        let mut taken: HashSet<String> = plain.iter().cloned().collect();
+        let mut last: HashMap<&str, usize> = HashMap::new();
         let mut names: Vec<String> = Vec::with_capacity(plain.len());
         for column in &plain {
+            let n = last.entry(column).and_modify(|n| *n += 1).or_insert(1);
             let mut name = column.clone();
-            let mut n = 2;
-            // A name that the server gave to another column stays that column's.
-            while names.contains(&name) || (n > 2 && plain.contains(&name)) {
-                name = format!("{column}_{n}");
-                n += 1;
+            while *n > 1
+                && !taken.insert({
+                    name = format!("{column}_{n}");
+                    name.clone()
+                })
+            {
+                *n += 1;
             }
             names.push(name);
         }

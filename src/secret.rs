@@ -3,6 +3,7 @@
 use percent_encoding::percent_encode;
 use serde_json::Value;
 
+use crate::error::{Error, Failure};
 use crate::params::VALUE;
 
 /// A personal API key. It has no `Debug` and no `Display`.
@@ -74,7 +75,42 @@ impl Secret {
         })
     }
 
-    /// The same for the beginning of a longer text, whose end may go through the key.
+    /// An error without the key: a caller's own text can have it too.
+    pub(crate) fn strip(&self, error: Error) -> Error {
+        let failure = |mut e: Box<Failure>| {
+            (e.path, e.message) = (self.mask(&e.path), self.mask(&e.message));
+            e
+        };
+        match error {
+            Error::Config(m) => Error::Config(self.mask(&m)),
+            Error::Query(m) => Error::Query(self.mask(&m)),
+            Error::Transport(e) => Error::Transport(failure(e)),
+            Error::Timeout(e) => Error::Timeout(failure(e)),
+            Error::Paging(e) => Error::Paging(failure(e)),
+            Error::Redirect {
+                call,
+                status,
+                location,
+                reason,
+            } => {
+                let (call, location) = (self.mask(&call), self.mask(&location));
+                Error::Redirect {
+                    call,
+                    status,
+                    location,
+                    reason,
+                }
+            }
+            Error::Decode(mut e) => {
+                (e.path, e.message) = (self.mask(&e.path), self.mask(&e.message));
+                Error::Decode(e)
+            }
+            // A status was masked when it was read; the others hold no text.
+            other => other,
+        }
+    }
+
+    /// A text without the key that is the beginning of a longer one, whose end may go through the key.
     pub(crate) fn mask_cut(&self, text: &str) -> String {
         let mut text = self.mask(text);
         for form in &self.forms {

@@ -150,7 +150,7 @@ impl Shared {
         timeout: Duration,
         fault: Fault,
     ) -> (Outcome, Error) {
-        let transport = |m: String| Error::Transport(Failure::new(method, path, self.mask(&m)));
+        let transport = |m: String| Error::Transport(Failure::new(method, path, m));
         let timed_out = |m: String| Error::Timeout(Failure::new(method, path, m));
         match fault {
             Fault::Unconnected(m) => {
@@ -185,6 +185,15 @@ impl Shared {
         }
     }
 
+    pub(crate) fn refused(&self, method: &str, path: &str, answer: &Answer, why: &str) -> Error {
+        Error::Redirect {
+            call: format!("{method} {path}"),
+            status: answer.status,
+            location: self.mask(answer.header("location").unwrap_or_default()),
+            reason: why.to_owned(),
+        }
+    }
+
     /// Where a redirect leads, if it stays within the origin and the call can be repeated there as it is.
     pub(crate) fn follow(
         &self,
@@ -194,14 +203,7 @@ impl Shared {
         count: u32,
     ) -> Result<(String, Params)> {
         let location = answer.header("location").unwrap_or_default();
-        let refuse = |reason: String| {
-            Err(Error::Redirect {
-                call: format!("{method} {path}"),
-                status: answer.status,
-                location: self.mask(location),
-                reason,
-            })
-        };
+        let refuse = |reason: String| Err(self.refused(method, path, answer, &reason));
         if count > MOST_REDIRECTS {
             return refuse(format!(
                 "more than {MOST_REDIRECTS} redirects: the server sends the call around"

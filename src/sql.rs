@@ -63,7 +63,13 @@ pub(crate) fn limit(sql: &str) -> Limit {
         return Limit::Unclear;
     };
     let is_set = |w: &&str| ["union", "except", "intersect"].iter().any(|s| is(w, s));
-    let parts: Vec<Limit> = words.split(|w| is_set(w)).map(limit_of).collect();
+    // Parentheses around a whole statement hide what it says.
+    let hidden = sql.to_ascii_lowercase().contains("limit");
+    let part = |words: &[&str]| match limit_of(words) {
+        Limit::None if hidden && !words.iter().any(|w| is(w, "select")) => Limit::Unclear,
+        said => said,
+    };
+    let parts: Vec<Limit> = words.split(|w| is_set(w)).map(part).collect();
     match parts.as_slice() {
         [only] => *only,
         several if several.contains(&Limit::None) => Limit::None,
@@ -128,6 +134,7 @@ mod tests {
             ("select 1 limit 5 except select 2 limit 5", Limit::Unclear),
             ("(select 1) union all (select 2)", Limit::None),
             ("(select 1)", Limit::None),
+            ("(select 1 limit 5)", Limit::Unclear),
             ("select properties.limit from t", Limit::None),
             ("select a as limit from t", Limit::None),
             ("select a from t limit 0, 2 by a", Limit::None),

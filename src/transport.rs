@@ -131,7 +131,9 @@ impl Transport {
                 .headers()
                 .get(header::CONNECTION)
                 .is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"close"));
-        let (body, drained) = if (200..300).contains(&status) {
+        let (body, drained) = if status == 204 {
+            (Vec::new(), true) // also where it is said to be compressed
+        } else if (200..300).contains(&status) {
             let body = read_all(response.body_mut(), self.max_body_bytes).map_err(fault)?;
             (body, true)
         } else {

@@ -14,6 +14,9 @@ use crate::params::Params;
 use crate::request::Request;
 use crate::shared::Shared;
 
+/// What a URL has room for, less a path.
+const MOST_QUERY: usize = 60_000;
+
 /// The rows of one page, and whether it is the last.
 pub(crate) struct Batch<T> {
     pub(crate) results: Vec<T>,
@@ -128,6 +131,9 @@ impl<T: DeserializeOwned> Walk<T> {
                 ));
             }
         };
+        if query.encoded().len() > MOST_QUERY {
+            return stuck("the list's `next` is longer than a URL can be".to_owned());
+        }
         if self.shared.secret.is_in(query.encoded()) {
             return stuck("the list's `next` has the key in it, under another name".to_owned());
         }
