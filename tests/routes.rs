@@ -1920,6 +1920,38 @@ fn an_answer_to_a_union_may_be_cut_in_each_of_its_parts() {
     }
 }
 
+#[test]
+fn parentheses_around_a_statement_are_no_limit() {
+    for (n, more, sql, cut) in [
+        (
+            150,
+            json!({}),
+            "(select n from t) union all (select n from u)",
+            true,
+        ),
+        (
+            150,
+            json!({}),
+            "(select n from t limit 500) union all (select n from u limit 500)",
+            false,
+        ),
+        (
+            100,
+            json!({"hogql": "SELECT n FROM t LIMIT 100"}),
+            "(select n from t)",
+            true,
+        ),
+        (
+            100,
+            json!({"hogql": "SELECT n FROM t LIMIT 500"}),
+            "(select n from t limit 500)",
+            false,
+        ),
+    ] {
+        assert_cut(n, &more, sql, cut);
+    }
+}
+
 fn many(n: u64) -> Value {
     (0..n).map(|i| json!([i])).collect()
 }
