@@ -1714,6 +1714,44 @@ fn by_name(truth: &Value, pointer: &str) -> Vec<Map<String, Value>> {
         .collect()
 }
 
+/// Queries of any kind answer with `results`, and newer servers keep an SQL insight's columns beside its `result`.
+#[test]
+fn the_answer_of_a_query_is_read_like_the_insight() {
+    for (year, name, kind, sum) in INSIGHTS {
+        let truth = json_of(recorded(year, name));
+        let answers = if kind == Kind::Table {
+            let table = truth["result"].as_object().unwrap().clone();
+            let mut newer = truth.as_object().unwrap().clone();
+            newer.extend(table.clone());
+            newer.insert("result".to_owned(), table["results"].clone());
+            newer.remove("results");
+            vec![Value::Object(table), Value::Object(newer)]
+        } else {
+            vec![
+                json!({"results": truth["result"], "timings": [], "hogql": "SELECT 1", "error": "", "results::nan": true}),
+            ]
+        };
+        for answer in answers {
+            let script = Script::of(std::slice::from_ref(&answer));
+            let query = script.client().project(1).query(json!({"kind": "X"}));
+            let answer = query.send().unwrap();
+            let read = match kind {
+                Kind::Total => total(&answer, &truth, name),
+                Kind::Line => line(&answer, &truth, name),
+                Kind::Funnel => funnel(&answer, &truth, name),
+                Kind::Retention => retained(&answer, &truth, name),
+                Kind::Paths => walked(&answer, &truth, name),
+                Kind::Times => times(&answer, &truth, name),
+                Kind::Table => table_rows(&answer, &truth, name),
+            };
+            assert!(
+                close(read, sum) || read.is_nan() && sum.is_nan(),
+                "{year} {name}: {read}"
+            );
+        }
+    }
+}
+
 type Reader = fn(&Value) -> Result<(), Error>;
 
 const READERS: [(&str, Kind, Reader); 8] = [

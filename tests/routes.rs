@@ -487,6 +487,7 @@ fn what_is_special_in_a_path_is_encoded_and_what_would_lead_elsewhere_refused() 
         config(client.get(path).send());
         config(client.list(path).all());
     }
+    assert!(config(client.project(1).get("/insights/").send()).contains("relative"));
     config(client.project(1).list("").all());
     config(client.project(0).insight(1));
     config(client.project(0).persons().all());
@@ -705,6 +706,13 @@ fn shapes() -> Vec<Shape> {
                 "insights/trend/?events=%5B%7B%22id%22%3A%22a%22%7D%5D",
                 "insights/trend/?events=%5B%7B%22id%22%3A%22a%22%7D%5D&offset=25",
             ],
+        },
+        Shape {
+            what: "next null, whatever stands beside it",
+            begin: plain,
+            pages: vec![json!({"has_next": true, "count": 9, "results": ids(1..=5), "next": null})],
+            count: Some(9),
+            targets: vec!["things/"],
         },
         Shape {
             what: "a bare array",
@@ -1917,6 +1925,38 @@ fn an_answer_to_a_union_may_be_cut_in_each_of_its_parts() {
     }
 }
 
+#[test]
+fn parentheses_around_a_statement_are_no_limit() {
+    for (n, more, sql, cut) in [
+        (
+            150,
+            json!({}),
+            "(select n from t) union all (select n from u)",
+            true,
+        ),
+        (
+            150,
+            json!({}),
+            "(select n from t limit 500) union all (select n from u limit 500)",
+            false,
+        ),
+        (
+            100,
+            json!({"hogql": "SELECT n FROM t LIMIT 100"}),
+            "(select n from t)",
+            true,
+        ),
+        (
+            100,
+            json!({"hogql": "SELECT n FROM t LIMIT 500"}),
+            "(select n from t limit 500)",
+            false,
+        ),
+    ] {
+        assert_cut(n, &more, sql, cut);
+    }
+}
+
 fn many(n: u64) -> Value {
     (0..n).map(|i| json!([i])).collect()
 }
@@ -2317,6 +2357,8 @@ fn requests_are_spread_over_the_minute_and_the_waits_are_seen() {
         .build()
         .unwrap();
     let slot = Duration::from_millis(100);
+    // What two processors' clocks may be apart.
+    let slack = Duration::from_millis(5);
     let start = Instant::now();
     for n in 0..4 {
         client
@@ -2326,7 +2368,7 @@ fn requests_are_spread_over_the_minute_and_the_waits_are_seen() {
             .page()
             .unwrap();
         assert!(
-            start.elapsed() >= slot * n,
+            start.elapsed() + slack >= slot * n,
             "request {n} after {:?}",
             start.elapsed()
         );
@@ -2335,26 +2377,23 @@ fn requests_are_spread_over_the_minute_and_the_waits_are_seen() {
     thread::sleep(Duration::from_millis(250));
     let start = Instant::now();
     thread::scope(|scope| {
-        for _ in 0..3 {
+        for _ in 0..4 {
             let client = client.clone();
             scope.spawn(move || client.project(1).hogql("select 1").send().unwrap());
         }
     });
-    assert!(start.elapsed() >= slot * 2, "{:?}", start.elapsed());
-    assert!(start.elapsed() < Duration::from_secs(5));
-    assert_eq!(server.requests().len(), 7);
+    assert!(start.elapsed() + slack >= slot * 3, "{:?}", start.elapsed());
+    assert_eq!(server.requests().len(), 8, "{:#?}", server.requests());
+    // A request that takes as long as a slot leaves nothing to wait for, so not each of them waits on a busy machine.
     let seen = seen.lock().unwrap();
-    let (list, query) = ("GET /api/projects/1/things/", "POST /api/projects/1/query/");
-    for call in [list, query] {
-        let waits = seen.iter().filter(|(c, ..)| c == call).count();
-        // A request that took as long as a slot has nothing left to wait for.
-        assert!((1..=3).contains(&waits), "{call}: {waits}");
-    }
+    assert!(!seen.is_empty() && seen.len() <= 6, "{seen:?}");
     for (call, retry, wait, status, reason) in seen.iter() {
+        let (list, query) = ("GET /api/projects/1/things/", "POST /api/projects/1/query/");
+        let most = if call == list { slot } else { slot * 3 };
         assert!(call == list || call == query, "{call}");
+        assert!(*wait <= most + slack, "{call}: {wait:?}");
         assert_eq!((*retry, *status), (0, None), "{call}");
         assert_eq!(reason, "max_requests_per_minute");
-        assert!(!wait.is_zero() && *wait <= slot * 2, "{call}: {wait:?}");
     }
 
     // Without it nothing waits.
