@@ -124,7 +124,8 @@ impl fmt::Display for Error {
             } => {
                 write!(
                     f,
-                    "{call}: {status} redirect to '{}' was not followed: {reason}",
+                    "{}: {status} redirect to '{}' was not followed: {reason}",
+                    line(call, 300),
                     line(location, 300)
                 )
             }

@@ -155,7 +155,7 @@ impl Request {
         let shared = self.shared;
         let mut method = self.method;
         let mut path = self.path?;
-        let mut query = self.params.finish()?;
+        let query = self.params.finish()?;
         let mut body = shared.with_key(self.body.transpose()?)?;
         let mut repeatable = self.repeatable;
         let default = if self.slow { SLOW_TIMEOUT } else { TIMEOUT };
@@ -193,9 +193,11 @@ impl Request {
                 Ok(answer) if matches!(answer.status, 301 | 302 | 303 | 307 | 308) => {
                     redirects += 1;
                     let to = shared.follow(method, &path, &answer, redirects)?;
-                    (path, query) = (to.0, to.1.finish()?);
-                    url = url::assemble(&shared.base, &path, &query, in_query)
-                        .map_err(|e| shared.refused(method, &path, &answer, &e.to_string()))?;
+                    let next = to.1.finish()?;
+                    url = url::assemble(&shared.base, &to.0, &next, in_query).map_err(|_| {
+                        shared.refused(method, &path, &answer, "it is longer than a URL can be")
+                    })?;
+                    path = to.0;
                     if answer.status == 303 && method != "GET" {
                         (method, repeatable) = ("GET", true);
                         body = shared.with_key(None)?;

@@ -206,11 +206,9 @@ fn bodies_that_are_read() {
 fn nothing_that_is_said_to_be_gzip_is_nothing() {
     // A write that was done: an error would say that it was not.
     let said = |status| Act::status(status).header("Content-Encoding", "gzip");
-    for (name, act) in [("204", said(204))] {
-        let server = Server::script([act]);
-        let sent = client(&server).patch("/api/x/").json(json!({})).send();
-        assert_eq!(sent.unwrap_or_else(|e| panic!("{name}: {e}")), Value::Null);
-    }
+    let server = Server::script([said(204)]);
+    let sent = client(&server).patch("/api/x/").json(json!({})).send();
+    assert_eq!(sent.unwrap(), Value::Null);
 }
 
 #[test]
