@@ -17,7 +17,7 @@ use crate::url;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 const BACKGROUND_TIMEOUT: Duration = Duration::from_secs(600);
-const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Whether PostHog computes a result or takes it from its cache: its parameter `refresh`, by its own words.
 ///
@@ -226,12 +226,11 @@ impl Query {
         let (shared, path) = (Arc::clone(&self.shared), self.path.clone()?);
         let id = match polled(self.request()?.timeout(total).waiting(total).send()?)? {
             Poll::Done(answer) => return Ok(answer),
-            Poll::Running(Some(id)) => url::segment(&id)?,
-            Poll::Running(None) => {
-                return Err(Error::Query(
+            Poll::Running(id) => id.and_then(|id| url::segment(&id).ok()).ok_or_else(|| {
+                Error::Query(
                     "the server began the query, but named no id to ask after it by".to_owned(),
-                ));
-            }
+                )
+            })?,
         };
         let path = format!("{path}{id}/");
         let mut pause = FIRST_PAUSE;

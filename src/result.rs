@@ -103,13 +103,15 @@ pub(crate) fn is_step(value: &Value) -> bool {
 /// unless the SQL says LIMIT, and 10,000 or 50,000 at most by its age, without a word. [`Error::Insight`] where an insight has no
 /// result.
 pub fn rows(response: &Value) -> Result<Vec<Map<String, Value>>> {
+    if table(response).is_none() {
+        result(response)?;
+    }
     rows_of(response, None)
 }
 
 /// The same for an answer to `sql`.
 pub(crate) fn rows_of(response: &Value, sql: Option<&str>) -> Result<Vec<Map<String, Value>>> {
     let Some(table) = table(response) else {
-        result(response)?;
         return Err(Error::Query(format!(
             "{} has no rows with columns: {}",
             name(response),

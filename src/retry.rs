@@ -30,7 +30,7 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// Never tries again.
+    /// Never tries again, but for a read on a kept connection that the server had closed.
     #[must_use]
     pub fn none() -> Self {
         RetryPolicy {

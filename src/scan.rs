@@ -1,5 +1,6 @@
 //! All rows of a query of any size: keyset paging, the way that PostHog itself recommends.
 
+use std::collections::HashSet;
 use std::iter::FusedIterator;
 
 use serde::Serialize;
@@ -39,6 +40,8 @@ pub struct Scan {
     after: Option<Value>,
     page_size: u32,
     page: std::vec::IntoIter<Map<String, Value>>,
+    /// The last key of each page.
+    seen: HashSet<String>,
     fault: Option<Error>,
     done: bool,
 }
@@ -53,6 +56,7 @@ impl Scan {
             after: None,
             page_size: PAGE,
             page,
+            seen: HashSet::new(),
             fault,
             done: false,
         }
@@ -105,7 +109,7 @@ impl Scan {
             let last = last.get(key).filter(|v| is_key(v)).ok_or_else(|| {
                 Error::Query(format!("the last row of a page has no key {key:?}, or one that is null: the rows cannot be walked by it"))
             })?;
-            if self.after.as_ref() == Some(last) {
+            if !self.seen.insert(last.to_string()) {
                 return Err(Error::Query(format!(
                     "the server gave the rows up to {last} again: the walk would never end"
                 )));

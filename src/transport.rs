@@ -108,7 +108,10 @@ impl Transport {
             Ok(response) => response,
             Err(error) => {
                 return Err(match fault(error) {
-                    Fault::Broken(message) if was_kept => Fault::Stale(message),
+                    Fault::Broken(message) if was_kept => {
+                        self.kept.store(0, Ordering::Relaxed);
+                        Fault::Stale(message)
+                    }
                     Fault::Unconnected(message) if self.agent.config().proxy().is_some() => {
                         Fault::Unconnected(format!("{message} (by way of a proxy)"))
                     }
@@ -122,12 +125,13 @@ impl Transport {
                 .headers()
                 .get(header::CONNECTION)
                 .is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"close"));
-        let body = if (200..300).contains(&status) {
-            read_all(response.body_mut(), self.max_body_bytes).map_err(fault)?
+        let (body, drained) = if (200..300).contains(&status) {
+            let body = read_all(response.body_mut(), self.max_body_bytes).map_err(fault)?;
+            (body, true)
         } else {
             read_some(response.body_mut())
         };
-        if goes_on {
+        if goes_on && drained {
             let more = |kept| (kept < self.keeps).then_some(kept + 1);
             let _ = self
                 .kept
@@ -214,7 +218,7 @@ mod tls {
                 RootCerts::WebPki
             })
             .build();
-        Agent::config_builder().tls_config(tls).build().new_agent()
+        super::config().tls_config(tls).build().new_agent()
     }
 
     /// The feature that this agent needs and that is off.
@@ -229,13 +233,21 @@ mod tls {
 #[cfg(not(any(feature = "rustls", feature = "native-tls")))]
 mod tls {
     pub(super) fn agent() -> ureq::Agent {
-        ureq::Agent::new_with_defaults()
+        super::config().build().new_agent()
     }
 
     #[allow(clippy::unnecessary_wraps)] // the other one has a choice
     pub(super) fn missing(_: &ureq::Agent) -> Option<&'static str> {
         Some("rustls")
     }
+}
+
+/// Half of ureq's buffers: a process that asks for one value feels each page of memory that they touch. The one for the request
+/// must hold the longest URL, and the method before it.
+fn config() -> ureq::config::ConfigBuilder<ureq::typestate::AgentScope> {
+    ureq::Agent::config_builder()
+        .input_buffer_size(64 * 1024)
+        .output_buffer_size(66 * 1024)
 }
 
 fn read_all(body: &mut ureq::Body, limit: u64) -> std::result::Result<Vec<u8>, ureq::Error> {
@@ -253,15 +265,17 @@ fn read_all(body: &mut ureq::Body, limit: u64) -> std::result::Result<Vec<u8>, u
     Ok(bytes)
 }
 
-/// An error's body, as much as came: its status counts more than the rest of it. Read to its end, so that the connection is kept.
-fn read_some(body: &mut ureq::Body) -> Vec<u8> {
+/// An error's body, as much as came: its status counts more than the rest of it. And whether that is all, so that the
+/// connection is kept.
+fn read_some(body: &mut ureq::Body) -> (Vec<u8>, bool) {
     let mut bytes = Vec::new();
-    let _ = body
+    let read = body
         .with_config()
         .reader()
         .take(ERROR_BODY as u64)
         .read_to_end(&mut bytes);
-    bytes
+    let drained = read.is_ok_and(|n| n < ERROR_BODY);
+    (bytes, drained)
 }
 
 fn fault(error: ureq::Error) -> Fault {

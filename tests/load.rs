@@ -102,11 +102,12 @@ fn eight_threads_make_a_hundred_thousand_calls_through_faults() {
     assert!(begin.elapsed() < Duration::from_secs(60));
 }
 
+/// Resident memory in KiB; nothing where the system does not tell it in this way.
 fn resident() -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find(|line| line.starts_with("VmRSS:"));
     let kib = line.and_then(|line| line.split_whitespace().nth(1));
-    kib.unwrap().parse().unwrap()
+    kib.map_or(0, |kib| kib.parse().unwrap())
 }
 
 struct Server {

@@ -400,7 +400,7 @@ fn any_bytes_for_an_answer_are_read_or_are_an_error_without_the_key() {
             "HTTP/1.0 ",
         ][..],
     );
-    check(1_500, &(begin, bytes(HTTP)), |(begin, rest)| {
+    check(600, &(begin, bytes(HTTP)), |(begin, rest)| {
         server.answer(&Answer {
             bytes: [begin.as_bytes(), &rest].concat(),
             close: true,

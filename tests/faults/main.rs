@@ -20,6 +20,7 @@ mod lists;
 mod redirects;
 mod retry;
 mod statuses;
+mod table;
 mod tls;
 mod transport;
 

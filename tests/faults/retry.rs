@@ -1,1 +1,508 @@
-//! x
+//! Proves that what can be tried again is, that no write is ever sent twice where it may have been done, and that waits end.
+use crate::support::{
+    AT_ONCE, Act, End, Request, SLOW, Server, TIMEOUT, builder, check_event, client, error,
+    error_in, hasty, together, trying, within,
+};
+use crate::{api, timeout, transport};
+use posthog_api::{Auth, Client, RetryEvent, RetryPolicy};
+use serde_json::{Value, json};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+fn good() -> Act {
+    Act::json(
+        200,
+        &json!({"results": [[1]], "columns": ["a"], "good": true}),
+    )
+}
+
+fn status(status: u16) -> Act {
+    Act::error(status, "server_error", "error", "Oh.")
+}
+
+/// Every fault that another try may mend, without a wait where the server can say so.
+fn passing() -> Vec<(&'static str, Act)> {
+    let throttled = |wait: &str| status(429).header("Retry-After", wait);
+    vec![
+        ("reset before the answer", Act::reset()),
+        ("closed before the answer", Act::close()),
+        ("reset in the status line", good().first(9).then(End::Reset)),
+        ("closed in the header", good().first(40)),
+        ("reset in the header", good().first(40).then(End::Reset)),
+        ("closed before the body", good().header_only()),
+        ("cut in the body", good().cut(5)),
+        ("reset in the body", good().cut(5).then(End::Reset)),
+        ("cut in a chunked body", good().chunked().cut(20)),
+        ("cut in a gzip body", good().gzip().cut(5)),
+        ("429, Retry-After 0", throttled("0")),
+        (
+            "429, a date that is past",
+            throttled("Sun, 06 Nov 1994 08:49:37 GMT"),
+        ),
+        ("429, nothing said", status(429)),
+        ("429, garbage", throttled("soon")),
+        ("429, negative", throttled("-5")),
+        ("408", status(408)),
+        ("502", status(502)),
+        (
+            "502 of a web page",
+            Act::status(502).body("text/html", "<p>"),
+        ),
+        ("503", status(503)),
+        ("503, Retry-After 0", status(503).header("Retry-After", "0")),
+        ("520", status(520)),
+        ("521", status(521)),
+        ("522", status(522)),
+        ("523", status(523)),
+        ("524", status(524)),
+        ("525", status(525)),
+        ("526", status(526)),
+        ("527", status(527)),
+        ("530", status(530)),
+    ]
+}
+
+/// Every fault that may mean that a write was done.
+fn doubtful() -> Vec<(&'static str, Act)> {
+    let mut faults = passing();
+    faults.retain(|(name, _)| !name.starts_with("429"));
+    faults.extend([
+        ("500", status(500)),
+        ("504", status(504)),
+        ("silence", Act::silence()),
+        ("silence in the header", good().first(40).then(End::Silence)),
+        ("silence in the body", good().cut(5).then(End::Silence)),
+        ("garbage", Act::raw("what?\r\n\r\n").then(End::Close)),
+        ("a web page", Act::status(200).body("text/html", "<p>")),
+        (
+            "gzip that is none",
+            good().header("Content-Encoding", "gzip"),
+        ),
+        (
+            "an interim answer, then the end",
+            Act::raw("HTTP/1.1 100 Continue\r\n\r\n").then(End::Close),
+        ),
+    ]);
+    faults
+}
+
+type Call = fn(&Client) -> posthog_api::Result<Value>;
+
+/// Calls that change nothing.
+const READS: [(&str, Call); 3] = [
+    ("a GET", |client| client.me()),
+    ("a query", |client| {
+        client.project(1).hogql("SELECT 1 AS a LIMIT 1").send()
+    }),
+    ("a list", |client| {
+        client.project(1).list("x").all().map(Value::from)
+    }),
+];
+
+/// Calls that change something, or may.
+const WRITES: [(&str, Call); 4] = [
+    ("POST", |client| {
+        client.post("/api/x/").json(json!({"a": 1})).send()
+    }),
+    ("PUT", |client| {
+        client.put("/api/x/").json(json!({"a": 1})).send()
+    }),
+    ("PATCH", |client| {
+        client.patch("/api/x/").json(json!({"a": 1})).send()
+    }),
+    ("DELETE", |client| client.delete("/api/x/").send()),
+];
+
+#[test]
+fn a_read_comes_through_two_faults_of_each_kind() {
+    let rows = passing()
+        .into_iter()
+        .flat_map(|fault| READS.map(|read| (fault.clone(), read)));
+    together(rows, |((fault, act), (name, call))| {
+        let server = Server::script([act.clone(), act, good()]);
+        let got = call(&trying(&server, 2)).unwrap_or_else(|e| panic!("{name}, {fault}: {e}"));
+        assert!(
+            got == json!([[1]]) || got["good"] == true,
+            "{name}, {fault}: {got}"
+        );
+        let requests = server.requests();
+        assert_eq!(requests.len(), 3, "{name}, {fault}");
+        let call = |r: &Request| (r.method.clone(), r.target.clone(), r.body.clone());
+        assert!(
+            requests.iter().all(|r| call(r) == call(&requests[0])),
+            "{name}, {fault}"
+        );
+    });
+}
+
+#[test]
+fn a_read_is_not_tried_more_often_than_it_may_be() {
+    for retries in [0, 1, 4] {
+        for (name, call) in READS {
+            let again = status(503).header("Retry-After", "0");
+            let server = Server::start(move |_, _| again.clone());
+            let failed = error_in(name, call(&trying(&server, retries)));
+            assert_eq!(failed.status(), Some(503), "{name}");
+            assert_eq!(server.count(), retries as usize + 1, "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_write_that_may_have_been_done_is_sent_once() {
+    let rows = doubtful()
+        .into_iter()
+        .flat_map(|fault| WRITES.map(|write| (fault.clone(), write)));
+    together(rows, |((fault, act), (method, call))| {
+        let server = Server::script([act]);
+        let client = builder(server.url())
+            .timeout(TIMEOUT)
+            .retry(RetryPolicy::patient())
+            .on_retry(|event| panic!("a wait: {event:?}"))
+            .build()
+            .unwrap();
+        error_in(fault, call(&client));
+        let requests = server.requests();
+        assert_eq!(requests.len(), 1, "{method}, {fault}");
+        assert_eq!(requests[0].method, method);
+    });
+}
+
+#[test]
+fn a_write_over_a_kept_connection_that_breaks_is_sent_once() {
+    for (method, call) in WRITES {
+        for (fault, act) in doubtful().into_iter().take(10) {
+            let server = Server::script([good(), act]);
+            let client = builder(server.url())
+                .retry(RetryPolicy::patient())
+                .build()
+                .unwrap();
+            client.me().unwrap();
+            transport(&error_in(fault, call(&client)));
+            assert_eq!(server.count(), 2, "{method}, {fault}");
+        }
+    }
+}
+
+#[test]
+fn a_write_that_was_throttled_was_not_done_and_is_tried_again() {
+    for (method, call) in WRITES {
+        let throttled = status(429).header("Retry-After", "0");
+        let server = Server::script([throttled.clone(), throttled, good()]);
+        call(&trying(&server, 2)).unwrap();
+        let requests = server.requests();
+        assert!(
+            requests
+                .iter()
+                .all(|r| r.method == method && r.body == requests[0].body)
+        );
+    }
+}
+
+#[test]
+fn what_another_try_does_not_mend_is_asked_for_once() {
+    let rows = [
+        ("400", status(400)),
+        ("401", status(401)),
+        ("402", status(402)),
+        ("403", status(403)),
+        ("404", status(404)),
+        ("405", status(405)),
+        ("409", status(409)),
+        ("413", status(413)),
+        ("414", status(414)),
+        ("504", status(504)),
+        ("512", status(512)),
+        ("528", status(528)),
+        ("400, Retry-After 0", status(400).header("Retry-After", "0")),
+        ("504, Retry-After 0", status(504).header("Retry-After", "0")),
+        ("silence", Act::silence()),
+        ("silence in the body", good().cut(5).then(End::Silence)),
+        ("garbage", Act::raw("what?\r\n\r\n").then(End::Close)),
+        ("a web page", Act::status(200).body("text/html", "<p>")),
+        ("no JSON", Act::status(200).body("application/json", "{")),
+        (
+            "a redirect elsewhere",
+            Act::status(302).header("Location", "https://evil.example/"),
+        ),
+        (
+            "gzip that is none",
+            good().header("Content-Encoding", "gzip"),
+        ),
+    ];
+    let rows = rows
+        .into_iter()
+        .flat_map(|fault| READS.map(|read| (fault.clone(), read)));
+    together(rows, |((fault, act), (name, call))| {
+        let server = Server::script([act]);
+        let client = builder(server.url())
+            .timeout(TIMEOUT)
+            .retry(RetryPolicy::patient())
+            .on_retry(|event| panic!("a wait: {event:?}"))
+            .build()
+            .unwrap();
+        within(SLOW * 2, || error_in(fault, call(&client)));
+        assert_eq!(server.count(), 1, "{name}, {fault}");
+    });
+}
+
+#[test]
+fn a_500_is_tried_again_once() {
+    for (name, call) in READS {
+        let server = Server::script([status(500), status(500)]);
+        let failed = error_in(name, call(&trying(&server, 3)));
+        assert_eq!(api(&failed).detail(), Some("Oh."));
+        assert_eq!(server.count(), 2, "{name}");
+    }
+}
+
+#[test]
+fn a_500_is_tried_again_once_among_other_faults_too() {
+    let again = || status(503).header("Retry-After", "0");
+    let server = Server::script([again(), status(500), again(), status(500)]);
+    let failed = error(trying(&server, 9).me());
+    assert_eq!((failed.status(), server.count()), (Some(500), 4));
+}
+
+#[test]
+fn faults_of_several_kinds_in_a_row_are_come_through() {
+    let throttled = status(429).header("Retry-After", "0");
+    let server = Server::script([throttled.clone(), Act::reset(), throttled, good()]);
+    trying(&server, 3).me().unwrap();
+}
+
+#[test]
+fn the_last_error_is_the_one_that_is_told() {
+    let server = Server::script([
+        status(503).header("Retry-After", "0"),
+        Act::error(403, "authentication_error", "permission_denied", "No."),
+    ]);
+    let failed = error(trying(&server, 3).me());
+    assert!(failed.is_permission_denied(), "{failed}");
+}
+
+/// Starts a server where there was none, when the client waits for this retry.
+fn late(from: u32) -> (Client, Arc<Mutex<Option<Server>>>) {
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = gone.local_addr().unwrap().to_string();
+    drop(gone);
+    let server = Arc::new(Mutex::new(None));
+    let (slot, host) = (server.clone(), format!("http://{address}"));
+    let hook = move |event: &RetryEvent| {
+        check_event(event);
+        if event.retry == from {
+            *slot.lock().unwrap() = Some(Server::on(&address, None, |_, _| good()).unwrap());
+        }
+    };
+    let client = builder(host).retry(RetryPolicy::default()).on_retry(hook);
+    (client.build().unwrap(), server)
+}
+
+#[test]
+fn a_server_that_is_not_there_yet_is_waited_for_by_every_method() {
+    let mut calls = WRITES.to_vec();
+    calls.extend(READS);
+    together(calls, |(name, call)| {
+        let (client, server) = late(2);
+        call(&client).unwrap_or_else(|e| panic!("{name}: {e}"));
+        assert_eq!(
+            server.lock().unwrap().as_ref().unwrap().count(),
+            1,
+            "{name}"
+        );
+    });
+}
+
+#[test]
+fn a_handshake_that_does_not_come_to_its_end_is_tried_again_by_every_method() {
+    let calls = [READS[0], WRITES[0]];
+    together(calls, |(name, call)| {
+        let server = Server::at_connect(Act::silence());
+        let client = builder(server.url().replace("http:", "https:"))
+            .connect_timeout(Duration::from_millis(100))
+            .retry(RetryPolicy::default().max_retries(1))
+            .build()
+            .unwrap();
+        timeout(&within(AT_ONCE, || error_in(name, call(&client))));
+        assert_eq!(server.connections(), 2, "{name}");
+    });
+}
+
+/// Every wait that a client makes.
+fn watched(server: &Server, policy: RetryPolicy) -> (Client, Arc<Mutex<Vec<RetryEvent>>>) {
+    let events = Arc::new(Mutex::new(Vec::new()));
+    let seen = events.clone();
+    let client = builder(server.url())
+        .retry(policy)
+        .on_retry(move |event| {
+            check_event(event);
+            seen.lock().unwrap().push(event.clone());
+        })
+        .build();
+    (client.unwrap(), events)
+}
+
+#[test]
+fn each_wait_is_seen_before_it_is_made() {
+    let server = Server::script([
+        status(429).header("Retry-After", "0"),
+        good().cut(5),
+        status(502),
+        good(),
+    ]);
+    let (client, events) = watched(&server, RetryPolicy::default());
+    client
+        .project(1)
+        .get("things/")
+        .param("a", "b")
+        .send()
+        .unwrap();
+    let events = events.lock().unwrap();
+    let told: Vec<_> = events.iter().map(|e| (e.retry, e.status)).collect();
+    assert_eq!(told, [(1, Some(429)), (2, None), (3, Some(502))]);
+    assert!(
+        events
+            .iter()
+            .all(|e| (e.method, e.path.as_str()) == ("GET", "/api/projects/1/things/"))
+    );
+    assert!(
+        events[0].reason.contains("Oh") && events[1].reason.contains("broke"),
+        "{events:?}"
+    );
+    assert_eq!(events[0].wait, Duration::ZERO);
+}
+
+#[test]
+fn own_waits_double_with_jitter() {
+    let server = Server::script([status(502), status(502), good()]);
+    let (client, events) = watched(&server, RetryPolicy::default());
+    let start = Instant::now();
+    client.me().unwrap();
+    let waits: Vec<u128> = events
+        .lock()
+        .unwrap()
+        .iter()
+        .map(|e| e.wait.as_millis())
+        .collect();
+    assert!(
+        (250..=500).contains(&waits[0]) && (500..=1000).contains(&waits[1]),
+        "{waits:?}"
+    );
+    assert!(
+        start.elapsed().as_millis() >= waits.iter().sum(),
+        "it did not wait"
+    );
+}
+
+#[test]
+fn a_wait_that_is_asked_for_is_made() {
+    let detail = "Request was throttled. Expected available in 1 second.";
+    let acts = [
+        ("by the header", status(429).header("Retry-After", "1")),
+        (
+            "by the detail",
+            Act::error(429, "throttled_error", "throttled", detail),
+        ),
+        (
+            "by the header of a 503",
+            status(503).header("Retry-After", "1"),
+        ),
+    ];
+    together(acts, |(name, act)| {
+        let server = Server::script([act, good()]);
+        let (client, events) = watched(&server, RetryPolicy::default());
+        let start = Instant::now();
+        client.me().unwrap();
+        assert!(
+            start.elapsed() >= Duration::from_secs(1),
+            "{name}: it did not wait"
+        );
+        assert_eq!(
+            events.lock().unwrap()[0].wait,
+            Duration::from_secs(1),
+            "{name}"
+        );
+    });
+}
+
+#[test]
+fn the_waits_of_a_call_never_pass_the_most_there_may_be() {
+    let rows = [
+        ("its own", status(502), 700),
+        ("asked for", status(429).header("Retry-After", "1"), 1_500),
+        ("nothing", status(502), 0),
+        ("less than the first", status(502), 200),
+    ];
+    together(rows, |(name, act, most)| {
+        let server = Server::start(move |_, _| act.clone());
+        let most = Duration::from_millis(most);
+        let policy = RetryPolicy::default().max_retries(1_000).max_wait(most);
+        let (client, events) = watched(&server, policy);
+        let start = Instant::now();
+        let failed = error_in(name, client.me());
+        let took = start.elapsed();
+        let waits: Duration = events.lock().unwrap().iter().map(|e| e.wait).sum();
+        assert!(waits <= most, "{name}: {waits:?}");
+        assert!(took < most + Duration::from_secs(1), "{name}: {took:?}");
+        assert_eq!(events.lock().unwrap().len() + 1, server.count(), "{name}");
+        assert!(failed.status().is_some(), "{name}");
+    });
+}
+
+#[test]
+fn a_hundred_retries_without_a_wait_end() {
+    let server = Server::start(|_, _| status(429).header("Retry-After", "0"));
+    let failed = within(AT_ONCE, || error(trying(&server, 100).me()));
+    assert!(failed.is_rate_limited() && failed.retry_after() == Some(Duration::ZERO));
+    assert_eq!(server.count(), 101);
+}
+
+#[test]
+fn without_a_policy_to_try_again_nothing_is() {
+    for (fault, act) in passing() {
+        let server = Server::script([act]);
+        error_in(fault, client(&server).me());
+        assert_eq!(server.count(), 1, "{fault}");
+    }
+}
+
+#[test]
+fn a_retry_in_the_middle_of_a_list_loses_and_repeats_no_row() {
+    let server = Server::script([
+        Act::page(&json!([1, 2]), &json!("?offset=2")),
+        status(503).header("Retry-After", "0"),
+        status(429).header("Retry-After", "0"),
+        Act::page(&json!([3]), &json!("?offset=3")),
+        Act::reset(),
+        Act::page(&json!([4]), &Value::Null),
+    ]);
+    let rows = trying(&server, 2).project(1).list("x").all().unwrap();
+    assert_eq!(rows, [1, 2, 3, 4]);
+}
+
+#[test]
+fn the_key_in_the_body_goes_along_with_each_try() {
+    let again = status(503).header("Retry-After", "0");
+    let server = Server::script([again.clone(), again, good()]).expects(crate::support::Way::Body);
+    let client = builder(server.url())
+        .auth(Auth::Body)
+        .retry(RetryPolicy::default())
+        .build()
+        .unwrap();
+    client.project(1).hogql("SELECT 1 LIMIT 1").send().unwrap();
+    let requests = server.requests();
+    assert!(
+        requests
+            .iter()
+            .all(|r| r.json()["personal_api_key"] == crate::support::KEY)
+    );
+}
+
+#[test]
+fn a_timeout_is_not_tried_again_whatever_the_policy() {
+    let server = Server::script([Act::silence()]);
+    let failed = within(SLOW, || {
+        error(hasty(&server).project(1).hogql("SELECT 1 LIMIT 1").send())
+    });
+    assert_eq!(timeout(&failed).method(), "POST");
+}

@@ -38,11 +38,10 @@ struct Seen {
 
 impl Front {
     fn of(server: &Server) -> Front {
-        Front::on("127.0.0.1:0", server, true).unwrap()
+        Front::on("127.0.0.1:0", server).unwrap()
     }
 
-    /// `polite`: says over TLS that it ends, before the connection does.
-    fn on(address: &str, server: &Server, polite: bool) -> std::io::Result<Front> {
+    fn on(address: &str, server: &Server) -> std::io::Result<Front> {
         let listener = TcpListener::bind(address)?;
         let address = listener.local_addr().unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -70,12 +69,7 @@ impl Front {
                 shared.connections.fetch_add(1, SeqCst);
                 serving.push(std::thread::spawn(move || {
                     let tls = ServerConnection::new(settings).unwrap();
-                    hand_on(
-                        StreamOwned::new(tls, stream.unwrap()),
-                        behind,
-                        &shared,
-                        polite,
-                    );
+                    hand_on(StreamOwned::new(tls, stream.unwrap()), behind, &shared);
                 }));
             }
             for thread in serving {
@@ -103,12 +97,7 @@ impl Drop for Front {
     }
 }
 
-fn hand_on(
-    mut tls: StreamOwned<ServerConnection, TcpStream>,
-    behind: SocketAddr,
-    seen: &Seen,
-    polite: bool,
-) {
+fn hand_on(mut tls: StreamOwned<ServerConnection, TcpStream>, behind: SocketAddr, seen: &Seen) {
     let tick = Some(Duration::from_millis(2));
     tls.sock
         .set_read_timeout(Some(Duration::from_secs(5)))
@@ -142,10 +131,8 @@ fn hand_on(
         let Some(plain) = &mut plain else { continue };
         match plain.read(&mut buffer) {
             Ok(0) => {
-                if polite {
-                    tls.conn.send_close_notify();
-                    let _ = tls.flush();
-                }
+                tls.conn.send_close_notify();
+                let _ = tls.flush();
                 break;
             }
             Ok(n) if tls.write_all(&buffer[..n]).is_ok() => {}
@@ -203,7 +190,7 @@ fn a_certificate_that_nobody_knows_is_not_tried_again() {
 #[test]
 fn a_certificate_of_another_host() {
     let behind = Server::stranger();
-    let Ok(front) = Front::on("127.0.0.2:0", &behind, true) else {
+    let Ok(front) = Front::on("127.0.0.2:0", &behind) else {
         return; // this machine has no second address
     };
     let client = trusting(front.url()).build().unwrap();

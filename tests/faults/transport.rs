@@ -356,7 +356,7 @@ fn a_server_that_closes_every_connection_ends_the_calls_without_retries() {
 fn a_body_that_the_server_does_not_take_is_a_timeout() {
     let server = Server::at_connect(Act::deaf());
     let client = hasty(&server);
-    let body = json!({"big": "x".repeat(32 * 1024 * 1024)});
+    let body = json!({"big": "x".repeat(12 * 1024 * 1024)});
     let failed = within(AT_ONCE, || error(client.post("/api/x/").json(body).send()));
     assert_eq!(timeout(&failed).method(), "POST");
 }
@@ -368,7 +368,7 @@ fn a_body_that_the_server_refuses_before_it_has_all_of_it() {
         Act::error(413, "client_error", "request_too_large", "Too much.").then(End::Reset),
     );
     let client = hasty(&server);
-    let body = json!({"big": "x".repeat(32 * 1024 * 1024)});
+    let body = json!({"big": "x".repeat(12 * 1024 * 1024)});
     let failed = within(AT_ONCE, || error(client.post("/api/x/").json(body).send()));
     assert!(
         matches!(failed, Error::Api(_) | Error::Transport(_)),

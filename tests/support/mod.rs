@@ -32,7 +32,7 @@ pub const TIMEOUT: Duration = Duration::from_millis(300);
 pub const SLOW: Duration = Duration::from_millis(1_600);
 
 /// What a call may take that has nothing to wait for, on a busy machine.
-pub const AT_ONCE: Duration = Duration::from_secs(3);
+pub const AT_ONCE: Duration = Duration::from_secs(8);
 
 /// An agent that no proxy of the environment gets hold of.
 pub fn agent() -> ureq::Agent {
