@@ -29,7 +29,7 @@ enum Fault {
 /// 2,000 of the calls, 40 of them by a connection that ends instead of an answer. Where the client takes such a one for broken
 /// rather than merely stale, it waits 0.25 to 0.5 s: 20 s at the most, which the threads share, so less than 3 s of the test.
 fn fault(call: usize) -> Option<Fault> {
-    (call % FAILS == 0).then(|| match call / FAILS % 50 {
+    (call % FAILS == 0).then_some(match call / FAILS % 50 {
         0 => Fault::Dropped,
         25 => Fault::Forsaken,
         n if n % 2 == 0 => Fault::Unavailable,
