@@ -54,7 +54,7 @@
 //!
 //! # What to know
 //!
-//! - Every call gives a [`Result`] with one [`Error`], whose line names the call, the status, PostHog's own words and what to do.
+//! - Every call gives a [`Result`] with one [`Error`], whose line names the call and the status, where there was an answer, PostHog's own words and what to do.
 //! - A [`Client`] retries what can be retried without doing anything twice ([`RetryPolicy`]), has a limit on every wait, and sends the key
 //!   to the configured origin only.
 //! - Numbers in answers stay what they are: whole up to 64 bits, never by way of a float.

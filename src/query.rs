@@ -21,8 +21,8 @@ const CANCEL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Whether PostHog computes a result or takes it from its cache: its parameter `refresh`, by its own words.
 ///
-/// Servers before 2024 know only `refresh=true`, and take each of these for no refresh:
-/// `project.get("insights/28/").param("refresh", true)` works on all.
+/// Servers of 2023 know only `refresh=true`, and take each of these for no refresh; those of 2022 compute for any of them.
+/// `project.get("insights/28/").param("refresh", true)` computes on all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Refresh {
@@ -113,7 +113,7 @@ impl Query {
 
     /// Gives the value of a `{placeholder}` in the SQL, which the server puts in safely: never paste values into SQL.
     ///
-    /// For HogQL on servers since 2024. A placeholder that the SQL does not have, or that has a value already, is refused.
+    /// For HogQL on servers since 2024; one of 2023 answers 400. A placeholder that the SQL does not have, or that has a value already, is refused.
     pub fn value(mut self, placeholder: &str, value: impl Serialize) -> Self {
         if let Ok(query) = &mut self.body {
             if let Err(why) = put_value(query, placeholder, value) {

@@ -23,7 +23,7 @@ const AFTER: &str = "scan_after";
 /// key, until a page is empty. So each row comes once, whatever the server caps a page at, no OFFSET makes it compute
 /// again what was sent already, and rows that come or go meanwhile move no others.
 ///
-/// The SQL must be one HogQL SELECT
+/// It needs a server since 2024, that knows placeholders. The SQL must be one HogQL SELECT
 /// - that has the key among its columns, by that name: `SELECT uuid, event FROM events` with `"uuid"`;
 /// - without ORDER BY, LIMIT or OFFSET of its own, outside of parentheses;
 /// - whose key is never null. It need not be unique: a page takes in all rows that share its last key.
