@@ -224,14 +224,14 @@ fn a_background_query_that_is_not_done_in_time_is_cancelled() {
     let query = sql(&client)
         .background()
         .timeout(Duration::from_millis(700));
-    let failed = within(Duration::from_secs(2), || error(query.send()));
+    let failed = within(Duration::from_secs(4), || error(query.send()));
     assert!(timeout(&failed).message().contains("700ms"), "{failed}");
     let calls = calls(&server);
     assert_eq!(
         calls.last().unwrap(),
         &format!("DELETE /api/projects/1/query/{ID}/")
     );
-    assert!((3..=6).contains(&calls.len()), "{calls:?}");
+    assert!((2..=6).contains(&calls.len()), "{calls:?}");
 }
 
 #[test]
@@ -245,7 +245,7 @@ fn a_poll_that_hangs_ends_with_the_query_and_cancels_it() {
     let query = sql(&client)
         .background()
         .timeout(Duration::from_millis(700));
-    let failed = within(Duration::from_secs(2), || error(query.send()));
+    let failed = within(Duration::from_secs(4), || error(query.send()));
     timeout(&failed);
     assert_eq!(
         calls(&server).last().unwrap(),

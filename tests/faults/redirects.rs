@@ -410,6 +410,8 @@ fn each_way_of_the_key_goes_along_once() {
             call.send().unwrap();
             let second = &server.requests()[1];
             assert_eq!(second.param("a").as_deref(), Some("1"), "{auth:?} {status}");
+            let names = second.query().matches("personal_api_key").count();
+            assert_eq!(names, usize::from(auth == Auth::Query), "{auth:?} {status}");
             let key = |n: usize| if auth == Auth::Query { n } else { 0 };
             assert_eq!(
                 second.query().matches(KEY).count(),

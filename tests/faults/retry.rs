@@ -353,11 +353,12 @@ fn a_handshake_that_does_not_come_to_its_end_is_tried_again_by_every_method() {
     together(calls, |(name, call)| {
         let server = Server::at_connect(Act::silence());
         let client = builder(server.url().replace("http:", "https:"))
-            .connect_timeout(Duration::from_millis(100))
+            .connect_timeout(TIMEOUT)
             .retry(RetryPolicy::default().max_retries(1))
             .build()
             .unwrap();
         timeout(&within(AT_ONCE, || error_in(name, call(&client))));
+        server.wait_closed(2);
         assert_eq!(server.connections(), 2, "{name}");
     });
 }
@@ -487,7 +488,7 @@ fn the_waits_of_a_call_never_pass_the_most_there_may_be() {
     together(rows, |(name, act, most)| {
         let server = Server::start(move |_, _| act.clone());
         let most = Duration::from_millis(most);
-        let policy = RetryPolicy::default().max_retries(1_000).max_wait(most);
+        let policy = RetryPolicy::default().max_retries(6).max_wait(most);
         let (client, events) = watched(&server, policy);
         let start = Instant::now();
         let failed = error_in(name, client.me());

@@ -301,7 +301,8 @@ impl Connection {
     fn receive(&mut self) -> Option<Request> {
         let mut known = Vec::new();
         let mut buffer = vec![0; 64 * 1024];
-        loop {
+        let until = Instant::now() + LONGEST;
+        while Instant::now() < until {
             let n = match self.stream.peek(&mut buffer) {
                 Ok(0) => return None,
                 Ok(n) => n,
@@ -320,6 +321,7 @@ impl Connection {
                 return parse(known, self.number);
             }
         }
+        None
     }
 
     /// Whether to try again what gave this error.
