@@ -212,7 +212,8 @@ fn sql_and_its_values_arrive_as_they_were_or_are_refused() {
     let server = Server::start();
     let client = server.client();
     let placeholder = prop_oneof![4 => "[a-z_]{1,4}", 1 => text()];
-    let inputs = (text(), placeholder, text(), option::of(any_json()), text());
+    let value = option::of(prop_oneof![text().prop_map(Value::from), any_json()]);
+    let inputs = (text(), placeholder, text(), value, text());
     check(700, &inputs, |(before, name, after, value, other)| {
         let sql = if other.len() % 4 == 0 {
             other
@@ -796,6 +797,8 @@ fn spelled(bare: bool) -> impl Strategy<Value = (String, Value)> {
         1 => any::<bool>().prop_map(|b| (b.to_string(), b.into())),
         1 => any::<u64>().prop_map(|n| (n.to_string(), n.into())),
         1 => any::<i64>().prop_map(|n| (n.to_string(), n.into())),
+        1 => select(vec![u64::MAX, 1 << 63, (1 << 53) + 1]).prop_map(|n| (n.to_string(), n.into())),
+        1 => Just((i64::MIN.to_string(), i64::MIN.into())),
         // These a float has exactly.
         1 => any::<i32>().prop_map(|n| (format!("{:?}", f64::from(n) / 8.0), (f64::from(n) / 8.0).into())),
         3 => string().prop_map(|(text, s)| (text, s.into())),
