@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use std::{env, process};
 
 use posthog_api::ureq::Agent;
-use posthog_api::{Client, Project, RetryPolicy};
+use posthog_api::{Client, Project, RetryPolicy, US};
 use serde_json::{Map, Value};
 use standin::StandIn;
 
@@ -33,7 +33,10 @@ struct Options {
 }
 
 fn main() {
-    if let Err(error) = run() {
+    let Err(error) = run() else { return };
+    // A reader such as `head` that has enough is no failure.
+    let enough = |e: &io::Error| e.kind() == io::ErrorKind::BrokenPipe;
+    if !error.downcast_ref().is_some_and(enough) {
         eprintln!("{error}");
         process::exit(1);
     }
@@ -113,17 +116,25 @@ fn options() -> Result<Options, String> {
 
 /// The project to export; with no key, that of a stand-in, which lives as long as what comes beside.
 fn project() -> posthog_api::Result<(Project, Option<StandIn>)> {
-    if env::var_os("POSTHOG_PERSONAL_API_KEY").is_some() {
-        return Ok((Project::from_env()?, None));
+    if env::var_os("POSTHOG_PERSONAL_API_KEY").is_none() {
+        let posthog = StandIn::start();
+        let agent = Agent::config_builder().proxy(None).build().new_agent();
+        let client = Client::builder(standin::KEY)
+            .host(posthog.url())
+            .agent(agent);
+        return Ok((client.build()?.project(1), Some(posthog)));
     }
-    let posthog = StandIn::start();
-    let agent = Agent::config_builder().proxy(None).build().new_agent();
-    let client = Client::builder(standin::KEY)
-        .host(posthog.url())
-        .agent(agent)
+    // It says what the environment lacks. An export wants more patience than its default: PostHog's limits are hourly too.
+    let id = Project::from_env()?.id();
+    let client = Client::builder(env::var("POSTHOG_PERSONAL_API_KEY").unwrap_or_default())
+        .host(env::var("POSTHOG_HOST").unwrap_or_else(|_| US.to_owned()))
         .retry(RetryPolicy::patient())
-        .build()?;
-    Ok((client.project(1), Some(posthog)))
+        .on_retry(|event| {
+            if io::stderr().is_terminal() {
+                eprintln!("\nwaiting {:.0?}: {}", event.wait, event.reason);
+            }
+        });
+    Ok((client.build()?.project(id), None))
 }
 
 /// Properties come as JSON in a text: written as the object that they are.

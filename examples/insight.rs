@@ -19,7 +19,10 @@ fn value(id: &str) -> Result<f64> {
 }
 
 fn main() -> ExitCode {
-    let id = std::env::args().nth(1).unwrap_or_default();
+    let Some(id) = std::env::args().nth(1) else {
+        eprintln!("which insight? give its number, or the short id in its web address");
+        return ExitCode::FAILURE;
+    };
     match value(&id) {
         Ok(value) => println!("{value}"),
         Err(error) => {

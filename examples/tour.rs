@@ -7,15 +7,28 @@
 mod standin;
 
 use std::env;
+use std::process::ExitCode;
 
 use percent_encoding::percent_decode_str;
 use posthog_api::ureq::middleware::MiddlewareNext;
 use posthog_api::ureq::{Agent, SendBody, http};
-use posthog_api::{Client, PersonFilter, Project, Refresh, Result, US, aggregated_value, series};
+use posthog_api::{
+    Client, List, PersonFilter, Persons, Project, Refresh, Result, US, aggregated_value, series,
+};
 use serde_json::Value;
 use standin::StandIn;
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    match start() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start() -> Result<()> {
     let agent = Agent::config_builder().middleware(show);
     let Ok(key) = env::var("POSTHOG_PERSONAL_API_KEY") else {
         let posthog = StandIn::start();
@@ -28,7 +41,7 @@ fn main() -> Result<()> {
             .host(posthog.url())
             .agent(agent)
             .build()?;
-        return tour(&client, Some((28, 42)));
+        return tour(&client, Some([28, 42]));
     };
     let host = env::var("POSTHOG_HOST").unwrap_or_else(|_| US.to_owned());
     println!("Found a key in POSTHOG_PERSONAL_API_KEY: asking {host}.");
@@ -40,114 +53,103 @@ fn main() -> Result<()> {
 }
 
 /// `insights`: one that shows a number and one that shows a line, where they are known.
-fn tour(client: &Client, insights: Option<(u64, u64)>) -> Result<()> {
+fn tour(client: &Client, insights: Option<[u64; 2]>) -> Result<()> {
     step("1. Who am I, and which projects are there?");
     let me = client.me()?;
-    println!(
-        "   {} of {}",
-        text(&me["email"]),
-        text(&me["organization"]["name"])
-    );
-    let projects = client.projects()?;
-    for project in &projects {
+    let organization = text(&me["organization"]["name"]);
+    println!("   {} of {organization}", text(&me["email"]));
+    for project in client.projects()? {
         println!("   {:>8}  {}", text(&project["id"]), text(&project["name"]));
     }
 
     step("2. A project by its name");
-    let name = text(&projects.last().unwrap_or(&Value::Null)["name"]);
-    let project = client.project_named(&name)?;
+    let name = me["team"]["name"].as_str().unwrap_or_default();
+    let project = client.project_named(name)?;
     println!("   {name} is project {}", project.id());
 
     step("3. All insights, and one by the short id in its web address");
     let all = project.insights().basic().all()?;
     println!("   {:>8}  {:<10}  name", "id", "short id");
-    for insight in all.iter().take(6) {
-        row(insight);
-    }
+    all.iter().take(6).for_each(row);
     println!("   ... {} insights", all.len());
-    let (number, line) = match insights {
-        Some(known) => known,
+    let [number, line] = match insights {
+        Some(known) => known.map(Some),
         None => find(&project)?,
     };
-    let wanted = all
-        .iter()
-        .find(|insight| insight["id"] == number)
-        .unwrap_or(&Value::Null);
-    match project.insight_by_short_id(&text(&wanted["short_id"]))? {
-        Some(insight) => row(&insight),
-        None => println!("   none"),
+    let named = all.iter().find(|insight| insight["id"].as_u64() == number);
+    let short_id = named.and_then(|insight| insight["short_id"].as_str());
+    if let Some(short_id) = short_id {
+        let insight = project.insight_by_short_id(short_id)?;
+        insight.iter().for_each(row);
     }
 
-    step("4. One number: as PostHog has it cached, computed now, and of an insight that has none");
-    show_value(&project.insight(number)?);
-    show_value(&project.insight_refreshed(number, Refresh::Blocking)?);
-    let insight = project.insight(line)?;
-    show_value(&insight);
-    for series in series(&insight)? {
-        let (first, last) = (series.days.first(), series.days.last());
-        let period = format!("{} to {}", first.map_or("", |d| d), last.map_or("", |d| d));
-        println!("   {}  {period}  {}", series.label, sparkline(&series.data));
+    step(
+        "4. One number: as PostHog has it cached, and computed now; and an insight that is a line",
+    );
+    if let Some(number) = number {
+        show_value(&project.insight(number)?);
+        show_value(&project.insight_refreshed(number, Refresh::Blocking)?);
+    }
+    if let Some(line) = line {
+        let insight = project.insight(line)?;
+        show_value(&insight);
+        for series in series(&insight)? {
+            let ends = [series.days.first(), series.days.last()];
+            let [from, to] = ends.map(|day| day.map_or("", |day| day));
+            let line = sparkline(&series.data);
+            println!("   {}  {from} to {to}  {line}", series.label);
+        }
     }
 
     step("5. Persons: all of them, and those whom filters find");
     let linux = || PersonFilter::property("$initial_os").exact(["Linux"]);
-    let free = || PersonFilter::property("plan").exact(["free"]);
-    count("persons", project.persons())?;
-    count("by $initial_os: Linux", project.persons().filter(linux()))?;
+    let old = || PersonFilter::property("age").gte(60);
+    let persons = || project.persons();
+    count("persons", persons())?;
+    count("by $initial_os: Linux", persons().filter(linux()))?;
     count(
-        "Linux and of plan free",
-        project.persons().filter(linux()).filter(free()),
+        "on Linux, and 60 or older",
+        persons().filter(linux()).filter(old()),
     )?;
-    count(
-        "Linux or of plan free",
-        project
-            .persons()
-            .filter(PersonFilter::any([linux(), free()])),
-    )?;
-    count(
-        "with user5@ in the email",
-        project.persons().search("user5@"),
-    )?;
+    let either = PersonFilter::any([linux(), old()]);
+    count("on Linux, or 60 or older", persons().filter(either))?;
+    count("with user5@ in the email", persons().search("user5@"))?;
+    let some = persons().filter(linux()).page_size(5).items().take(3);
+    let some = some.collect::<Result<Vec<Value>>>()?;
     println!("   {:<36}  {:<16}  distinct id", "id", "name");
-    let some: Result<Vec<Value>> = project
-        .persons()
-        .filter(linux())
-        .page_size(5)
-        .items()
-        .take(3)
-        .collect();
-    some?.iter().for_each(person);
+    some.iter().for_each(person);
 
     step("6. One person: by distinct id, by UUID, by number");
-    let someone = project.persons().first()?.unwrap_or_default();
-    let distinct_id = text(&someone["distinct_ids"][0]);
-    person(
-        &project
-            .person_by_distinct_id(&distinct_id)?
-            .unwrap_or_default(),
-    );
+    let Some(someone) = project.persons().first()? else {
+        return Ok(());
+    };
+    if let Some(distinct_id) = someone["distinct_ids"][0].as_str() {
+        let found = project.person_by_distinct_id(distinct_id)?;
+        found.iter().for_each(person);
+    }
     let retrieved = project.person(text(&someone["uuid"]))?;
     person(&retrieved);
     person(&project.person(&retrieved["id"])?);
     Ok(())
 }
 
-/// The first insight with a number and the first with a line, among those that PostHog has cached.
-fn find(project: &Project) -> Result<(u64, u64)> {
-    let (mut number, mut line) = (None, None);
-    for insight in project.insights().items() {
+/// The first insight with a number and the first with a line, of those that PostHog has cached; a look at 300 must do.
+fn find(project: &Project) -> Result<[Option<u64>; 2]> {
+    let mut found = [None, None];
+    for insight in project.insights().items().take(300) {
         let insight = insight?;
-        let id = insight["id"].as_u64();
-        if aggregated_value(&insight).is_ok() {
-            number = number.or(id);
-        } else if series(&insight).is_ok_and(|series| !series.is_empty()) {
-            line = line.or(id);
+        let is = [
+            aggregated_value(&insight).is_ok(),
+            series(&insight).is_ok_and(|series| !series.is_empty()),
+        ];
+        for (slot, is) in found.iter_mut().zip(is) {
+            *slot = slot.or(insight["id"].as_u64().filter(|_| is));
         }
-        if number.is_some() && line.is_some() {
+        if found.iter().all(Option::is_some) {
             break;
         }
     }
-    Ok((number.unwrap_or_default(), line.unwrap_or_default()))
+    Ok(found)
 }
 
 fn step(title: &str) {
@@ -178,8 +180,11 @@ fn show_value(insight: &Value) {
     }
 }
 
-fn count<K>(what: &str, persons: posthog_api::List<K>) -> Result<()> {
-    println!("   {} {what}", persons.all()?.len());
+/// A real project may have millions: the tour stops counting at 5,000.
+fn count(what: &str, persons: List<Persons>) -> Result<()> {
+    let some: Vec<Value> = persons.items().take(5_000).collect::<Result<_>>()?;
+    let more = if some.len() < 5_000 { "" } else { " or more" };
+    println!("   {}{more} {what}", some.len());
     Ok(())
 }
 
@@ -200,11 +205,12 @@ fn person(person: &Value) {
     );
 }
 
-/// A string without its quotes, anything else as JSON.
+/// A string without its quotes, anything else as JSON; nothing in it that a terminal would obey.
 fn text(value: &Value) -> String {
-    value
+    let text = value
         .as_str()
-        .map_or_else(|| value.to_string(), str::to_owned)
+        .map_or_else(|| value.to_string(), str::to_owned);
+    text.replace(char::is_control, " ")
 }
 
 fn sparkline(points: &[Option<f64>]) -> String {

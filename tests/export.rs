@@ -1,11 +1,21 @@
 //! Proves that an export which was killed goes on where it was, with every person once.
 
+#[path = "standin/mod.rs"]
+mod standin;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use posthog_api::ureq::{Agent, http};
+use serde_json::Value;
+use standin::StandIn;
+use standin::http::{Answer, Request, Server};
 
 /// The example beside this test, which `cargo test` has built.
 fn export(out: &Path) -> Command {
@@ -27,6 +37,13 @@ fn export(out: &Path) -> Command {
     command
 }
 
+/// Runs it to its end. Nobody sees its standard error on a terminal here, so it has nothing to say.
+fn runs(command: &mut Command) {
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.is_empty(), "{said}");
+}
+
 fn folder(name: &str) -> PathBuf {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
     let _ = fs::remove_dir_all(&folder);
@@ -34,35 +51,108 @@ fn folder(name: &str) -> PathBuf {
     folder
 }
 
+/// Stands before a stand-in, lets some requests through and holds the next ones until it is opened.
+struct Gate {
+    server: Server,
+    asked: Arc<AtomicUsize>,
+    open: Arc<AtomicBool>,
+}
+
+impl Gate {
+    fn start(through: usize) -> Gate {
+        let (asked, open) = (Arc::default(), Arc::default());
+        let (counter, opened) = (Arc::clone(&asked), Arc::clone(&open));
+        let posthog = StandIn::start();
+        let agent = Agent::config_builder().proxy(None).build().new_agent();
+        let server = Server::start(move |request| {
+            if AtomicUsize::fetch_add(&counter, 1, SeqCst) >= through {
+                wait_for(|| AtomicBool::load(&opened, SeqCst));
+            }
+            pass_on(&agent, &posthog, request)
+        });
+        Gate {
+            server,
+            asked,
+            open,
+        }
+    }
+}
+
+/// A test that failed leaves nobody waiting.
+impl Drop for Gate {
+    fn drop(&mut self) {
+        self.open.store(true, SeqCst);
+    }
+}
+
+fn pass_on(agent: &Agent, posthog: &StandIn, request: &Request) -> Answer {
+    let url = format!("{}{}", posthog.url(), request.target);
+    let passed = http::Request::post(url)
+        .header("Authorization", format!("Bearer {}", standin::KEY))
+        .header("Content-Type", "application/json")
+        .body(request.body.clone())
+        .unwrap();
+    let mut answer = agent.run(passed).unwrap();
+    Answer::json(200, &answer.body_mut().read_to_string().unwrap())
+}
+
+fn wait_for(what: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !what() {
+        assert!(started.elapsed() < Duration::from_secs(30), "it never came");
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
 #[test]
 fn a_killed_export_goes_on_where_it_was() {
     let folder = folder("killed");
     let (whole, killed) = (folder.join("whole"), folder.join("killed"));
-    assert!(export(&whole).status().unwrap().success());
+    runs(&mut export(&whole));
     let whole = fs::read_to_string(whole).unwrap();
-    assert_eq!(whole.lines().collect::<BTreeSet<_>>().len(), 250);
+    let persons: Vec<Value> = whole
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert!(
+        persons
+            .iter()
+            .all(|person| person["properties"].is_object())
+    );
+    let ids: BTreeSet<&str> = persons.iter().map(|p| p["id"].as_str().unwrap()).collect();
+    assert_eq!((persons.len(), ids.len()), (250, 250));
 
-    // A page a person makes it slow enough to be met halfway.
-    let mut running = export(&killed).args(["--page", "1"]).spawn().unwrap();
-    let started = Instant::now();
-    while fs::metadata(&killed).map_or(0, |file| file.len()) == 0 {
-        assert!(
-            started.elapsed() < Duration::from_secs(20),
-            "nothing was written"
-        );
-        thread::sleep(Duration::from_millis(1));
-    }
+    // Killed as it waits for its 31st page of five.
+    let gate = Gate::start(30);
+    let by_fives = || {
+        let mut command = export(&killed);
+        command
+            .env("POSTHOG_PERSONAL_API_KEY", standin::KEY)
+            .env("POSTHOG_HOST", gate.server.url())
+            .env("POSTHOG_PROJECT_ID", "1")
+            .args(["--page", "5"]);
+        for proxy in ["ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY"] {
+            command.env_remove(proxy).env_remove(proxy.to_lowercase());
+        }
+        command
+    };
+    let mut running = by_fives().spawn().unwrap();
+    wait_for(|| gate.asked.load(SeqCst) == 31);
     running.kill().unwrap();
     running.wait().unwrap();
-    let halfway = fs::read_to_string(&killed).unwrap();
+    let written = fs::read_to_string(&killed).unwrap();
+    let lines = written.matches('\n').count();
     assert!(
-        !halfway.is_empty() && halfway.len() < whole.len(),
-        "it was killed at {} bytes",
-        halfway.len()
+        whole.starts_with(&written) && (1..=150).contains(&lines),
+        "{lines} lines"
     );
 
-    assert!(export(&killed).arg("--resume").status().unwrap().success());
+    gate.open.store(true, SeqCst);
+    runs(by_fives().arg("--resume"));
     assert_eq!(fs::read_to_string(&killed).unwrap(), whole);
+    // The pages behind the last whole line, of five or fewer rows, and the empty one: none from before.
+    let pages = (250 - lines).div_ceil(5) + 1;
+    assert_eq!(gate.asked.load(SeqCst), 31 + pages);
 }
 
 #[test]
@@ -70,18 +160,11 @@ fn a_torn_last_line_is_written_anew() {
     let folder = folder("torn");
     for kind in [&[][..], &["--csv"]] {
         let (whole, torn) = (folder.join("whole"), folder.join("torn"));
-        assert!(export(&whole).args(kind).status().unwrap().success());
+        runs(export(&whole).args(kind));
         let text = fs::read(&whole).unwrap();
         for keep in [0, 1, 10, text.len() / 2, text.len() - 1, text.len()] {
             fs::write(&torn, &text[..keep]).unwrap();
-            assert!(
-                export(&torn)
-                    .args(kind)
-                    .arg("--resume")
-                    .status()
-                    .unwrap()
-                    .success()
-            );
+            runs(export(&torn).args(kind).arg("--resume"));
             assert!(
                 fs::read(&torn).unwrap() == text,
                 "torn at {keep} of {}",
