@@ -1571,6 +1571,49 @@ fn answers_are_read_as_json_as_a_type_or_as_text() {
 }
 
 #[test]
+fn what_the_server_says_is_told_whatever_shape_it_says_it_in() {
+    for (status, body, detail) in [
+        (
+            400,
+            r#"{"error": "Provide one of them"}"#,
+            Some("Provide one of them"),
+        ),
+        (400, r#"{"success": false, "message": "No"}"#, Some("No")),
+        (
+            500,
+            r#"{"query_status": {"error": true, "error_message": "Too slow"}}"#,
+            Some("Too slow"),
+        ),
+        (401, r#"{"detail": "Log in"}"#, Some("Log in")),
+        (400, r#"{"detail": {"key": ["x"]}}"#, None),
+        (502, "<html><h1>Bad gateway</h1></html>", None),
+        (503, "", None),
+        (404, "[1]", None),
+    ] {
+        let script = Script::start(vec![Answer::json(status, body)]);
+        let error = script
+            .client()
+            .project(1)
+            .get("persons/x/")
+            .send()
+            .unwrap_err();
+        let Error::Api(api) = &error else {
+            panic!("{error:?}")
+        };
+        assert_eq!(
+            (api.status(), api.detail(), api.body()),
+            (status, detail, body)
+        );
+        let said = match detail {
+            Some(detail) => format!("GET /api/projects/1/persons/x/: {status}: {detail}"),
+            None if body.is_empty() => format!("GET /api/projects/1/persons/x/: {status}: no body"),
+            None => format!("GET /api/projects/1/persons/x/: {status}: the body begins '{body}'"),
+        };
+        assert!(error.to_string().starts_with(&said), "{error}");
+    }
+}
+
+#[test]
 fn a_request_waits_as_long_as_it_says() {
     let server = Server::start(|request| {
         if !request.target.contains("quick") {
@@ -1919,6 +1962,18 @@ fn an_answer_to_a_union_may_be_cut_in_each_of_its_parts() {
             json!({"hogql": "SELECT n FROM t LIMIT 500 UNION ALL SELECT n FROM u LIMIT 500"}),
             "select n from t limit 500 union all select n from u limit 500",
             false,
+        ),
+        (
+            110,
+            json!({}),
+            "select n from t limit 500 union all select n from u",
+            true,
+        ),
+        (
+            110,
+            json!({}),
+            "select n from t limit 9 union all select n from u limit 9 except select n from v",
+            true,
         ),
     ] {
         assert_cut(n, &more, sql, cut);
