@@ -373,6 +373,44 @@ fn a_gzip_bomb_under_an_error_status_is_not_unpacked() {
 }
 
 #[test]
+fn answers_larger_than_a_buffer_are_read_by_the_clients_own_agent() {
+    let rows: Vec<u32> = (0..200_000).collect();
+    let text = json!(rows).to_string();
+    let whole_chunk = [
+        &b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"[..],
+        &crate::support::chunk(text.as_bytes()),
+        b"0\r\n\r\n",
+    ];
+    for (name, act) in [
+        ("by its length", body(text.clone())),
+        ("in chunks", body(text.clone()).chunked()),
+        ("in one chunk", Act::raw(whole_chunk.concat())),
+        (
+            "until the end of the connection",
+            body(text.clone()).unframed(),
+        ),
+        ("gzip", body(text.clone()).gzip()),
+        ("gzip in chunks", body(text.clone()).gzip().chunked()),
+        (
+            "a header of 60 KiB",
+            body(text.clone()).header("X-Long", "x".repeat(60 * 1024)),
+        ),
+    ] {
+        let server = Server::script([act]);
+        let client = posthog_api::Client::builder(KEY)
+            .host(server.url())
+            .build()
+            .unwrap();
+        let got = client.get("/api/x/").send_as::<Vec<u32>>();
+        assert_eq!(
+            got.unwrap_or_else(|e| panic!("{name}: {e}")),
+            rows,
+            "{name}"
+        );
+    }
+}
+
+#[test]
 fn text_is_handed_over_as_it_is_or_not_at_all() {
     let server = Server::script([
         Act::status(200).body("text/csv", "id,\u{e9}\r\n1,\u{feff}\0"),

@@ -1,7 +1,8 @@
 //! Proves that what a caller gives arrives at the server as the same text, or is refused before anything is sent.
 use crate::config;
 use crate::support::{
-    Act, KEY, Server, agent, builder, client, decode, error, error_in, shows_key,
+    AT_ONCE, Act, KEY, Server, TIMEOUT, agent, builder, client, decode, error, error_in, shows_key,
+    within,
 };
 use posthog_api::{Auth, Client, PersonFilter, Refresh, Request};
 use serde_json::{Value, json};
@@ -501,6 +502,43 @@ fn the_longest_url_that_fits_is_sent() {
         server.requests()[0].param("a").unwrap().len(),
         65_534 - fixed
     );
+}
+
+#[test]
+fn the_longest_url_that_fits_is_sent_by_the_clients_own_agent() {
+    let server = quiet();
+    let client = Client::builder(KEY).host(server.url()).build().unwrap();
+    let fixed = format!("{}/api/x/?a=", server.url()).len();
+    let long = "x".repeat(65_534 - fixed);
+    for request in [
+        client.get("/api/x/"),
+        client.delete("/api/x/"),
+        client.patch("/api/x/"),
+    ] {
+        request.param("a", &long).send().unwrap();
+    }
+    for request in server.requests() {
+        assert_eq!(request.param("a").unwrap().len(), long.len());
+    }
+}
+
+#[test]
+fn a_key_or_a_user_agent_that_no_header_could_hold_ends_in_time() {
+    let server = quiet();
+    for n in [20_000, 64 * 1024, 130_000, 1_000_000] {
+        let long = "x".repeat(n);
+        for builder in [
+            Client::builder(format!("phx_{long}")),
+            Client::builder(KEY).user_agent(long),
+        ] {
+            let built = builder.host(server.url()).timeout(TIMEOUT).build();
+            let got = within(AT_ONCE, || built.and_then(|client| client.me()));
+            if let Err(failed) = got {
+                assert!(!failed.to_string().contains("xxxxxxxx"), "{failed}");
+                assert!(n > 20_000, "{failed}");
+            }
+        }
+    }
 }
 
 #[test]
