@@ -147,10 +147,11 @@ impl Client {
             .iter()
             .map(|(n, id)| format!("{n:?} is {id}"))
             .collect();
-        Err(Error::Config(format!(
+        let why = Error::Config(format!(
             "{how} named {name:?} in the current organization: {}; take one by its id",
             all.join(", ")
-        )))
+        ));
+        Err(self.shared.secret.strip(why))
     }
 
     /// Any list by its path, such as `/api/organizations/`.

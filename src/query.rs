@@ -156,7 +156,7 @@ impl Query {
         let answer = if self.background {
             self.in_background()
         } else {
-            self.request()?.send().and_then(checked)
+            self.request().and_then(Request::send).and_then(checked)
         };
         answer.map_err(|e| match e {
             Error::Query(message) => shared

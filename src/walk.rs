@@ -57,7 +57,8 @@ impl<T: DeserializeOwned> Walk<T> {
     }
 
     pub(crate) fn next(&mut self) -> Option<Result<Batch<T>>> {
-        Some(self.next.take()?.and_then(|params| self.fetch(&params)))
+        let batch = self.next.take()?.and_then(|params| self.fetch(&params));
+        Some(batch.map_err(|e| self.shared.secret.strip(e)))
     }
 
     fn fetch(&mut self, params: &Params) -> Result<Batch<T>> {
