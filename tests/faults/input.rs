@@ -152,6 +152,37 @@ fn nothing_that_holds_the_key_shows_it() {
 }
 
 #[test]
+fn a_key_in_what_the_caller_gives_is_not_shown() {
+    // No server has port 1.
+    let client = builder("http://127.0.0.1:1").build().unwrap();
+    let project = client.project(1);
+    for failed in [
+        error(client.get(&format!("/api/{KEY}/")).send()),
+        error(client.get(&format!("/api/{KEY}?a=b")).send()),
+        error(client.get(KEY).send()),
+        error(client.post(&format!("/api//{KEY}")).text()),
+        error(client.list(&format!("/api/{KEY}/")).all()),
+        error(project.get(&format!("/{KEY}/")).send()),
+        error(project.list(KEY).first()),
+        error(project.person(KEY)),
+        error(client.get("/api/x/").param("a", KEY).send()),
+        error(project.persons().email(KEY).all()),
+        error(project.hogql("SELECT 1").value(KEY, 1).send()),
+        error(project.query(KEY).send()),
+        error(project.hogql(format!("SELECT {KEY} LIMIT 1")).rows()),
+    ] {
+        assert!(failed.status().is_none());
+    }
+}
+
+#[test]
+fn a_key_given_for_a_name_is_not_shown() {
+    let server = Server::script([Act::page(&json!([{"id": 1, "name": "Main"}]), &Value::Null)]);
+    let failed = error(client(&server).project_named(KEY));
+    assert!(config(&failed).contains("Main"), "{failed}");
+}
+
+#[test]
 fn a_key_given_for_the_host_is_not_shown() {
     for host in [
         KEY.to_owned(),

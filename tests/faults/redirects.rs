@@ -269,7 +269,7 @@ fn a_redirect_without_a_location() {
 fn a_location_that_no_url_could_hold() {
     // The header holds it just so; behind the path of the call it is too long.
     let act = format!("HTTP/1.1 302 x\r\nLocation: {}\r\n\r\n", "x".repeat(65_500));
-    let server = Server::script([Act::raw(act)]);
+    let server = Server::script([Act::raw(act).then(End::Close)]);
     redirect(&error(client(&server).me()));
 }
 

@@ -401,6 +401,44 @@ fn a_write_over_a_kept_connection_that_closes_at_the_very_call_is_not_repeated()
 }
 
 #[test]
+fn a_new_connection_that_breaks_is_not_taken_for_a_kept_one() {
+    let long = "x".repeat(3_000_000);
+    for (name, first) in [
+        ("nothing before it", None),
+        (
+            "behind Connection: close",
+            Some(good().header("Connection", "close").then(End::Close)),
+        ),
+        (
+            "behind HTTP/1.0",
+            Some(Act::raw("HTTP/1.0 200 OK\r\n\r\n[1]").then(End::Close)),
+        ),
+        (
+            "behind a long error",
+            Some(Act::status(500).body("text/html", long)),
+        ),
+        (
+            "behind an error that is cut",
+            Some(
+                Act::status(500)
+                    .body("text/html", "x")
+                    .length(9)
+                    .then(End::Close),
+            ),
+        ),
+    ] {
+        let before = usize::from(first.is_some());
+        let server = Server::script(first.into_iter().chain([Act::close()]));
+        let client = client(&server);
+        for _ in 0..before {
+            let _ = client.me();
+        }
+        transport(&error_in(name, client.me()));
+        assert_eq!(server.count(), before + 1, "{name}");
+    }
+}
+
+#[test]
 fn a_server_that_closes_every_connection_ends_the_calls_without_retries() {
     let server = Server::start(|_, n| if n < 4 { good() } else { Act::close() });
     let client = client(&server);

@@ -383,11 +383,13 @@ impl Connection {
     }
 
     fn pause(&self, long: Duration) {
-        let mut left = long;
-        while !left.is_zero() && !self.seen.stopping.load(SeqCst) {
-            let now = left.min(TICK);
-            std::thread::sleep(now);
-            left -= now;
+        let until = Instant::now() + long;
+        while !self.seen.stopping.load(SeqCst) {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            std::thread::sleep(left.min(TICK));
         }
     }
 
