@@ -13,7 +13,7 @@ use crate::error::{DecodeError, Error, Result};
 use crate::json;
 use crate::params::Params;
 use crate::retry::{self, Decision, Outcome, Spent};
-use crate::shared::{Auth, RetryEvent, Shared};
+use crate::shared::{self, Auth, RetryEvent, Shared};
 use crate::transport::{Answer, Attempt};
 use crate::url;
 
@@ -195,7 +195,7 @@ impl Request {
                     let to = shared.follow(method, &path, &answer, redirects)?;
                     let next = to.1.finish()?;
                     url = url::assemble(&shared.base, &to.0, &next, in_query).map_err(|_| {
-                        shared.refused(method, &path, &answer, "it is longer than a URL can be")
+                        shared::refused(method, &path, &answer, "it is longer than a URL can be")
                     })?;
                     path = to.0;
                     if answer.status == 303 && method != "GET" {

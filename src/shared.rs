@@ -185,15 +185,6 @@ impl Shared {
         }
     }
 
-    pub(crate) fn refused(&self, method: &str, path: &str, answer: &Answer, why: &str) -> Error {
-        Error::Redirect {
-            call: format!("{method} {path}"),
-            status: answer.status,
-            location: self.mask(answer.header("location").unwrap_or_default()),
-            reason: why.to_owned(),
-        }
-    }
-
     /// Where a redirect leads, if it stays within the origin and the call can be repeated there as it is.
     pub(crate) fn follow(
         &self,
@@ -203,7 +194,7 @@ impl Shared {
         count: u32,
     ) -> Result<(String, Params)> {
         let location = answer.header("location").unwrap_or_default();
-        let refuse = |reason: String| Err(self.refused(method, path, answer, &reason));
+        let refuse = |reason: String| Err(refused(method, path, answer, &reason));
         if count > MOST_REDIRECTS {
             return refuse(format!(
                 "more than {MOST_REDIRECTS} redirects: the server sends the call around"
@@ -259,5 +250,15 @@ impl Shared {
         let mut out = format!("{{\"personal_api_key\":{key}{comma}").into_bytes();
         out.extend_from_slice(fields);
         Ok(Some(out))
+    }
+}
+
+/// A redirect that is not followed.
+pub(crate) fn refused(method: &str, path: &str, answer: &Answer, why: &str) -> Error {
+    Error::Redirect {
+        call: format!("{method} {path}"),
+        status: answer.status,
+        location: answer.header("location").unwrap_or_default().to_owned(),
+        reason: why.to_owned(),
     }
 }

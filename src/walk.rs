@@ -120,16 +120,12 @@ impl<T: DeserializeOwned> Walk<T> {
                 Some(query) => query,
                 None => {
                     return stuck(format!(
-                        "the list's `next` has no query to go on with: {:?}",
-                        self.shared.mask(&link)
+                        "the list's `next` has no query to go on with: {link:?}"
                     ));
                 }
             },
             Next::Unreadable(next) => {
-                return stuck(format!(
-                    "the list's `next` is no link: {}",
-                    self.shared.mask(&next)
-                ));
+                return stuck(format!("the list's `next` is no link: {next}"));
             }
         };
         if query.encoded().len() > MOST_QUERY {
