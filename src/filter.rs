@@ -1,15 +1,45 @@
-//! Filters on the properties of persons, and the JSON that they are on the wire.
+//! Filters on the properties of persons, and the JSON that servers read.
+
+use std::fmt::Display;
 
 use serde::ser::{Error as _, SerializeMap};
 use serde::{Serialize, Serializer};
-use serde_json::Value;
+use serde_json::{Number, Value};
 
-/// A filter on the properties of persons, for [`List::filter`](crate::List::filter) and for the `properties` parameter of
-/// other routes that answer with persons.
+use crate::date::Moment;
+use crate::error::text::excerpt;
+
+/// How many flat lists an OR may expand into: each is read with requests of its own.
+const MAX_LISTS: usize = 32;
+
+/// A filter on the properties of persons, for [`List::filter`](crate::List::filter), and for
+/// cohorts and other routes that take `properties`.
 ///
+/// A filter that a server would misread is an [`Error::Config`](crate::Error::Config) when the list
+/// is sent: servers ignore what they do not understand and return everybody. It is an error of
+/// serde when it is serialized.
+///
+/// # What servers make of a value
+/// - `%` and `_` are wildcards in [`icontains`](PersonProperty::icontains).
+/// - A regular expression is one of RE2: current servers answer an invalid one with an error 500.
+/// - The negative operators also find persons who do not have the property.
+/// - A property that is JSON null counts as absent on current servers.
+///
+/// # Examples
 /// ```
 /// use posthog_api::PersonFilter;
 ///
+/// let linux = PersonFilter::property("$initial_os").exact(["Linux"]);
+/// let adult = PersonFilter::property("age").gte(18);
+/// let paying = PersonFilter::property("plan").is_not("free");
+/// let filter = PersonFilter::all([linux, PersonFilter::any([adult, paying])]);
+/// # assert!(serde_json::to_string(&filter).is_ok());
+/// ```
+///
+/// It serializes to the value of a `properties` parameter: a flat list, or groups where
+/// [`any`](PersonFilter::any) is used. 
+/// ```
+/// # use posthog_api::PersonFilter;
 /// let linux = PersonFilter::property("$initial_os").exact(["Linux"]);
 /// assert_eq!(
 ///     serde_json::to_string(&linux)?,
@@ -17,43 +47,41 @@ use serde_json::Value;
 /// );
 /// # Ok::<(), serde_json::Error>(())
 /// ```
-///
-/// It serializes to the whole value of a `properties` parameter: a flat list, which every server knows; nested groups only where
-/// [`any`](PersonFilter::any) is used. A filter that a server would misread is an error when it is serialized or sent: servers
-/// drop what they do not understand and return everybody.
-///
-/// What the server makes of a value, and no client can mend:
-/// - `%` and `_` in [`icontains`](PersonProperty::icontains) are wildcards on servers since 2023;
-/// - values with a quote, a backslash, a tab or a newline are found by [`hogql`](crate::Project::hogql) only, since 2023;
-/// - regular expressions are RE2's: an invalid one finds nobody, a lookahead is an error 500;
-/// - the negative operators find persons without the property too.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PersonFilter(Node);
 
 #[derive(Debug, Clone, PartialEq)]
 enum Node {
-    Leaf {
-        key: String,
-        value: Value,
-        operator: &'static str,
-    },
+    Leaf(Leaf),
     Any(Vec<PersonFilter>),
     All(Vec<PersonFilter>),
-    Wrong(String),
+    Invalid(String),
+}
+
+/// One condition on one property.
+#[derive(Debug, Clone, PartialEq)]
+struct Leaf {
+    key: String,
+    operator: &'static str,
+    value: Value,
 }
 
 impl PersonFilter {
-    /// Begins a filter on the property `key`, such as `email` or `$initial_os`.
+    /// Starts a filter on a property, such as `email` or `$initial_os`. An operator completes it.
     pub fn property(key: impl Into<String>) -> PersonProperty {
         PersonProperty { key: key.into() }
     }
 
-    /// Persons that at least one of `filters` finds: OR.
+    /// Persons who match at least one of `filters` (OR).
+    ///
+    /// No server can be trusted with an OR in the list of persons, so
+    /// [`Project::persons`](crate::Project::persons) reads one list for each alternative and
+    /// merges them; see [`List::filter`](crate::List::filter).
     pub fn any(filters: impl IntoIterator<Item = PersonFilter>) -> PersonFilter {
         PersonFilter::group("any", filters, Node::Any)
     }
 
-    /// Persons that each of `filters` finds: AND, for use inside [`any`](PersonFilter::any).
+    /// Persons who match each of `filters` (AND).
     pub fn all(filters: impl IntoIterator<Item = PersonFilter>) -> PersonFilter {
         PersonFilter::group("all", filters, Node::All)
     }
@@ -64,29 +92,28 @@ impl PersonFilter {
         node: fn(Vec<PersonFilter>) -> Node,
     ) -> PersonFilter {
         let mut filters: Vec<PersonFilter> = filters.into_iter().collect();
-        PersonFilter(match (filters.pop(), filters.is_empty()) {
-            (None, _) => Node::Wrong(format!(
-                "{name} of no filters: the server would drop it and return everybody"
+        PersonFilter(match filters.len() {
+            0 => Node::Invalid(format!(
+                "PersonFilter::{name} was given no filters: the server would return everybody"
             )),
-            (Some(only), true) => only.0,
-            (Some(last), false) => {
-                filters.push(last);
-                node(filters)
-            }
+            1 => filters.remove(0).0,
+            _ => node(filters),
         })
     }
 
-    /// What is wrong with it, if anything is.
-    pub(crate) fn fault(&self) -> Option<&str> {
+    /// What is not valid in it.
+    fn mistake(&self) -> Option<&str> {
         match &self.0 {
-            Node::Leaf { .. } => None,
-            Node::Wrong(why) => Some(why),
-            Node::Any(filters) | Node::All(filters) => filters.iter().find_map(PersonFilter::fault),
+            Node::Leaf(_) => None,
+            Node::Invalid(why) => Some(why),
+            Node::Any(filters) | Node::All(filters) => {
+                filters.iter().find_map(PersonFilter::mistake)
+            }
         }
     }
 
     fn is_leaf(&self) -> bool {
-        matches!(self.0, Node::Leaf { .. })
+        matches!(self.0, Node::Leaf(_))
     }
 
     /// The filters that it ANDs.
@@ -96,69 +123,170 @@ impl PersonFilter {
             _ => out.push(self),
         }
     }
+
+    /// The flat lists, as JSON, whose persons together are those of the filter.
+    pub(crate) fn flat_lists(&self) -> std::result::Result<Vec<String>, String> {
+        if let Some(why) = self.mistake() {
+            return Err(why.to_owned());
+        }
+        let lists = self.expand()?;
+        if lists.len() > MAX_LISTS {
+            return Err(too_many(lists.len()));
+        }
+        let json = |list: &Vec<Leaf>| serde_json::to_string(list).map_err(|e| e.to_string());
+        lists.iter().map(json).collect()
+    }
+
+    /// The disjunctive normal form: an OR of ANDs.
+    fn expand(&self) -> std::result::Result<Vec<Vec<Leaf>>, String> {
+        let mut lists: Vec<Vec<Leaf>> = match &self.0 {
+            Node::Leaf(leaf) => vec![vec![leaf.clone()]],
+            Node::Any(filters) => {
+                let mut lists = Vec::new();
+                for filter in filters {
+                    lists.extend(filter.expand()?);
+                }
+                join_exact(lists)
+            }
+            Node::All(filters) => {
+                let mut lists = vec![Vec::new()];
+                for filter in filters {
+                    let alternatives = filter.expand()?;
+                    // Far more than can remain once equal lists are removed.
+                    if lists.len() * alternatives.len() > MAX_LISTS * MAX_LISTS {
+                        return Err(too_many(lists.len() * alternatives.len()));
+                    }
+                    lists = product(&lists, &alternatives);
+                }
+                lists
+            }
+            Node::Invalid(why) => return Err(why.clone()),
+        };
+        remove_covered(&mut lists);
+        Ok(lists)
+    }
+}
+
+fn too_many(lists: usize) -> String {
+    format!(
+        "the filter expands into {lists} lists, and at most {MAX_LISTS} are read: use HogQL (SELECT ... FROM persons WHERE ...)"
+    )
+}
+
+/// Each list of `left` with each of `right`.
+fn product(left: &[Vec<Leaf>], right: &[Vec<Leaf>]) -> Vec<Vec<Leaf>> {
+    let mut out = Vec::with_capacity(left.len() * right.len());
+    for a in left {
+        for b in right {
+            let mut list = a.clone();
+            list.extend(b.iter().filter(|leaf| !a.contains(leaf)).cloned());
+            out.push(list);
+        }
+    }
+    out
+}
+
+/// Alternatives that are each one `exact` on the same property become one `exact` with all their
+/// values.
+fn join_exact(lists: Vec<Vec<Leaf>>) -> Vec<Vec<Leaf>> {
+    let mut out: Vec<Vec<Leaf>> = Vec::with_capacity(lists.len());
+    for list in lists {
+        let [Leaf { key, operator: "exact", value: Value::Array(values) }] = list.as_slice() else {
+            out.push(list);
+            continue;
+        };
+        let same = out.iter_mut().find_map(|other| match other.as_mut_slice() {
+            [Leaf { key: k, operator: "exact", value: Value::Array(v) }] if k == key => Some(v),
+            _ => None,
+        });
+        match same {
+            Some(joined) => {
+                for value in values {
+                    if !joined.contains(value) {
+                        joined.push(value.clone());
+                    }
+                }
+            }
+            None => out.push(list),
+        }
+    }
+    out
+}
+
+/// Removes each list that has all the conditions of another: the other list finds its persons too.
+fn remove_covered(lists: &mut Vec<Vec<Leaf>>) {
+    let mut kept: Vec<Vec<Leaf>> = Vec::with_capacity(lists.len());
+    let covers = |a: &[Leaf], b: &[Leaf]| a.iter().all(|leaf| b.contains(leaf));
+    for list in lists.drain(..) {
+        if !kept.iter().any(|other| covers(other, &list)) {
+            kept.retain(|other| !covers(&list, other));
+            kept.push(list);
+        }
+    }
+    *lists = kept;
 }
 
 impl Serialize for PersonFilter {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        if let Some(why) = self.fault() {
+        if let Some(why) = self.mistake() {
             return Err(S::Error::custom(why));
         }
         let mut conjuncts = Vec::new();
         self.conjuncts(&mut conjuncts);
         match conjuncts.as_slice() {
-            [only @ PersonFilter(Node::Any(_))] => Inner {
-                filter: only,
-                beside_group: false,
+            [only @ PersonFilter(Node::Any(_))] => {
+                Member { filter: only, beside_group: false }.serialize(serializer)
             }
-            .serialize(serializer),
-            plain if plain.iter().all(|f| f.is_leaf()) => inner(plain, false).serialize(serializer),
-            mixed => group(serializer, "AND", mixed),
+            plain if plain.iter().all(|f| f.is_leaf()) => {
+                members(plain, false).serialize(serializer)
+            }
+            mixed => serialize_group(serializer, "AND", mixed),
         }
     }
 }
 
-/// One filter inside a list or a group: a property is an object, not a list of one.
-struct Inner<'a> {
+impl Serialize for Leaf {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(4))?;
+        map.serialize_entry("key", &self.key)?;
+        map.serialize_entry("value", &self.value)?;
+        map.serialize_entry("operator", self.operator)?;
+        map.serialize_entry("type", "person")?;
+        map.end()
+    }
+}
+
+/// One filter inside a list or a group: a condition is an object there, not a list of one.
+struct Member<'a> {
     filter: &'a PersonFilter,
-    /// It stands beside a group. A group holds properties or groups, never both (a server answers 400): there, a property is a
-    /// group of one.
+    /// It stands beside a group. A group holds conditions or groups, never both (a server answers
+    /// 400), so a condition becomes a group of one.
     beside_group: bool,
 }
 
-impl Serialize for Inner<'_> {
+impl Serialize for Member<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         match &self.filter.0 {
-            Node::Leaf { .. } if self.beside_group => group(serializer, "AND", &[self.filter]),
-            Node::Leaf {
-                key,
-                value,
-                operator,
-            } => {
-                let mut map = serializer.serialize_map(Some(4))?;
-                map.serialize_entry("key", key)?;
-                map.serialize_entry("value", value)?;
-                map.serialize_entry("operator", operator)?;
-                map.serialize_entry("type", "person")?;
-                map.end()
+            Node::Leaf(_) if self.beside_group => {
+                serialize_group(serializer, "AND", &[self.filter])
             }
-            Node::Any(filters) => group(serializer, "OR", &filters.iter().collect::<Vec<_>>()),
-            Node::All(filters) => group(serializer, "AND", &filters.iter().collect::<Vec<_>>()),
-            Node::Wrong(why) => Err(S::Error::custom(why)),
+            Node::Leaf(leaf) => leaf.serialize(serializer),
+            Node::Any(filters) => {
+                serialize_group(serializer, "OR", &filters.iter().collect::<Vec<_>>())
+            }
+            Node::All(filters) => {
+                serialize_group(serializer, "AND", &filters.iter().collect::<Vec<_>>())
+            }
+            Node::Invalid(why) => Err(S::Error::custom(why)),
         }
     }
 }
 
-fn inner<'a>(filters: &[&'a PersonFilter], beside_group: bool) -> Vec<Inner<'a>> {
-    filters
-        .iter()
-        .map(|filter| Inner {
-            filter,
-            beside_group,
-        })
-        .collect()
+fn members<'a>(filters: &[&'a PersonFilter], beside_group: bool) -> Vec<Member<'a>> {
+    filters.iter().map(|filter| Member { filter, beside_group }).collect()
 }
 
-fn group<S: Serializer>(
+fn serialize_group<S: Serializer>(
     serializer: S,
     kind: &str,
     filters: &[&PersonFilter],
@@ -166,97 +294,129 @@ fn group<S: Serializer>(
     let mut map = serializer.serialize_map(Some(2))?;
     map.serialize_entry("type", kind)?;
     let mixed = !filters.iter().all(|f| f.is_leaf());
-    map.serialize_entry("values", &inner(filters, mixed))?;
+    map.serialize_entry("values", &members(filters, mixed))?;
     map.end()
 }
 
-/// A property of persons: say with an operator what it must be.
+/// A property of persons: an operator makes a filter of it.
 ///
-/// The 15 operators of the persons route. Others that PostHog has elsewhere (`between`, `in`, `not_in`, `min`, `max`,
-/// `starts_with`, `semver_*`) are read as `exact` by it, `not_in` as its own opposite, so they cannot be written here.
+/// There are the 15 operators that the list of persons knows on every server. Others that PostHog
+/// has elsewhere (`between`, `in`, `not_in`, `min`, `max`, `starts_with`, `semver_*`) are misread
+/// there, so they do not exist here; HogQL has them all.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[must_use = "a property is no filter before an operator says what it must be"]
+#[must_use = "a property is not a filter before an operator completes it"]
 pub struct PersonProperty {
     key: String,
 }
 
 impl PersonProperty {
-    /// It is one of `values`; booleans go as the strings "true" and "false", which every server matches.
+    /// The property is one of `values`: one text, number or boolean, or a list of them.
+    ///
+    /// Numbers and booleans are sent as text, which every server compares correctly.
     pub fn exact(self, values: impl Serialize) -> PersonFilter {
         self.filter("exact", set(values))
     }
 
-    /// It is none of `values`, or not there.
+    /// The property is none of `values`, or is absent.
     pub fn is_not(self, values: impl Serialize) -> PersonFilter {
         self.filter("is_not", set(values))
     }
 
-    /// It contains this text, in any case; `%` and `_` are wildcards on servers since 2023.
+    /// The property contains this text, in upper or lower case; `%` and `_` are wildcards. A
+    /// backslash is not possible: servers find the wrong persons.
     pub fn icontains(self, value: impl Into<String>) -> PersonFilter {
-        self.text("icontains", value, not_empty)
+        self.text("icontains", value, without_backslash)
     }
 
-    /// It does not contain this text, or is not there.
+    /// The property does not contain this text, or is absent.
     pub fn not_icontains(self, value: impl Into<String>) -> PersonFilter {
-        self.text("not_icontains", value, not_empty)
+        self.text("not_icontains", value, without_backslash)
     }
 
-    /// It matches this regular expression of RE2.
+    /// The property matches this regular expression of RE2.
     pub fn regex(self, value: impl Into<String>) -> PersonFilter {
         self.text("regex", value, not_empty)
     }
 
-    /// It does not match this regular expression of RE2, or is not there.
+    /// The property does not match this regular expression of RE2, or is absent.
     pub fn not_regex(self, value: impl Into<String>) -> PersonFilter {
         self.text("not_regex", value, not_empty)
     }
 
-    /// It is greater than this number.
+    /// The property is greater than this number.
+    ///
+    /// Current servers compare only a property that is defined as Numeric, and answer 500 for any
+    /// other.
     pub fn gt(self, value: impl Serialize) -> PersonFilter {
         self.filter("gt", number(value))
     }
 
-    /// It is this number or greater.
+    /// The property is this number or greater; see [`gt`](PersonProperty::gt).
     pub fn gte(self, value: impl Serialize) -> PersonFilter {
         self.filter("gte", number(value))
     }
 
-    /// It is less than this number.
+    /// The property is less than this number; see [`gt`](PersonProperty::gt).
     pub fn lt(self, value: impl Serialize) -> PersonFilter {
         self.filter("lt", number(value))
     }
 
-    /// It is this number or less.
+    /// The property is this number or less; see [`gt`](PersonProperty::gt).
     pub fn lte(self, value: impl Serialize) -> PersonFilter {
         self.filter("lte", number(value))
     }
 
-    /// It is there, be it as JSON null.
+    /// The property exists. On current servers, one that is JSON null does not.
     #[must_use]
     pub fn is_set(self) -> PersonFilter {
-        // A filter without a value is dropped by servers of 2022 and 2023.
+        // Servers of 2022 and 2023 ignore a filter without a value.
         self.filter("is_set", Ok("is_set".into()))
     }
 
-    /// It is not there.
+    /// The property does not exist.
     #[must_use]
     pub fn is_not_set(self) -> PersonFilter {
         self.filter("is_not_set", Ok("is_not_set".into()))
     }
 
-    /// It is this day (`YYYY-MM-DD`) or moment (`YYYY-MM-DD hh:mm:ss`).
-    pub fn is_date_exact(self, value: impl Into<String>) -> PersonFilter {
-        self.text("is_date_exact", value, date)
+    /// The property is this day or moment: `YYYY-MM-DD`, `YYYY-MM-DD hh:mm:ss`, or RFC 3339, which
+    /// is sent as whole seconds in UTC.
+    ///
+    /// A day equals only a property that is that day alone; a moment, only a property that is that
+    /// second.
+    pub fn is_date_exact(self, value: impl Display) -> PersonFilter {
+        self.date("is_date_exact", &value)
     }
 
-    /// It is before this day or moment.
-    pub fn is_date_before(self, value: impl Into<String>) -> PersonFilter {
-        self.text("is_date_before", value, date)
+    /// The property is before this day or moment; see
+    /// [`is_date_exact`](PersonProperty::is_date_exact).
+    pub fn is_date_before(self, value: impl Display) -> PersonFilter {
+        self.date("is_date_before", &value)
     }
 
-    /// It is after this day or moment.
-    pub fn is_date_after(self, value: impl Into<String>) -> PersonFilter {
-        self.text("is_date_after", value, date)
+    /// The property is after this day or moment; see
+    /// [`is_date_exact`](PersonProperty::is_date_exact).
+    pub fn is_date_after(self, value: impl Display) -> PersonFilter {
+        self.date("is_date_after", &value)
+    }
+
+    fn date(self, operator: &'static str, value: &dyn Display) -> PersonFilter {
+        if self.key == "created_at" {
+            let why = "created_at is not a property, and nobody would be found: use HogQL \
+                       (SELECT ... FROM persons WHERE created_at >= toDateTime({t}))";
+            return self.filter(operator, Err(why.to_owned()));
+        }
+        let text = value.to_string();
+        let moment = Moment::parse(&text).map(|moment| Value::from(moment.for_filter()));
+        self.filter(
+            operator,
+            moment.ok_or_else(|| {
+                format!(
+                    "{:?} is not a date: write YYYY-MM-DD, YYYY-MM-DD hh:mm:ss, or RFC 3339",
+                    excerpt(&text)
+                )
+            }),
+        )
     }
 
     fn text(
@@ -271,11 +431,14 @@ impl PersonProperty {
 
     fn filter(self, operator: &'static str, value: Result<Value, String>) -> PersonFilter {
         PersonFilter(match value {
-            _ if self.key.is_empty() => {
-                Node::Wrong("a filter on a property without a name: the server would drop it and return everybody".into())
+            _ if self.key.is_empty() => Node::Invalid(
+                "a filter has an empty property name: the server would ignore it and return everybody"
+                    .into(),
+            ),
+            Ok(value) => Node::Leaf(Leaf { key: self.key, operator, value }),
+            Err(why) => {
+                Node::Invalid(format!("the filter {operator} on {:?}: {why}", excerpt(&self.key)))
             }
-            Ok(value) => Node::Leaf { key: self.key, value, operator },
-            Err(why) => Node::Wrong(format!("the filter {} on {:?}: {why}", operator, self.key)),
         })
     }
 }
@@ -290,38 +453,46 @@ fn set(values: impl Serialize) -> Result<Value, String> {
         one => vec![one],
     };
     if values.is_empty() {
-        return Err(
-            "it has no values to compare with: the server would find nobody, or everybody".into(),
-        );
+        return Err("there are no values: the server would return everybody".into());
     }
-    values
-        .into_iter()
-        .map(scalar)
-        .collect::<Result<Vec<_>, _>>()
-        .map(Value::Array)
+    let mut texts = Vec::with_capacity(values.len());
+    for value in values {
+        for text in as_texts(value)? {
+            if !texts.contains(&text) {
+                texts.push(text);
+            }
+        }
+    }
+    Ok(texts.into_iter().map(Value::String).collect())
 }
 
-fn scalar(value: Value) -> Result<Value, String> {
+/// A value as the texts that it is compared with.
+fn as_texts(value: Value) -> Result<Vec<String>, String> {
     match value {
-        Value::Bool(b) => Ok(b.to_string().into()),
-        Value::Number(n) => Ok(whole(n)),
-        Value::String(s) => not_empty(&s).map(|()| s.into()),
-        Value::Null => Err(
-            "null is no value: the server would drop the filter; is_not_set finds what is missing"
-                .into(),
-        ),
+        Value::Bool(b) => Ok(vec![b.to_string()]),
+        Value::Number(n) => Ok(vec![number_text(&n)]),
+        Value::String(text) => {
+            not_empty(&text)?;
+            // Current servers compare a property's JSON text, older ones the text itself.
+            let json = Value::from(text.as_str()).to_string();
+            let escaped = json.get(1..json.len() - 1).unwrap_or_default().to_owned();
+            Ok(if escaped == text { vec![text] } else { vec![text, escaped] })
+        }
+        Value::Null => {
+            Err("null or NaN is not a value; is_not_set finds persons without the property".into())
+        }
         Value::Array(_) | Value::Object(_) => {
-            Err("a list or an object is no value: compare with text, numbers or booleans".into())
+            Err("a list or an object is not a value: use text, numbers or booleans".into())
         }
     }
 }
 
-/// A whole float as the integer that it is: the server compares text, and nobody's 30 is written 30.0.
-#[allow(clippy::cast_possible_truncation, clippy::float_cmp)] // within 2^53
-fn whole(n: serde_json::Number) -> Value {
+/// A number as servers write it: they compare text, and 30 is not written 30.0.
+#[allow(clippy::cast_possible_truncation, clippy::float_cmp)] // below 2^53
+fn number_text(n: &Number) -> String {
     match n.as_f64() {
-        Some(f) if n.is_f64() && f.trunc() == f && f.abs() < 9e15 => (f as i64).into(),
-        _ => n.into(),
+        Some(f) if n.is_f64() && f.trunc() == f && f.abs() < 9e15 => (f as i64).to_string(),
+        _ => n.to_string(),
     }
 }
 
@@ -329,54 +500,112 @@ fn number(value: impl Serialize) -> Result<Value, String> {
     match json(value)? {
         number @ Value::Number(_) => Ok(number),
         other => Err(format!(
-            "{other} is no number: the server would fail; for dates there is is_date_after and its kin"
+            "{} is not a number: the server would fail; for dates use is_date_after or is_date_before",
+            excerpt(&other.to_string())
         )),
     }
 }
 
 fn not_empty(text: &str) -> Result<(), String> {
     if text.is_empty() {
-        return Err("an empty text is no value: the server would return everybody".into());
+        return Err("the text is empty: servers would return everybody".into());
     }
     Ok(())
 }
 
-/// `YYYY-MM-DD`, and ` hh:mm:ss` behind it or not: what else PostHog writes for dates finds nobody here, or is an error 500.
-fn date(text: &str) -> Result<(), String> {
-    let (day, time) = text
-        .split_once(' ')
-        .map_or((text, None), |(day, time)| (day, Some(time)));
-    let right = |parts: Option<[u32; 3]>, from: [u32; 3], to: [u32; 3]| {
-        parts.is_some_and(|p| {
-            p.iter()
-                .zip(from.iter().zip(&to))
-                .all(|(n, (from, to))| from <= n && n <= to)
-        })
-    };
-    let date = numbers(day, '-', [4, 2, 2]);
-    let last = date.map_or(31, |[year, month, _]| match month {
-        4 | 6 | 9 | 11 => 30,
-        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
-        2 => 28,
-        _ => 31,
-    });
-    let is_day = right(date, [0, 1, 1], [9999, 12, last]);
-    if is_day && time.is_none_or(|t| right(numbers(t, ':', [2, 2, 2]), [0; 3], [23, 59, 59])) {
-        return Ok(());
+fn without_backslash(text: &str) -> Result<(), String> {
+    not_empty(text)?;
+    if text.contains('\\') {
+        return Err("a backslash would find the wrong persons: use HogQL".into());
     }
-    Err(format!(
-        "{text:?} is no date that the server reads: write YYYY-MM-DD or YYYY-MM-DD hh:mm:ss"
-    ))
+    Ok(())
 }
 
-fn numbers(text: &str, between: char, digits: [usize; 3]) -> Option<[u32; 3]> {
-    let mut out = [0; 3];
-    let mut parts = text.split(between);
-    for (slot, len) in out.iter_mut().zip(digits) {
-        let part = parts
-            .next()
-            .filter(|p| p.len() == len && p.bytes().all(|b| b.is_ascii_digit()))?;
-        *slot = part.parse().ok()?;
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn p(key: &str) -> PersonProperty {
+        PersonFilter::property(key)
     }
-    parts.next().is_none().then_some(out)
+
+    /// The lists, each as `key operator value & ...`.
+    fn lists(filter: &PersonFilter) -> Vec<String> {
+        let lists = filter.flat_lists().unwrap();
+        let one = |leaf: &Value| {
+            format!(
+                "{} {} {}",
+                leaf["key"].as_str().unwrap(),
+                leaf["operator"].as_str().unwrap(),
+                leaf["value"]
+            )
+        };
+        let list = |json: &String| {
+            let leaves: Vec<Value> = serde_json::from_str(json).unwrap();
+            leaves.iter().map(one).collect::<Vec<_>>().join(" & ")
+        };
+        lists.iter().map(list).collect()
+    }
+
+    #[test]
+    fn an_or_becomes_flat_lists() {
+        let any = |filters: Vec<PersonFilter>| PersonFilter::any(filters);
+        let all = |filters: Vec<PersonFilter>| PersonFilter::all(filters);
+        let (a, b, c) = (|| p("a").is_set(), || p("b").gt(1), || p("c").exact("x"));
+        for (filter, expected) in [
+            (a(), vec!["a is_set \"is_set\""]),
+            (all(vec![a(), b()]), vec!["a is_set \"is_set\" & b gt 1"]),
+            (any(vec![a(), b()]), vec!["a is_set \"is_set\"", "b gt 1"]),
+            (
+                all(vec![any(vec![a(), b()]), c()]),
+                vec!["a is_set \"is_set\" & c exact [\"x\"]", "b gt 1 & c exact [\"x\"]"],
+            ),
+            (
+                any(vec![all(vec![a(), b()]), c()]),
+                vec!["a is_set \"is_set\" & b gt 1", "c exact [\"x\"]"],
+            ),
+            (any(vec![c(), p("c").exact(["y", "x"])]), vec!["c exact [\"x\",\"y\"]"]),
+            (any(vec![c(), p("d").exact("x")]), vec!["c exact [\"x\"]", "d exact [\"x\"]"]),
+            (any(vec![a(), a()]), vec!["a is_set \"is_set\""]),
+            (any(vec![a(), all(vec![a(), b()])]), vec!["a is_set \"is_set\""]),
+            (
+                all(vec![any(vec![a(), b()]), any(vec![a(), b()])]),
+                vec!["a is_set \"is_set\"", "b gt 1"],
+            ),
+        ] {
+            assert_eq!(lists(&filter), expected, "{filter:?}");
+        }
+    }
+
+    #[test]
+    fn too_many_alternatives_are_refused_with_hogql() {
+        let any = |n: usize| PersonFilter::any((0..n).map(|i| p(&format!("k{i}")).is_set()));
+        assert_eq!(any(32).flat_lists().unwrap().len(), 32);
+        for filter in [
+            any(33),
+            any(2_000),
+            PersonFilter::all((0..40).map(|i| {
+                PersonFilter::any([p(&format!("a{i}")).is_set(), p(&format!("b{i}")).is_set()])
+            })),
+        ] {
+            assert!(filter.flat_lists().unwrap_err().contains("HogQL"));
+        }
+    }
+
+    #[test]
+    fn values_are_sent_as_text_in_each_form_that_servers_compare() {
+        for (value, sent) in [
+            (serde_json::json!(true), r#"["true"]"#),
+            (serde_json::json!(30), r#"["30"]"#),
+            (serde_json::json!(30.0), r#"["30"]"#),
+            (serde_json::json!(-0.5), r#"["-0.5"]"#),
+            (serde_json::json!(u64::MAX), r#"["18446744073709551615"]"#),
+            (serde_json::json!(["a", "a"]), r#"["a"]"#),
+            (serde_json::json!("say \"hi\""), r#"["say \"hi\"","say \\\"hi\\\""]"#),
+            (serde_json::json!("a\tb\\"), r#"["a\tb\\","a\\tb\\\\"]"#),
+        ] {
+            let Node::Leaf(leaf) = p("k").exact(&value).0 else { panic!("{value}") };
+            assert_eq!(leaf.value.to_string(), sent, "{value}");
+        }
+    }
 }

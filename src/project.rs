@@ -1,23 +1,79 @@
-//! A project's handle, and where its routes are.
+//! A project: where each of its routes is.
 
-use std::fmt::Display;
+use std::time::Instant;
 
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::client::{Client, variable};
-use crate::error::{Error, Result};
-use crate::insights::Insights;
-use crate::list::{Any, List, in_order};
-use crate::persons::Persons;
-use crate::query::{Query, Refresh};
-use crate::request::Request;
-use crate::url;
+use crate::client::Client;
+use crate::error::text::excerpt;
+use crate::error::{Error, Failure, FailureKind, Result};
+use crate::http::{Request, checked_path};
+use crate::id::{InsightId, InsightKey, PersonId};
+use crate::list::{Any, Insights, List, Persons};
+use crate::query::Query;
+use crate::refresh::Refresh;
 
-/// A project of PostHog's, by its id: a cheap handle, for which nothing is sent.
+impl Client {
+    /// The projects of the user's current organization, each an object with at least `id` and
+    /// `name`.
+    ///
+    /// `GET /api/projects/`, scope `project:read`. Where the key may not use that route, as one
+    /// that is restricted to single projects may not, these are the teams of the organization
+    /// in [`me`](Client::me): those that the user may see.
+    ///
+    /// # Errors
+    /// As [`List::all`].
+    pub fn projects(&self) -> Result<Vec<Value>> {
+        let listed = self.list("/api/projects/").all();
+        if !listed.as_ref().is_err_and(Error::is_permission_denied) {
+            return listed;
+        }
+        let mut me = self.me()?;
+        Ok(match me.pointer_mut("/organization/teams").map(Value::take) {
+            Some(Value::Array(teams)) => teams,
+            _ => me.get_mut("team").map(Value::take).into_iter().filter(Value::is_object).collect(),
+        })
+    }
+
+    /// A handle to the project with this id, the number in its address. Nothing is sent.
+    #[must_use]
+    pub fn project(&self, id: u64) -> Project {
+        Project { client: self.clone(), id }
+    }
+
+    /// A handle to the project with this name, among [`projects`](Client::projects).
+    ///
+    /// # Errors
+    /// As [`projects`](Client::projects); [`Error::Config`] where no project or several have the
+    /// name: it lists names and ids.
+    pub fn project_named(&self, name: &str) -> Result<Project> {
+        let projects = self.projects()?;
+        let named: Vec<(&str, u64)> = projects
+            .iter()
+            .filter_map(|p| Some((p.get("name")?.as_str()?, p.get("id")?.as_u64()?)))
+            .collect();
+        let matching: Vec<u64> =
+            named.iter().filter(|(n, _)| *n == name).map(|(_, id)| *id).collect();
+        let all: Vec<String> =
+            named.iter().take(50).map(|(n, id)| format!("{:?} is {id}", excerpt(n))).collect();
+        let all = all.join(", ");
+        let shown = excerpt(name);
+        let error = match matching.as_slice() {
+            [id] => return Ok(self.project(*id)),
+            [] => Error::config(format!(
+                "no project of the current organization is named {shown:?}: {all}"
+            )),
+            _ => Error::config(format!("several projects are named {shown:?}, use an id: {all}")),
+        };
+        Err(self.http().conceal(error))
+    }
+}
+
+/// A handle to a project. It is cheap to clone, and nothing is sent for it.
 ///
-/// Its routes are those under `/api/projects/{id}/`. Servers of 2024 and 2025 have some only under `/api/environments/{id}/`:
-/// reach them by [`Client::get`] and its kin.
+/// Its routes are those under `/api/projects/{id}/`. Servers of 2024 and 2025 have some only under
+/// `/api/environments/{id}/`: [`Client::get`] and [`Client::list`] reach them by their path.
 #[derive(Debug, Clone)]
 pub struct Project {
     client: Client,
@@ -25,121 +81,142 @@ pub struct Project {
 }
 
 impl Project {
-    pub(crate) fn new(client: Client, id: u64) -> Project {
-        Project { client, id }
-    }
-
-    /// The project that the environment names: `POSTHOG_PROJECT_ID`, and what [`Client::from_env`] reads.
-    ///
-    /// # Errors
-    /// [`Error::Config`] where one of them is not set, empty, or cannot be right.
-    pub fn from_env() -> Result<Project> {
-        let client = Client::from_env()?;
-        match variable("POSTHOG_PROJECT_ID")?
-            .as_deref()
-            .map(|id| id.trim().parse())
-        {
-            Some(Ok(id)) if id > 0 => Ok(client.project(id)),
-            Some(_) => Err(Error::Config(
-                "POSTHOG_PROJECT_ID is not a project's number".to_owned(),
-            )),
-            None => Err(Error::Config(
-                "POSTHOG_PROJECT_ID is not set: it is the number in the project's web address"
-                    .to_owned(),
-            )),
-        }
-    }
-
     /// The project's id.
     #[must_use]
     pub fn id(&self) -> u64 {
         self.id
     }
 
-    /// The project's insights, SQL insights too, in the order of their ids unless `order` is given.
+    /// The client that this handle was made from.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The same project with a deadline; see [`Client::with_deadline`].
+    #[must_use]
+    pub fn with_deadline(&self, at: Instant) -> Project {
+        Project { client: self.client.with_deadline(at), id: self.id }
+    }
+
+    /// The project's insights, SQL insights too, ordered by id unless `order` is given.
     ///
-    /// `GET insights/`, scope `insight:read`. A `result` is null unless PostHog has it cached.
+    /// `GET insights/`, scope `insight:read`. A `result` is null unless PostHog has it in its
+    /// cache.
     pub fn insights(&self) -> List<Insights> {
-        List::of_kind(
-            self.client.shared(),
-            self.path("insights/"),
-            Insights,
-            |_, params| in_order(params),
-        )
+        List::new(self.client.http(), self.path("insights/"))
     }
 
-    /// The insight with this number, its result as PostHog has it cached, which may be null.
+    /// An insight, by its number, its short id, its address or its row. Its `result` is the one in
+    /// PostHog's cache, and may be null: [`insight_refreshed`](Project::insight_refreshed)
+    /// computes it.
     ///
-    /// `GET insights/{id}/`, scope `insight:read`.
+    /// `GET insights/{id}/`, or `GET insights/?short_id=...`, scope `insight:read`.
+    /// [`read`](crate::read) reads the result.
     ///
     /// # Errors
-    /// As [`Request::send`].
-    pub fn insight(&self, id: u64) -> Result<Value> {
-        self.get(&format!("insights/{id}/")).send()
+    /// As [`Request::send`]; [`is_not_found`](Error::is_not_found) where there is none;
+    /// [`Error::Config`] for an id that is not valid, or an address of another project.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// # fn main() -> posthog_api::Result<()> {
+    /// let project = posthog_api::Project::from_env()?;
+    /// let insight = project.insight("https://us.posthog.com/project/1/insights/VdpVGSw3")?;
+    /// println!("{}", posthog_api::aggregated_value(&insight)?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn insight(&self, id: impl Into<InsightId>) -> Result<Value> {
+        self.insight_with(id.into(), None)
     }
 
-    /// The insight with this number, computed as `refresh` says.
+    /// An insight, computed as `refresh` says. [`Refresh::Blocking`] is the usual choice.
     ///
-    /// `GET insights/{id}/?refresh=...`, scope `insight:read`. [`Refresh::Blocking`] is what most callers want.
+    /// `GET insights/{id}/?refresh=...`, or `GET insights/?short_id=...&refresh=...`, scope
+    /// `insight:read`.
     ///
     /// # Errors
-    /// As [`Request::send`]; a query in the insight that fails is a 400 or a null result, which [`result`](crate::result) explains.
-    pub fn insight_refreshed(&self, id: u64, refresh: Refresh) -> Result<Value> {
-        self.get(&format!("insights/{id}/"))
-            .param("refresh", refresh.name())
-            .slow(refresh.computes())
-            .send()
+    /// As [`insight`](Project::insight); a query of the insight that fails is an [`Error::Api`]
+    /// (400), or a null result, which [`insight::result`](crate::insight::result) explains.
+    pub fn insight_refreshed(&self, id: impl Into<InsightId>, refresh: Refresh) -> Result<Value> {
+        self.insight_with(id.into(), Some(refresh))
     }
 
-    /// The insight with this short id, the one in its web address; `None` where there is none.
-    ///
-    /// `GET insights/?short_id=...`, scope `insight:read`. Case counts.
-    ///
-    /// # Errors
-    /// As [`List::all`]; [`Error::Config`] where it is empty, which would be no filter; [`Error::Paging`] where the server left
-    /// the filter out and answered with others.
-    pub fn insight_by_short_id(&self, short_id: &str) -> Result<Option<Value>> {
-        let list = self.list("insights").param("short_id", short_id);
-        self.only(list, "short_id", |insight| {
-            insight.get("short_id").is_none_or(|id| id == short_id)
-        })
+    fn insight_with(&self, id: InsightId, refresh: Option<Refresh>) -> Result<Value> {
+        let concealed = |e| self.client.http().conceal(e);
+        match id.key_in(self.id).map_err(concealed)? {
+            InsightKey::Number(number) => {
+                let request = self.get(format!("insights/{number}/"));
+                let slow = refresh.is_some_and(Refresh::computes);
+                request.param("refresh", refresh.map(Refresh::name)).slow(slow).send()
+            }
+            InsightKey::ShortId(short_id) => {
+                // Servers of 2023 answer 404 to a short id in the path.
+                let mut list = self.insights().param("short_id", &short_id);
+                if let Some(refresh) = refresh {
+                    list = list.refresh(refresh);
+                }
+                let fits =
+                    |insight: &Value| insight.get("short_id").is_none_or(|id| *id == short_id);
+                let found = self.only_row(list, "insights/", "short_id", fits)?;
+                found.ok_or_else(|| {
+                    let why =
+                        format!("there is no insight with the short id {:?}", excerpt(&short_id));
+                    let error = Error::NotFound(Failure::new(FailureKind::Other, why));
+                    concealed(error.of_call("GET", &self.path("insights/").unwrap_or_default()))
+                })
+            }
+        }
     }
 
     /// The project's persons, the newest first, 1,000 a page.
     ///
-    /// `GET persons/`, scope `person:read`. A person's `id` is its UUID here, and a number in [`person`](Project::person).
+    /// `GET persons/`, scope `person:read`. The `id` of a person is its UUID here, and a number in
+    /// [`person`](Project::person).
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use posthog_api::PersonFilter;
+    ///
+    /// # fn main() -> posthog_api::Result<()> {
+    /// let project = posthog_api::Project::from_env()?;
+    /// let linux = PersonFilter::property("$initial_os").exact(["Linux"]);
+    /// for person in project.persons().filter(linux) {
+    ///     println!("{}", person?["name"]);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn persons(&self) -> List<Persons> {
-        List::of_kind(
-            self.client.shared(),
-            self.path("persons/"),
-            Persons::default(),
-            Persons::finish,
-        )
+        List::persons(self.client.http(), self.path("persons/"))
     }
 
-    /// The person with this number or UUID.
+    /// A person, by number, UUID or row.
     ///
-    /// `GET persons/{id}/`, scope `person:read`. Its `id` is the number here, and the UUID in [`persons`](Project::persons).
+    /// `GET persons/{id}/`, scope `person:read`. The `id` of the person is the number here, and the
+    /// UUID in [`persons`](Project::persons).
     ///
     /// # Errors
-    /// As [`Request::send`]; a distinct id is a 400: use [`person_by_distinct_id`](Project::person_by_distinct_id).
-    pub fn person(&self, id: impl Display) -> Result<Value> {
-        let path =
-            url::segment(&id.to_string()).and_then(|id| self.path(&format!("persons/{id}/")));
-        self.client.request("GET", path).send()
+    /// As [`Request::send`]; [`is_not_found`](Error::is_not_found) where there is none;
+    /// [`Error::Config`] for an id that is not valid, such as a distinct id: use
+    /// [`person_by_distinct_id`](Project::person_by_distinct_id).
+    pub fn person(&self, id: impl Into<PersonId>) -> Result<Value> {
+        let path = id.into().segment().and_then(|id| self.path(&format!("persons/{id}/")));
+        self.request("GET", path).send()
     }
 
-    /// The person with exactly this distinct id; `None` where there is none.
+    /// The person with exactly this distinct id, or `None`.
     ///
     /// `GET persons/?distinct_id=...`, scope `person:read`.
     ///
     /// # Errors
-    /// As [`List::all`]; [`Error::Config`] where it is empty, which would be no filter; [`Error::Paging`] where the server left
-    /// the filter out and answered with others.
+    /// As [`List::all`]; [`Error::Config`] for an empty distinct id; [`Error::Paging`] where the
+    /// server ignored the filter.
     pub fn person_by_distinct_id(&self, distinct_id: &str) -> Result<Option<Value>> {
         let list = self.list("persons").param("distinct_id", distinct_id);
-        // Of many distinct ids, the server lists a thousand.
-        self.only(list, "distinct_id", |person| {
+        // Of many distinct ids the server lists a thousand.
+        self.only_row(list, "persons/", "distinct_id", |person| {
             let ids = person.get("distinct_ids").and_then(Value::as_array);
             ids.is_none_or(|ids| {
                 ids.is_empty() || ids.len() >= 1_000 || ids.iter().any(|id| id == distinct_id)
@@ -147,10 +224,11 @@ impl Project {
         })
     }
 
-    /// The one row of a list that a filter can leave.
-    fn only(
+    /// The one row that a filter can leave of a list.
+    fn only_row<K>(
         &self,
-        list: List,
+        list: List<K>,
+        route: &str,
         filter: &str,
         fits: impl Fn(&Value) -> bool,
     ) -> Result<Option<Value>> {
@@ -159,77 +237,82 @@ impl Project {
             (None, _) => Ok(None),
             (Some(row), None) if fits(&row) => Ok(Some(row)),
             _ => {
-                let why = format!(
-                    "the server answered with others than the {filter} asked for: it left the filter out"
-                );
-                let path = format!("/api/projects/{}/", self.id);
-                Err(Error::Paging(crate::error::Failure::new("GET", &path, why)))
+                let why = format!("the server ignored the filter {filter} and returned other rows");
+                let error = Error::Paging(Failure::new(FailureKind::Other, why));
+                let path = self.path(route).unwrap_or_default();
+                Err(self.client.http().conceal(error.of_call("GET", &path)))
             }
         }
     }
 
-    /// Begins a HogQL query.
+    /// A HogQL query.
     ///
-    /// `POST query/`, scope `query:read`. Values go into `{placeholders}`, by [`Query::value`], never into the text. PostHog gives
-    /// 100 rows unless the SQL says LIMIT, and 50,000 at most (10,000 on servers of 2023).
+    /// `POST query/`, scope `query:read`. Give values with [`Query::value`] for `{placeholders}`;
+    /// never paste them into the SQL. PostHog returns 100 rows unless the SQL has a LIMIT, and
+    /// 50,000 at most: [`Query::rows`] returns an error for an answer that was cut, and
+    /// [`Query::scan`] reads all rows.
     pub fn hogql(&self, sql: impl Into<String>) -> Query {
-        Query::hogql(self.client.shared(), self.path("query/"), &sql.into())
+        Query::hogql(self.client.http(), self.path("query/"), &sql.into())
     }
 
-    /// Begins a query of any kind: an object with `kind`, such as a `TrendsQuery` or an `EventsQuery`.
+    /// A query of any kind: an object with a `kind`, such as `TrendsQuery` or `EventsQuery`.
     ///
     /// `POST query/`, scope `query:read`.
     pub fn query(&self, query: impl Serialize) -> Query {
-        Query::new(self.client.shared(), self.path("query/"), query)
+        Query::new(self.client.http(), self.path("query/"), query)
     }
 
-    /// Any list of the project by its name, such as `cohorts`, `feature_flags`, `cohorts/5/persons`, `error_tracking/issues`.
+    /// Any list of the project by its name, such as `cohorts`, `feature_flags`,
+    /// `cohorts/5/persons`, `error_tracking/issues`.
     ///
-    /// `session_recordings` come from an old, empty table on servers of 2023 without `.param("version", 3)`.
-    pub fn list(&self, resource: &str) -> List<Any> {
+    /// The scope is the name of the resource with `:read`, such as `cohort:read`.
+    pub fn list(&self, resource: impl AsRef<str>) -> List<Any> {
+        let resource = resource.as_ref();
         let slash = if resource.ends_with('/') { "" } else { "/" };
-        List::new(
-            self.client.shared(),
-            self.path(&format!("{resource}{slash}")),
-        )
+        List::new(self.client.http(), self.path(&format!("{resource}{slash}")))
     }
 
-    /// `GET` of any route of the project by its path behind `/api/projects/{id}/`, such as `cohorts/5/`; an empty path is the
-    /// project itself.
-    pub fn get(&self, path: &str) -> Request {
-        self.client.request("GET", self.path(path))
+    /// A `GET` of any route of the project, by its path below `/api/projects/{id}/`, such as
+    /// `cohorts/5/`. An empty path is the project itself.
+    pub fn get(&self, path: impl AsRef<str>) -> Request {
+        self.request("GET", self.path(path.as_ref()))
     }
 
-    /// `POST` to any route of the project.
-    pub fn post(&self, path: &str) -> Request {
-        self.client.request("POST", self.path(path))
+    /// A `POST` to any route of the project.
+    pub fn post(&self, path: impl AsRef<str>) -> Request {
+        self.request("POST", self.path(path.as_ref()))
     }
 
-    /// `PUT` to any route of the project.
-    pub fn put(&self, path: &str) -> Request {
-        self.client.request("PUT", self.path(path))
+    /// A `PUT` to any route of the project.
+    pub fn put(&self, path: impl AsRef<str>) -> Request {
+        self.request("PUT", self.path(path.as_ref()))
     }
 
-    /// `PATCH` of any route of the project.
-    pub fn patch(&self, path: &str) -> Request {
-        self.client.request("PATCH", self.path(path))
+    /// A `PATCH` of any route of the project.
+    pub fn patch(&self, path: impl AsRef<str>) -> Request {
+        self.request("PATCH", self.path(path.as_ref()))
     }
 
-    /// `DELETE` of any route of the project. Insights, cohorts, dashboards and many others refuse it (405): `PATCH` them with
-    /// `{"deleted": true}`.
-    pub fn delete(&self, path: &str) -> Request {
-        self.client.request("DELETE", self.path(path))
+    /// A `DELETE` of any route of the project. PostHog refuses it (405) for insights, cohorts,
+    /// dashboards and many others: send a `PATCH` with `{"deleted": true}`.
+    pub fn delete(&self, path: impl AsRef<str>) -> Request {
+        self.request("DELETE", self.path(path.as_ref()))
+    }
+
+    fn request(&self, method: &'static str, path: Result<String>) -> Request {
+        Request::new(self.client.http(), method, path)
     }
 
     fn path(&self, relative: &str) -> Result<String> {
         if self.id == 0 {
-            return Err(Error::Config("0 is no project's id".to_owned()));
+            return Err(Error::config("0 is not a valid project id"));
         }
         if relative.starts_with('/') {
-            return Err(Error::Config(format!(
-                "the path {relative:?} begins with a slash: a project's paths are relative to it; Client has the others"
+            return Err(Error::config(format!(
+                "the path {:?} begins with a slash: a project's paths are relative; Client takes absolute ones",
+                excerpt(relative)
             )));
         }
-        url::checked_path(&format!("/api/projects/{}/{relative}", self.id))
+        checked_path(&format!("/api/projects/{}/{relative}", self.id))
     }
 }

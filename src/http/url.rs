@@ -1,16 +1,22 @@
 //! Hosts, paths and whole URLs: their rules.
 
-use crate::error::{Error, Result};
-use crate::params::{Params, VALUE};
-use crate::transport::Peer;
 use std::net::{IpAddr, Ipv6Addr};
 
 use percent_encoding::{AsciiSet, percent_decode_str, percent_encode};
 
+use super::params::VALUE;
+use crate::error::text::excerpt;
+use crate::error::{Error, Result};
+
+/// PostHog's cloud in the United States.
+pub const US: &str = "https://us.posthog.com";
+/// PostHog's cloud in the European Union.
+pub const EU: &str = "https://eu.posthog.com";
+
 /// The longest URL that the HTTP layer can hold.
 const MAX_URL: usize = 65_534;
 
-/// What may stand in a path as it is: `VALUE` less `/`, `%`, and what RFC 3986 allows in a segment.
+/// What is encoded in a path: `VALUE` without `/`, `%`, and what RFC 3986 allows in a segment.
 const PATH: &AsciiSet = &VALUE
     .remove(b'/')
     .remove(b'%')
@@ -32,12 +38,20 @@ fn config<T>(message: impl Into<String>) -> Result<T> {
     Err(Error::Config(message.into()))
 }
 
-/// The configured server: where the key may go.
+/// What the connection must know about the host.
+pub(crate) struct Peer {
+    pub(crate) https: bool,
+    /// The host is a name that must be looked up, not an address.
+    pub(crate) named: bool,
+    pub(crate) loopback: bool,
+}
+
+/// The configured server: the key is sent to it only.
 #[derive(Debug, Clone)]
 pub(crate) struct Base {
     /// `scheme://host[:port]`, lower case, without the scheme's own port.
     pub(crate) origin: String,
-    /// The sub-path that PostHog is served under, or nothing; no slash at its end.
+    /// The sub-path under which PostHog is served, without a slash at its end; usually empty.
     pub(crate) prefix: String,
 }
 
@@ -60,56 +74,50 @@ impl Base {
             );
         }
         let Some((_, rest)) = url.split_once("://") else {
-            return config("the host has no scheme: write https:// before it");
+            return config("the host has no scheme: begin it with https://");
         };
         if rest.contains(['?', '#']) {
             return config(
-                "the host has a query or a fragment: give scheme, host, port and sub-path only",
+                "the host has a query or a fragment: give only scheme, host, port and sub-path",
             );
         }
         let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
         if authority.contains('@') {
             return config(
-                "the host has a user or password in it: the key goes into Client::builder instead",
+                "the host contains a user or a password: give the key to Client::builder instead",
             );
         }
         let scheme = url.split_at(url.len() - rest.len() - 3).0;
         let Some(origin) = origin(scheme, authority) else {
             return config(format!(
-                "the host {url:?} is not http:// or https:// with a name or address and a port from 1 to 65535"
+                "the host {:?} is not valid: write http:// or https://, a name or an address, and optionally a port from 1 to 65535",
+                excerpt(url)
             ));
         };
         let name = name_of(&origin.text);
         if let Some(region) = name.trim_end_matches('.').strip_suffix(".i.posthog.com") {
-            let right = if region.starts_with("eu") {
-                crate::EU
-            } else {
-                crate::US
-            };
-            return config(format!(
-                "{name} takes events only: the private API is at {right}"
-            ));
+            let right = if region.starts_with("eu") { EU } else { US };
+            return config(format!("{name} only receives events: the private API is at {right}"));
         }
         if !origin.https && !allow_http && !is_loopback(name) {
             return config(format!(
-                "plain http to {name} would send the key in clear: use https, or allow_http(true)"
+                "plain http to {name} would send the key unencrypted: use https, or allow_http(true)"
             ));
         }
         let path = path.trim_end_matches('/');
-        let prefix = if path.is_empty() {
-            String::new()
-        } else {
-            checked_path(path)?
-        };
-        Ok(Base {
-            origin: origin.text,
-            prefix,
-        })
+        if path.split('/').any(|segment| matches!(segment, "project" | "projects")) {
+            return config(
+                "the host contains the address of a project: give only https://us.posthog.com or your own host, and the project's \
+                 number to Client::project",
+            );
+        }
+        let prefix = if path.is_empty() { String::new() } else { checked_path(path)? };
+        Ok(Base { origin: origin.text, prefix })
     }
 }
 
-struct Origin {
-    text: String,
+pub(super) struct Origin {
+    pub(super) text: String,
     https: bool,
 }
 
@@ -122,7 +130,7 @@ fn name_of(origin: &str) -> &str {
     }
 }
 
-fn origin(scheme: &str, authority: &str) -> Option<Origin> {
+pub(super) fn origin(scheme: &str, authority: &str) -> Option<Origin> {
     let https = if scheme.eq_ignore_ascii_case("https") {
         true
     } else if scheme.eq_ignore_ascii_case("http") {
@@ -136,11 +144,7 @@ fn origin(scheme: &str, authority: &str) -> Option<Origin> {
             v6.parse::<Ipv6Addr>().ok()?;
             (
                 format!("[{}]", v6.to_ascii_lowercase()),
-                if after.is_empty() {
-                    None
-                } else {
-                    Some(after.strip_prefix(':')?)
-                },
+                if after.is_empty() { None } else { Some(after.strip_prefix(':')?) },
             )
         }
         None => match authority.split_once(':') {
@@ -148,9 +152,7 @@ fn origin(scheme: &str, authority: &str) -> Option<Origin> {
             None => (authority.to_ascii_lowercase(), None),
         },
     };
-    let named = host
-        .bytes()
-        .all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
+    let named = host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
     if host.is_empty() || !(named || host.starts_with('[')) {
         return None;
     }
@@ -172,50 +174,35 @@ fn origin(scheme: &str, authority: &str) -> Option<Origin> {
 }
 
 fn is_loopback(name: &str) -> bool {
-    name == "localhost"
-        || name
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|ip| ip.is_loopback())
+    name == "localhost" || name.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-/// A caller's path, checked and encoded: what is encoded already stays as it is.
+/// A caller's path, checked and encoded; what is already encoded stays as it is.
 pub(crate) fn checked_path(path: &str) -> Result<String> {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'_' | b'-' | b'@');
     if path.starts_with('/') && path.bytes().all(plain) && !path.contains("//") {
-        return Ok(path.to_owned()); // nearly every path, and no call should cost more than its request
+        return Ok(path.to_owned()); // almost every path: checking it costs nothing
     }
     if !path.starts_with('/') {
-        return config(format!(
-            "the path {:?} does not begin with a slash",
-            shown(path)
-        ));
+        return config(format!("the path {:?} does not begin with a slash", excerpt(path)));
     }
     if path.contains(['?', '#']) {
         return config(format!(
-            "the path {:?} has a '?' or '#': give parameters with .param(name, value)",
-            shown(path)
+            "the path {:?} contains '?' or '#': give parameters with .param(name, value)",
+            excerpt(path)
         ));
     }
     if path.contains("//") {
-        return config(format!(
-            "the path {:?} has an empty segment (//)",
-            shown(path)
-        ));
+        return config(format!("the path {:?} has an empty segment (//)", excerpt(path)));
     }
     for segment in path.split('/') {
         check_segment(segment)?;
         let mut rest = segment;
         while let Some((_, after)) = rest.split_once('%') {
-            if !after
-                .bytes()
-                .take(2)
-                .filter(u8::is_ascii_hexdigit)
-                .count()
-                .eq(&2)
-            {
+            if !after.bytes().take(2).filter(u8::is_ascii_hexdigit).count().eq(&2) {
                 return config(format!(
-                    "the path {:?} has a '%' without two hex digits: write %25 for the sign itself",
-                    shown(path)
+                    "the path {:?} contains a '%' without two hex digits: write %25 for the character itself",
+                    excerpt(path)
                 ));
             }
             rest = after;
@@ -233,24 +220,20 @@ pub(crate) fn segment(id: &str) -> Result<String> {
     Ok(percent_encode(id.as_bytes(), VALUE).to_string())
 }
 
-/// Servers and proxies resolve dot segments, also those that only decoding shows: the request would go elsewhere.
+/// Servers and proxies resolve dot segments, also encoded ones: the request would go to another
+/// path.
 fn check_segment(segment: &str) -> Result<()> {
     let decoded: Vec<u8> = percent_decode_str(segment).collect();
-    if decoded
-        .split(|b| *b == b'/')
-        .any(|part| part == b"." || part == b"..")
-    {
-        return config(format!("{:?} cannot be part of a path", shown(segment)));
+    if decoded.split(|b| *b == b'/').any(|part| part == b"." || part == b"..") {
+        return config(format!(
+            "{:?} is not allowed in a path: servers resolve dot segments",
+            excerpt(segment)
+        ));
     }
     Ok(())
 }
 
-/// As much of a caller's text as an error shows.
-fn shown(text: &str) -> String {
-    text.chars().take(100).collect()
-}
-
-/// The URL of a call, in one allocation. `query` is encoded; `key` is put behind it.
+/// The URL of a call, in one allocation. `query` is encoded; `key` is added to it.
 pub(crate) fn assemble(base: &Base, path: &str, query: &str, key: Option<&str>) -> Result<String> {
     let room = base.origin.len()
         + base.prefix.len()
@@ -272,57 +255,11 @@ pub(crate) fn assemble(base: &Base, path: &str, query: &str, key: Option<&str>) 
     }
     if url.len() > MAX_URL {
         return config(format!(
-            "the URL would have {} bytes, {MAX_URL} are the most: ask with HogQL, whose query goes in the body",
+            "the URL would have {} bytes, and at most {MAX_URL} are possible: use HogQL, which sends the query in the body",
             url.len()
         ));
     }
     Ok(url)
-}
-
-/// Where a redirect leads: path and query within the origin, or `None` for anywhere else.
-pub(crate) fn redirected(base: &Base, from: &str, location: &str) -> Option<(String, Params)> {
-    let location = location.trim();
-    let location = location
-        .split_once('#')
-        .map_or(location, |(location, _)| location);
-    let (target, query) = location
-        .split_once('?')
-        .map_or((location, ""), |(target, query)| (target, query));
-    let path = if let Some((scheme, rest)) = target.split_once("://") {
-        within(base, scheme, rest)?
-    } else if let Some(rest) = target.strip_prefix("//") {
-        within(
-            base,
-            base.origin
-                .split_once("://")
-                .map_or("", |(scheme, _)| scheme),
-            rest,
-        )?
-    } else if target.starts_with('/') {
-        target.to_owned()
-    } else if target.is_empty() {
-        from.to_owned()
-    } else {
-        let folder = from
-            .rfind('/')
-            .and_then(|at| from.get(..=at))
-            .unwrap_or("/");
-        format!("{folder}{target}")
-    };
-    let query = Params::of_link(&format!("?{query}")).unwrap_or_default();
-    Some((checked_path(&path).ok()?, query))
-}
-
-fn within(base: &Base, scheme: &str, rest: &str) -> Option<String> {
-    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    let there = origin(scheme, authority)?;
-    (there.text == base.origin).then(|| {
-        if path.is_empty() {
-            "/".to_owned()
-        } else {
-            path.to_owned()
-        }
-    })
 }
 
 #[cfg(test)]
@@ -343,35 +280,11 @@ mod tests {
             "", "api", "/a//b", "/a/./b", "/a/../b", "/%2e%2E/", "/.%2e", "/a?b", "/a#b", "/a%",
             "/a%2", "/a%zz",
         ] {
-            assert!(
-                matches!(checked_path(path), Err(Error::Config(_))),
-                "{path}"
-            );
+            assert!(matches!(checked_path(path), Err(Error::Config(_))), "{path}");
         }
         assert_eq!(segment("a/b?c#\u{0}").unwrap(), "a%2Fb%3Fc%23%00");
         for id in ["", ".", "..", "%2e%2e"] {
             assert!(segment(id).is_err(), "{id}");
-        }
-    }
-
-    #[test]
-    fn redirects_stay_within_the_origin() {
-        let base = Base::parse("https://h.example/sub", false).unwrap();
-        for (location, to) in [
-            ("/api/y/?a=1", Some("/api/y/?a=1")),
-            ("https://H.example:443/api/y", Some("/api/y?")),
-            ("//h.example/z", Some("/z?")),
-            ("z?b=2&personal_api_key=k", Some("/sub/api/z?b=2")),
-            ("http://h.example/api/y", None),
-            ("https://h.example:444/api/y", None),
-            ("https://h.example.evil/api", None),
-            ("https://h.example@evil/api", None),
-            ("//evil/api", None),
-            ("/a/../b", None),
-        ] {
-            let there = redirected(&base, "/sub/api/x", location)
-                .map(|(path, query)| format!("{path}?{}", query.encoded()));
-            assert_eq!(there.as_deref(), to, "{location}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A page of a list as it stands on the wire, in each of PostHog's shapes.
+//! A page of a list as it is on the wire, in each of PostHog's shapes.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -16,6 +16,20 @@ pub(crate) struct Envelope<T> {
     pub(crate) has_next: bool,
 }
 
+impl<T> Envelope<T> {
+    pub(crate) fn map<U>(self, rows: impl FnOnce(Vec<T>) -> Vec<U>) -> Envelope<U> {
+        let Envelope { results, count, next, has_next } = self;
+        Envelope { results: rows(results), count, next, has_next }
+    }
+
+    /// What is around the rows, and the rows.
+    pub(crate) fn split(self) -> (Envelope<()>, Vec<T>) {
+        let Envelope { results, count, next, has_next } = self;
+        (Envelope { results: Vec::new(), count, next, has_next }, results)
+    }
+}
+
+/// The `next` of a page.
 pub(crate) enum Next {
     Absent,
     Null,
@@ -46,12 +60,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for EnvelopeVisitor<T> {
         while let Some(row) = seq.next_element()? {
             results.push(row);
         }
-        Ok(Envelope {
-            results,
-            count: None,
-            next: Next::Absent,
-            has_next: false,
-        })
+        Ok(Envelope { results, count: None, next: Next::Absent, has_next: false })
     }
 
     fn visit_map<A: MapAccess<'de>>(
@@ -77,12 +86,8 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for EnvelopeVisitor<T> {
                 }
             }
         }
-        let results = results.ok_or_else(|| Error::custom("no `results`: is this a list?"))?;
-        Ok(Envelope {
-            results,
-            count,
-            next,
-            has_next,
-        })
+        let results =
+            results.ok_or_else(|| Error::custom("there is no `results`: this is not a list"))?;
+        Ok(Envelope { results, count, next, has_next })
     }
 }

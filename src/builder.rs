@@ -1,0 +1,243 @@
+//! How a client is made: its settings, and their checks.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::client::Client;
+use crate::error::{Error, Result};
+use crate::http::{
+    Auth, Base, Core, Http, Key, MAX_TIMEOUT, OnRetry, Pace, RetryEvent, RetryPolicy, Transport, US,
+};
+
+const VERSION: &str = concat!("posthog-api/", env!("CARGO_PKG_VERSION"));
+
+impl Client {
+    /// A client of the US cloud, with every default.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if the key is not valid.
+    pub fn new(personal_api_key: impl Into<String>) -> Result<Client> {
+        Client::builder(personal_api_key).build()
+    }
+
+    /// Starts a client with settings of its own. The key is made in PostHog's settings, under
+    /// personal API keys (`phx_...`).
+    pub fn builder(personal_api_key: impl Into<String>) -> ClientBuilder {
+        ClientBuilder {
+            key: personal_api_key.into(),
+            host: US.to_owned(),
+            auth: Auth::Bearer,
+            timeout: None,
+            connect_timeout: Duration::from_secs(10),
+            max_body_bytes: 256 * 1024 * 1024,
+            retry: RetryPolicy::default(),
+            on_retry: None,
+            user_agent: None,
+            allow_http: false,
+            max_requests_per_minute: None,
+            agent: None,
+        }
+    }
+}
+
+/// The settings of a client, from [`Client::builder`] or [`ClientBuilder::from_env`].
+/// [`build`](ClientBuilder::build) checks them.
+///
+/// # Examples
+/// ```
+/// use std::time::Duration;
+/// use posthog_api::{Client, RetryPolicy};
+///
+/// let client = Client::builder("phx_...")
+///     .host("https://posthog.example.com")
+///     .timeout(Duration::from_secs(30))
+///     .retry(RetryPolicy::patient())
+///     .on_retry(|event| eprintln!("{event:?}"))
+///     .build()?;
+/// # Ok::<(), posthog_api::Error>(())
+/// ```
+#[derive(Clone)]
+#[must_use = "there is no client before .build()"]
+pub struct ClientBuilder {
+    key: String,
+    host: String,
+    auth: Auth,
+    timeout: Option<Duration>,
+    connect_timeout: Duration,
+    max_body_bytes: u64,
+    retry: RetryPolicy,
+    on_retry: Option<Arc<OnRetry>>,
+    user_agent: Option<String>,
+    allow_http: bool,
+    max_requests_per_minute: Option<u32>,
+    agent: Option<ureq::Agent>,
+}
+
+impl fmt::Debug for ClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientBuilder")
+            .field("auth", &self.auth)
+            .field("retry", &self.retry)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ClientBuilder {
+    /// Sets the server: [`US`], [`EU`](crate::EU), or the base URL of your own, which may have a
+    /// sub-path. Defaults to [`US`].
+    pub fn host(mut self, url: impl Into<String>) -> Self {
+        self.host = url.into();
+        self
+    }
+
+    /// Sets where the key goes. Defaults to [`Auth::Bearer`].
+    pub fn auth(mut self, auth: Auth) -> Self {
+        self.auth = auth;
+        self
+    }
+
+    /// Sets how long one attempt may wait for the answer to begin, and then for it to end.
+    /// Defaults to 120 s, and 600 s for queries and refreshes.
+    pub fn timeout(mut self, d: Duration) -> Self {
+        self.timeout = Some(d);
+        self
+    }
+
+    /// Sets how long one attempt may take to look up the host's name, and then to connect, TLS
+    /// included. The lookup has a limit until a connection was made. Defaults to 10 s.
+    pub fn connect_timeout(mut self, d: Duration) -> Self {
+        self.connect_timeout = d;
+        self
+    }
+
+    /// Sets how many bytes an answer may have, after decompression. Defaults to 256 MiB.
+    ///
+    /// A value takes more memory than its JSON: 16 MB of `[{"":0},{"":0},...]` become 2.9 GB, and
+    /// every visitor of a site can store such a property. A typical page of persons takes about
+    /// four times its bytes. Where memory is scarce, set a limit of a few MB and a smaller page
+    /// size, or read rows with [`List::items_as`](crate::List::items_as).
+    pub fn max_body_bytes(mut self, n: u64) -> Self {
+        self.max_body_bytes = n;
+        self
+    }
+
+    /// Sets when a call is retried. Defaults to [`RetryPolicy::default`].
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.retry = policy;
+        self
+    }
+
+    /// Sets a hook that sees each wait before it is made: before a retry, and for
+    /// [`max_requests_per_minute`](ClientBuilder::max_requests_per_minute). Defaults to none.
+    ///
+    /// With [`List::prefetch`](crate::List::prefetch) it is called on other threads too. It is not
+    /// called for the waits of calls that the hook itself makes.
+    pub fn on_retry(mut self, f: impl Fn(&RetryEvent) + Send + Sync + 'static) -> Self {
+        self.on_retry = Some(Arc::new(f));
+        self
+    }
+
+    /// Sets what stands before `posthog-api/<version>` in the `User-Agent`, such as `my-tool/1.2`.
+    /// Defaults to nothing.
+    pub fn user_agent(mut self, product: impl Into<String>) -> Self {
+        self.user_agent = Some(product.into());
+        self
+    }
+
+    /// Allows plain http to a host that is not this machine. Defaults to false.
+    pub fn allow_http(mut self, yes: bool) -> Self {
+        self.allow_http = yes;
+        self
+    }
+
+    /// Spreads the requests of this client and its clones evenly, so that no minute has more than
+    /// `n`. PostHog allows 240 a minute on most routes. Defaults to no limit.
+    pub fn max_requests_per_minute(mut self, n: u32) -> Self {
+        self.max_requests_per_minute = Some(n);
+        self
+    }
+
+    /// Sets the agent that makes the connections: for a proxy, certificates or a resolver of your
+    /// own.
+    ///
+    /// Its timeouts, redirects and treatment of error statuses are replaced by this client's.
+    /// Defaults to one with the TLS of the features that are on, 16 idle connections and,
+    /// unless the host is this machine, the proxy of the environment: the first of `ALL_PROXY`,
+    /// `HTTPS_PROXY` and `HTTP_PROXY` that is set serves http and https alike, except for hosts in
+    /// `NO_PROXY`. A `socks5://` proxy needs ureq's feature `socks-proxy`, and is ignored
+    /// without it.
+    pub fn agent(mut self, agent: ureq::Agent) -> Self {
+        self.agent = Some(agent);
+        self
+    }
+
+    /// Makes the client. Nothing is sent.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a setting that is not valid: a key that is empty, is a project token
+    /// (`phc_`), or contains a space, a control or a non-ASCII character; a host that is not an
+    /// http or https URL, has a user, query or fragment, only receives events, or would be sent
+    /// the key unencrypted; https without a TLS feature; a user agent that is not a valid header; a
+    /// limit of zero.
+    pub fn build(self) -> Result<Client> {
+        let ClientBuilder {
+            key,
+            host,
+            auth,
+            timeout,
+            connect_timeout,
+            max_body_bytes,
+            retry: policy,
+            on_retry,
+            user_agent,
+            allow_http,
+            max_requests_per_minute,
+            agent,
+        } = self;
+        let key = checked_key(key.trim())?;
+        let user_agent = full_user_agent(user_agent.as_deref())?;
+        if timeout.is_some_and(|d| d.is_zero()) || connect_timeout.is_zero() {
+            return Err(Error::config("a timeout is zero: no request could be sent"));
+        }
+        if max_body_bytes == 0 {
+            return Err(Error::config("max_body_bytes is 0: no answer could be read"));
+        }
+        if max_requests_per_minute == Some(0) {
+            return Err(Error::config("max_requests_per_minute is 0: no request could be sent"));
+        }
+        let base = Base::parse(&host, allow_http).map_err(|e| key.conceal(e))?;
+        let connect_timeout = connect_timeout.min(MAX_TIMEOUT);
+        let transport = Transport::new(agent, &base.peer(), connect_timeout, max_body_bytes)?;
+        let pace = max_requests_per_minute.map(Pace::per_minute);
+        let core = Core { base, key, auth, user_agent, timeout, policy, on_retry, pace, transport };
+        Ok(Client::of(Http::new(core)))
+    }
+}
+
+fn checked_key(key: &str) -> Result<Key> {
+    if key.is_empty() {
+        return Err(Error::config("the personal API key is empty"));
+    }
+    if key.starts_with("phc_") {
+        return Err(Error::config(
+            "the key begins with phc_: that is a project token, which only sends events; make a personal API key (phx_)",
+        ));
+    }
+    if !key.bytes().all(|b| b.is_ascii_graphic()) {
+        return Err(Error::config(
+            "the personal API key contains a space, a control or a non-ASCII character: copy it again",
+        ));
+    }
+    Ok(Key::new(key.to_owned()))
+}
+
+fn full_user_agent(product: Option<&str>) -> Result<String> {
+    let Some(product) = product.map(str::trim) else { return Ok(VERSION.to_owned()) };
+    if product.is_empty() || !product.bytes().all(|b| b == b' ' || b.is_ascii_graphic()) {
+        return Err(Error::config(
+            "the user agent is empty, or contains a control or a non-ASCII character",
+        ));
+    }
+    Ok(format!("{product} {VERSION}"))
+}

@@ -1,0 +1,262 @@
+//! Dates and times: the forms that callers give, and the forms that servers read.
+
+use std::fmt;
+
+/// A day or a moment that a caller gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Moment {
+    /// Microseconds since 1970 in UTC.
+    micros: i64,
+    pub(crate) precision: Precision,
+}
+
+/// How exactly a caller named it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Precision {
+    /// A day: its beginning in UTC.
+    Day,
+    /// A time without an offset from UTC; taken as UTC.
+    Local,
+    /// A time with an offset from UTC.
+    Exact,
+}
+
+const SECOND: i64 = 1_000_000;
+const DAY: i64 = 86_400 * SECOND;
+
+impl Moment {
+    /// Reads RFC 3339, also with a space in place of `T`, with ` UTC`, with a `[zone]` behind the
+    /// offset, without an offset, or a day alone. Parts of a microsecond are rounded up.
+    pub(crate) fn parse(text: &str) -> Option<Moment> {
+        let text = text.trim();
+        let (text, _zone) = match text.strip_suffix(']') {
+            Some(inner) => inner.split_once('[')?,
+            None => (text, ""),
+        };
+        let (date, time) = match text.split_once(['T', 't', ' ']) {
+            Some((date, time)) => (date, Some(time)),
+            None => (text, None),
+        };
+        let day = day(date)? * DAY;
+        let Some(time) = time else {
+            return Some(Moment { micros: day, precision: Precision::Day });
+        };
+        let clock_end = time
+            .find(|c: char| !(c.is_ascii_digit() || c == ':' || c == '.'))
+            .unwrap_or(time.len());
+        let (clock, offset) = time.split_at(clock_end);
+        let micros = day + clock_micros(clock)?;
+        Some(match offset_seconds(offset.trim())? {
+            None => Moment { micros, precision: Precision::Local },
+            Some(seconds) => {
+                Moment { micros: micros - seconds * SECOND, precision: Precision::Exact }
+            }
+        })
+    }
+
+    pub(crate) fn from_micros(micros: i64) -> Moment {
+        Moment { micros, precision: Precision::Exact }
+    }
+
+    pub(crate) fn micros(self) -> i64 {
+        self.micros
+    }
+
+    /// `YYYY-MM-DD` for a day, else `YYYY-MM-DD hh:mm:ss` in UTC: what every server reads in a
+    /// filter.
+    pub(crate) fn for_filter(self) -> String {
+        let text = self.to_string();
+        match self.precision {
+            Precision::Day => text.get(..10).unwrap_or_default().to_owned(),
+            _ => text.get(..19).unwrap_or_default().replace('T', " "),
+        }
+    }
+}
+
+impl fmt::Display for Moment {
+    /// `YYYY-MM-DDThh:mm:ss.ffffffZ`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (year, month, day) = civil(self.micros.div_euclid(DAY));
+        let of_day = self.micros.rem_euclid(DAY);
+        let (seconds, micros) = (of_day / SECOND, of_day % SECOND);
+        let (h, m, s) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
+        write!(f, "{year:04}-{month:02}-{day:02}T{h:02}:{m:02}:{s:02}.{micros:06}Z")
+    }
+}
+
+/// Days since 1970 of a day in the Gregorian calendar, if there is such a day.
+pub(crate) fn days_since_1970(year: i64, month: i64, day: i64) -> Option<i64> {
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let last = match month {
+        4 | 6 | 9 | 11 => 30,
+        2 => 28 + i64::from(leap),
+        1..=12 => 31,
+        _ => return None,
+    };
+    if !(0..=9999).contains(&year) || !(1..=last).contains(&day) {
+        return None;
+    }
+    // Years begin in March here, so that the leap day is their last; 400 years have 146,097 days.
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
+    let of_year = (153 * month + 2) / 5 + day - 1;
+    Some(era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468)
+}
+
+/// The year, month and day of a number of days since 1970.
+fn civil(days: i64) -> (i64, i64, i64) {
+    let days = days + 719_468;
+    let (era, of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month + 2) / 5 + 1;
+    let (month, next) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    (era * 400 + year + next, month, day)
+}
+
+/// A number of `least` to `most` digits.
+fn digits(text: &str, least: usize, most: usize) -> Option<i64> {
+    let right = (least..=most).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+    text.parse().ok().filter(|_| right)
+}
+
+/// Days since 1970 of `YYYY-MM-DD`.
+fn day(text: &str) -> Option<i64> {
+    let mut parts = text.split('-');
+    let (year, month, day) = (parts.next()?, parts.next()?, parts.next()?);
+    if parts.next().is_some() {
+        return None;
+    }
+    days_since_1970(digits(year, 4, 4)?, digits(month, 2, 2)?, digits(day, 2, 2)?)
+}
+
+/// Microseconds of `hh:mm:ss`, with or without a fraction.
+fn clock_micros(text: &str) -> Option<i64> {
+    let (clock, fraction) = text.split_once('.').map_or((text, None), |(c, f)| (c, Some(f)));
+    let mut parts = clock.split(':');
+    let (h, m, s) = (parts.next()?, parts.next()?, parts.next()?);
+    let (h, m, s) = (digits(h, 1, 2)?, digits(m, 2, 2)?, digits(s, 2, 2)?);
+    if parts.next().is_some() || h > 23 || m > 59 || s > 59 {
+        return None;
+    }
+    let fraction = match fraction {
+        None => 0,
+        Some(text) => {
+            digits(text.get(..6).unwrap_or(text), 1, 6)?;
+            let (kept, rest) = text.split_at(text.len().min(6));
+            if !rest.bytes().all(|b| b.is_ascii_digit()) {
+                return None;
+            }
+            let up = i64::from(rest.bytes().any(|b| b != b'0'));
+            format!("{kept:0<6}").parse::<i64>().ok()? + up
+        }
+    };
+    Some((h * 3_600 + m * 60 + s) * SECOND + fraction)
+}
+
+/// The seconds of an offset: `Z`, `UTC`, `+02:00`, `+0200`, `+02` or `+02:00:00`. `Some(None)`
+/// where there is none.
+#[allow(clippy::option_option)] // not valid, or not given
+fn offset_seconds(text: &str) -> Option<Option<i64>> {
+    if text.is_empty() {
+        return Some(None);
+    }
+    if text.eq_ignore_ascii_case("z") || text.eq_ignore_ascii_case("utc") {
+        return Some(Some(0));
+    }
+    let sign = if text.starts_with('-') { -1 } else { 1 };
+    let numbers: String = text.strip_prefix(['+', '-'])?.split(':').collect();
+    if !matches!(numbers.len(), 2 | 4 | 6) || !numbers.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let number: i64 = format!("{numbers:0<6}").parse().ok()?;
+    let (h, m, s) = (number / 10_000, number / 100 % 100, number % 100);
+    (h < 24 && m < 60 && s < 60).then_some(Some(sign * (h * 3_600 + m * 60 + s)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_form_of_a_moment_is_read() {
+        let exact = Precision::Exact;
+        for (text, utc, precision) in [
+            ("2021-06-01", "2021-06-01T00:00:00.000000Z", Precision::Day),
+            ("2021-06-01 10:00:00", "2021-06-01T10:00:00.000000Z", Precision::Local),
+            ("2021-06-01T10:00:00.5", "2021-06-01T10:00:00.500000Z", Precision::Local),
+            ("2021-06-01T10:00:00Z", "2021-06-01T10:00:00.000000Z", exact),
+            ("2021-06-01t10:00:00z", "2021-06-01T10:00:00.000000Z", exact),
+            ("2021-06-01 10:00:00 UTC", "2021-06-01T10:00:00.000000Z", exact),
+            ("2021-06-01 10:00:00.123456 UTC", "2021-06-01T10:00:00.123456Z", exact),
+            ("2021-06-01 10:00:00 +02:00", "2021-06-01T08:00:00.000000Z", exact),
+            ("2021-01-01T00:30:00+0100", "2020-12-31T23:30:00.000000Z", exact),
+            ("2021-06-01T10:00:00-04:00[America/New_York]", "2021-06-01T14:00:00.000000Z", exact),
+            ("2021-06-01 9:05:07.0 +00:00:00", "2021-06-01T09:05:07.000000Z", exact),
+            ("2021-06-01T10:00:00.1234560001Z", "2021-06-01T10:00:00.123457Z", exact),
+            ("2021-12-31T23:59:59.9999999Z", "2022-01-01T00:00:00.000000Z", exact),
+            ("2000-02-29", "2000-02-29T00:00:00.000000Z", Precision::Day),
+            ("1969-12-31T23:59:59.000001Z", "1969-12-31T23:59:59.000001Z", exact),
+        ] {
+            let moment = Moment::parse(text).unwrap_or_else(|| panic!("{text}"));
+            assert_eq!((moment.to_string().as_str(), moment.precision), (utc, precision), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_moment_is_refused() {
+        for text in [
+            "",
+            "soon",
+            "-3d",
+            "2021-6-1",
+            "2021-13-01",
+            "2021-02-29",
+            "1900-02-29",
+            "2021-04-31",
+            "2021-06-01T",
+            "2021-06-01T10:00",
+            "2021-06-01T24:00:00Z",
+            "2021-06-01T10:60:00Z",
+            "2021-06-01T10:00:00.Z",
+            "2021-06-01T10:00:00+25:00",
+            "2021-06-01T10:00:00+2",
+            "2021-06-01T10:00:00 CET",
+            "2021-06-01]",
+            "20210601",
+            "2021-06-01-01",
+            "+2021-06-01",
+            "2021-06-01T10:00:00.12345é",
+            "2021-06-01T10:00:00.1234567é",
+        ] {
+            assert_eq!(Moment::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn every_day_comes_back_as_itself() {
+        let mut last = days_since_1970(0, 1, 1).unwrap() - 1;
+        for year in 0..=9999 {
+            for month in 1..=12 {
+                for day in 1..=31 {
+                    let Some(days) = days_since_1970(year, month, day) else { continue };
+                    assert_eq!((days, civil(days)), (last + 1, (year, month, day)));
+                    last = days;
+                }
+            }
+        }
+        assert_eq!(days_since_1970(1970, 1, 1), Some(0));
+    }
+
+    #[test]
+    fn a_filter_gets_whole_seconds_in_utc() {
+        for (text, sent) in [
+            ("2021-06-01", "2021-06-01"),
+            ("2021-06-01 10:00:00", "2021-06-01 10:00:00"),
+            ("2021-06-01T10:00:00.9+02:00", "2021-06-01 08:00:00"),
+        ] {
+            assert_eq!(Moment::parse(text).unwrap().for_filter(), sent);
+        }
+    }
+}

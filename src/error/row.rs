@@ -1,0 +1,76 @@
+//! The error of one row that cannot be read.
+
+use super::text::{excerpt, line};
+use super::{Failure, FailureKind};
+
+impl Failure {
+    /// Why one row is not what the caller wants: its position from 1, the field, and its beginning.
+    pub(crate) fn row(position: u64, text: &str, error: &serde_json::Error) -> Box<Failure> {
+        let field = field_at(text, error.column());
+        let field =
+            if field.is_empty() { String::new() } else { format!(" at {}", excerpt(&field)) };
+        let why = line(&error.to_string(), 200);
+        let message = format!(
+            "row {position} cannot be read{field}: {why}; the row begins '{}'",
+            line(text, 200)
+        );
+        Failure::new(FailureKind::Row, message)
+    }
+}
+
+/// The names of the fields around a column (from 1) of one line of JSON, joined by dots.
+fn field_at(json: &str, column: usize) -> String {
+    let mut path: Vec<Option<String>> = Vec::new(); // the field of each open object; None for a list
+    let mut last_string = None;
+    let mut at = 0;
+    let bytes = json.as_bytes();
+    let end = column.min(bytes.len());
+    while at < end {
+        match bytes.get(at) {
+            Some(b'"') => {
+                let start = at;
+                at += 1;
+                while bytes.get(at).is_some_and(|b| *b != b'"') {
+                    at += if bytes.get(at) == Some(&b'\\') { 2 } else { 1 };
+                }
+                last_string = json.get(start + 1..at.min(json.len()));
+            }
+            Some(b':') => {
+                if let Some(field) = path.last_mut() {
+                    *field = last_string.map(str::to_owned);
+                }
+            }
+            Some(b'{' | b'[') => path.push(None),
+            Some(b'}' | b']') if at + 1 < end => {
+                path.pop();
+            }
+            Some(b',') if at + 1 < end => {
+                if let Some(field) = path.last_mut() {
+                    *field = None;
+                }
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    path.into_iter().flatten().collect::<Vec<_>>().join(".")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_field_of_an_error_is_named() {
+        for (json, column, field) in [
+            (r#"{"a":1,"b":"x"}"#, 14, "b"),
+            (r#"{"a":{"b":[1,{"c":true}]}}"#, 22, "a.b.c"),
+            (r#"{"a":{"b":1},"c":2}"#, 18, "c"),
+            (r#"{"a\"b":1}"#, 9, "a\\\"b"),
+            ("[1]", 2, ""),
+            ("", 0, ""),
+        ] {
+            assert_eq!(field_at(json, column), field, "{json}");
+        }
+    }
+}

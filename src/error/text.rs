@@ -1,0 +1,50 @@
+//! Text for errors and for printing: one line, limited length, values without JSON quotes.
+
+use std::borrow::Cow;
+
+/// How many bytes of one text an error keeps.
+pub(crate) const MAX_TEXT: usize = 64 * 1024;
+
+/// `text` on one line, at most `max` characters of it.
+pub(crate) fn line(text: &str, max: usize) -> String {
+    let plain = |c: char| if c.is_control() { ' ' } else { c };
+    let mut out: String = text.chars().take(max).map(plain).collect();
+    if text.chars().nth(max).is_some() {
+        out.push_str("...");
+    }
+    out
+}
+
+/// The beginning of a caller's or a server's text, as an error quotes it.
+pub(crate) fn excerpt(text: &str) -> String {
+    line(text, 100)
+}
+
+/// `text`, cut to [`MAX_TEXT`] bytes at the end of a character.
+pub(crate) fn cut(mut text: String) -> String {
+    if text.len() > MAX_TEXT {
+        let end = (0..=MAX_TEXT).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+        text.truncate(end);
+        text.shrink_to_fit();
+    }
+    text
+}
+
+/// Bytes as text; what is not UTF-8 is shown as U+FFFD.
+pub(crate) fn lossy(bytes: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_text_is_cut_between_characters() {
+        let text = "x".to_owned() + &"é".repeat(MAX_TEXT);
+        let cut = cut(text);
+        assert_eq!(cut.len(), MAX_TEXT - 1);
+        assert!(cut.ends_with('é'));
+        assert_eq!(line("a\nb\u{7}c", 2), "a ...");
+    }
+}

@@ -1,0 +1,277 @@
+//! Values to JSON and bytes to values, with the repairs that real servers need.
+
+use std::fmt::Display;
+use std::str::Utf8Error;
+
+use serde::de::DeserializeOwned;
+use serde::ser::{self, Error as _, Serialize, Serializer};
+
+/// A caller's value as JSON. A float that is NaN or infinite is an error: JSON would say null.
+pub(crate) fn encode(value: &impl Serialize) -> serde_json::Result<Vec<u8>> {
+    let json = serde_json::to_vec(value)?;
+    if json.windows(4).any(|word| word == b"null") {
+        value.serialize(Finite)?;
+    }
+    Ok(json)
+}
+
+/// The same as a `Value`.
+pub(crate) fn to_value(value: &impl Serialize) -> serde_json::Result<serde_json::Value> {
+    value.serialize(Finite)?;
+    serde_json::to_value(value)
+}
+
+/// A serializer that writes nothing and fails at the first float that is not finite.
+struct Finite;
+
+/// The methods of a serializer for values that hold no float.
+macro_rules! nothing {
+    ($($name:ident($($kind:ty),*);)*) => {
+        $(fn $name(self $(, _: $kind)*) -> serde_json::Result<()> { Ok(()) })*
+    };
+}
+
+impl Serializer for Finite {
+    type Ok = ();
+    type Error = serde_json::Error;
+    type SerializeSeq = Finite;
+    type SerializeTuple = Finite;
+    type SerializeTupleStruct = Finite;
+    type SerializeTupleVariant = Finite;
+    type SerializeMap = Finite;
+    type SerializeStruct = Finite;
+    type SerializeStructVariant = Finite;
+
+    nothing! {
+        serialize_bool(bool);
+        serialize_i8(i8);
+        serialize_i16(i16);
+        serialize_i32(i32);
+        serialize_i64(i64);
+        serialize_i128(i128);
+        serialize_u8(u8);
+        serialize_u16(u16);
+        serialize_u32(u32);
+        serialize_u64(u64);
+        serialize_u128(u128);
+        serialize_char(char);
+        serialize_str(&str);
+        serialize_bytes(&[u8]);
+        serialize_none();
+        serialize_unit();
+        serialize_unit_struct(&'static str);
+        serialize_unit_variant(&'static str, u32, &'static str);
+    }
+
+    fn serialize_f32(self, value: f32) -> serde_json::Result<()> {
+        self.serialize_f64(f64::from(value))
+    }
+
+    fn serialize_f64(self, value: f64) -> serde_json::Result<()> {
+        if value.is_finite() { Ok(()) } else { Err(not_finite(value)) }
+    }
+
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> serde_json::Result<()> {
+        value.serialize(self)
+    }
+
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        value: &T,
+    ) -> serde_json::Result<()> {
+        value.serialize(self)
+    }
+
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        _: u32,
+        _: &'static str,
+        value: &T,
+    ) -> serde_json::Result<()> {
+        value.serialize(self)
+    }
+
+    fn serialize_seq(self, _: Option<usize>) -> serde_json::Result<Finite> {
+        Ok(self)
+    }
+
+    fn serialize_tuple(self, _: usize) -> serde_json::Result<Finite> {
+        Ok(self)
+    }
+
+    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> serde_json::Result<Finite> {
+        Ok(self)
+    }
+
+    fn serialize_tuple_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        _: &'static str,
+        _: usize,
+    ) -> serde_json::Result<Finite> {
+        Ok(self)
+    }
+
+    fn serialize_map(self, _: Option<usize>) -> serde_json::Result<Finite> {
+        Ok(self)
+    }
+
+    fn serialize_struct(self, _: &'static str, _: usize) -> serde_json::Result<Finite> {
+        Ok(self)
+    }
+
+    fn serialize_struct_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        _: &'static str,
+        _: usize,
+    ) -> serde_json::Result<Finite> {
+        Ok(self)
+    }
+
+    fn collect_str<T: Display + ?Sized>(self, _: &T) -> serde_json::Result<()> {
+        Ok(())
+    }
+}
+
+/// A serializer for the parts of a value, which hands each of them to [`Finite`].
+macro_rules! parts {
+    ($($kind:ident::$name:ident($($key:ty),*);)*) => {
+        $(impl ser::$kind for Finite {
+            type Ok = ();
+            type Error = serde_json::Error;
+
+            fn $name<T: Serialize + ?Sized>(&mut self $(, _: $key)*, value: &T) -> serde_json::Result<()> {
+                value.serialize(Finite)
+            }
+
+            fn end(self) -> serde_json::Result<()> {
+                Ok(())
+            }
+        })*
+    };
+}
+
+parts! {
+    SerializeSeq::serialize_element();
+    SerializeTuple::serialize_element();
+    SerializeTupleStruct::serialize_field();
+    SerializeTupleVariant::serialize_field();
+    SerializeStruct::serialize_field(&'static str);
+    SerializeStructVariant::serialize_field(&'static str);
+}
+
+impl ser::SerializeMap for Finite {
+    type Ok = ();
+    type Error = serde_json::Error;
+
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, _: &T) -> serde_json::Result<()> {
+        Ok(())
+    }
+
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> serde_json::Result<()> {
+        value.serialize(Finite)
+    }
+
+    fn end(self) -> serde_json::Result<()> {
+        Ok(())
+    }
+}
+
+fn not_finite(value: f64) -> serde_json::Error {
+    serde_json::Error::custom(format!("{value} is not a number that JSON can hold"))
+}
+
+/// Reads `body`; an empty one is `null`.
+///
+/// Servers of 2023 write NaN and infinities as bare words. A body that cannot be read is read again
+/// with `null` in their place; valid JSON is read only once.
+pub(crate) fn decode<T: DeserializeOwned>(body: &[u8]) -> serde_json::Result<T> {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    // Checked whole, which takes a hundredth of the decode; string by string, as `from_slice` does
+    // it, takes a sixth.
+    let body = std::str::from_utf8(body).map_err(|error| not_utf8(body, error))?;
+    let body = if body.is_empty() { "null" } else { body };
+    serde_json::from_str(body).or_else(|error| match without_bare_words(body) {
+        Some(mended) => serde_json::from_str(&mended),
+        None => Err(error),
+    })
+}
+
+fn not_utf8(body: &[u8], error: Utf8Error) -> serde_json::Error {
+    let read = body.get(..error.valid_up_to()).unwrap_or_default();
+    let lines = read.split(|&b| b == b'\n').enumerate();
+    let (line, column) = lines.last().map_or((0, 0), |(n, line)| (n, line.len()));
+    let (line, column) = (line + 1, column + 1);
+    <serde_json::Error as serde::de::Error>::custom(format!(
+        "invalid UTF-8 at line {line} column {column}"
+    ))
+}
+
+/// `json` with `null` for each NaN, Infinity and -Infinity that is not in a string, if there is
+/// one.
+pub(crate) fn without_bare_words(json: &str) -> Option<String> {
+    let mut mended = String::new();
+    let mut kept = 0; // how much of `json` is in `mended`
+    let (mut at, mut in_string) = (0, false);
+    while let Some(&byte) = json.as_bytes().get(at) {
+        match byte {
+            b'\\' if in_string => at += 1,
+            b'"' => in_string = !in_string,
+            b'N' | b'I' | b'-' if !in_string => {
+                let rest = json.get(at..).unwrap_or_default();
+                let words = ["NaN", "Infinity", "-Infinity"];
+                if let Some(word) = words.into_iter().find(|w| rest.starts_with(w)) {
+                    mended += json.get(kept..at).unwrap_or_default();
+                    mended += "null";
+                    kept = at + word.len();
+                    at = kept;
+                    continue;
+                }
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    (kept > 0).then(|| mended + json.get(kept..).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    #[test]
+    fn a_float_that_json_cannot_hold_is_an_error() {
+        for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            assert!(encode(&value).is_err());
+            assert!(encode(&(1, [Some(value)])).is_err());
+            assert!(to_value(&std::collections::BTreeMap::from([("a", value)])).is_err());
+        }
+        assert_eq!(encode(&(1.5, None::<f64>, "null")).unwrap(), br#"[1.5,null,"null"]"#);
+    }
+
+    #[test]
+    fn bare_words_become_null_outside_strings_only() {
+        for (body, value) in [
+            (r#"{"a":[NaN,Infinity,-Infinity,1]}"#, json!({"a": [null, null, null, 1]})),
+            (r#"["NaN \" Infinity",NaN]"#, json!(["NaN \" Infinity", null])),
+            (r#"["\\",NaN]"#, json!(["\\", null])),
+            ("NaN", Value::Null),
+            ("", Value::Null),
+            ("\u{feff}[1]", json!([1])),
+            ("[18446744073709551615,-9223372036854775808]", json!([u64::MAX, i64::MIN])),
+        ] {
+            assert_eq!(decode::<Value>(body.as_bytes()).unwrap(), value, "{body}");
+        }
+        for body in ["{", "[NaN", "Nan", "[1e400]", "\u{feff}\u{feff}1", "\"\u{1}\""] {
+            assert!(decode::<Value>(body.as_bytes()).is_err(), "{body}");
+        }
+        let error = decode::<Value>(b"[1,\n\"\xff\"]").unwrap_err().to_string();
+        assert_eq!(error, "invalid UTF-8 at line 2 column 2");
+    }
+}

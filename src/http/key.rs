@@ -1,0 +1,192 @@
+//! The personal API key, and the one function that masks it.
+
+use std::collections::HashSet;
+
+use percent_encoding::percent_encode;
+use serde_json::Value;
+
+use super::params::VALUE;
+use crate::error::Error;
+use crate::error::text::cut;
+
+/// A key of this length or more is recognized by any run of [`RUN`] of its bytes; a shorter one
+/// only as a whole, since short runs of it occur in other texts by chance.
+const LONG: usize = 16;
+const RUN: usize = 8;
+
+/// The personal API key. It has neither `Debug` nor `Display`.
+pub(crate) struct Key {
+    key: String,
+    /// The value of the `Authorization` header.
+    bearer: String,
+    /// Every run that must not be shown, of each form in which a server may echo the key: plain,
+    /// percent-encoded with capital and with small hex digits, and escaped as in JSON.
+    runs: HashSet<Box<[u8]>>,
+    /// The lengths of `runs`.
+    lengths: Vec<usize>,
+}
+
+impl Key {
+    pub(crate) fn new(key: String) -> Key {
+        let encoded = percent_encode(key.as_bytes(), VALUE).to_string();
+        let json = serde_json::to_string(&key).unwrap_or_default();
+        let escaped = json.trim_start_matches('"').strip_suffix('"').unwrap_or_default();
+        let small = small_hex_digits(&encoded);
+        let mut runs: HashSet<Box<[u8]>> = HashSet::new();
+        for form in [key.as_str(), &encoded, &small, escaped] {
+            let length = if key.len() >= LONG { RUN } else { form.len().max(1) };
+            runs.extend(form.as_bytes().windows(length).map(Box::from));
+        }
+        let mut lengths: Vec<usize> = runs.iter().map(|run| run.len()).collect();
+        lengths.sort_unstable();
+        lengths.dedup();
+        Key { bearer: format!("Bearer {key}"), key, runs, lengths }
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.key
+    }
+
+    pub(crate) fn bearer(&self) -> &str {
+        &self.bearer
+    }
+
+    /// Where the runs of the key are in `text`, in order: start and end in bytes.
+    fn found(&self, text: &str) -> Vec<(usize, usize)> {
+        let mut found: Vec<(usize, usize)> = Vec::new();
+        for &length in &self.lengths {
+            for (start, window) in text.as_bytes().windows(length).enumerate() {
+                if self.runs.contains(window) {
+                    found.push((start, start + length));
+                }
+            }
+        }
+        found.sort_unstable();
+        found.dedup_by(|next, previous| {
+            let touches = next.0 <= previous.1;
+            if touches {
+                previous.1 = previous.1.max(next.1);
+            }
+            touches
+        });
+        found
+    }
+
+    /// Whether `text` contains the key, or so much of it that it must not be shown.
+    pub(crate) fn is_in(&self, text: &str) -> bool {
+        // A key of a few letters, as tests have, is in many texts by chance.
+        self.key.len() >= RUN && !self.found(text).is_empty()
+    }
+
+    /// `text` with `***` in place of each part of the key.
+    pub(crate) fn mask(&self, text: &str) -> String {
+        let mut out = String::with_capacity(text.len());
+        let mut at = 0;
+        for (start, end) in self.found(text) {
+            out += text.get(at..start).unwrap_or_default();
+            out += "***";
+            at = end;
+        }
+        out += text.get(at..).unwrap_or_default();
+        // JSON can write any character as an escape: what its reader sees counts.
+        if out.contains("\\u") && self.is_in_json(&out) {
+            return "*** (this text contains the key)".to_owned();
+        }
+        out
+    }
+
+    fn is_in_json(&self, text: &str) -> bool {
+        fn any(json: &Value, is_in: &impl Fn(&str) -> bool) -> bool {
+            match json {
+                Value::String(text) => is_in(text),
+                Value::Array(list) => list.iter().any(|value| any(value, is_in)),
+                Value::Object(map) => map.iter().any(|(k, v)| is_in(k) || any(v, is_in)),
+                _ => false,
+            }
+        }
+        let parsed = serde_json::from_str::<Value>(text);
+        match parsed {
+            Ok(json) => any(&json, &|text| self.is_in(text)),
+            // A body that was cut, or is not JSON: its escapes are undone as far as they go.
+            Err(_) => self.is_in(&unescape(text)),
+        }
+    }
+
+    /// An error as it leaves the crate: without the key, and with no text over 64 KiB.
+    pub(crate) fn conceal(&self, error: Error) -> Error {
+        error.map_text(&|text| cut(self.mask(text)))
+    }
+}
+
+/// `%2F` as `%2f`.
+fn small_hex_digits(encoded: &str) -> String {
+    let mut out = String::with_capacity(encoded.len());
+    let mut in_escape = 0u8;
+    for c in encoded.chars() {
+        out.push(if in_escape > 0 { c.to_ascii_lowercase() } else { c });
+        in_escape = if c == '%' { 2 } else { in_escape.saturating_sub(1) };
+    }
+    out
+}
+
+/// `text` with each `\uXXXX` in place of the character that it stands for.
+fn unescape(text: &str) -> String {
+    let mut parts = text.split("\\u");
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let decoded = part.split_at_checked(4).and_then(|(digits, rest)| {
+            let code = u32::from_str_radix(digits, 16).ok()?;
+            Some((char::from_u32(code)?, rest))
+        });
+        match decoded {
+            Some((c, rest)) => {
+                out.push(c);
+                out += rest;
+            }
+            None => out += part,
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_form_of_the_key_is_masked() {
+        let key = Key::new("phx_1/+\"".to_owned());
+        for (text, masked) in [
+            ("a=phx_1/+\"&b=phx_1%2F%2B%22&c=phx_1%2f%2b%22", "a=***&b=***&c=***"),
+            (r#"{"a":"phx_1/+\""}"#, r#"{"a":"***"}"#),
+            ("phx_1", "phx_1"),
+        ] {
+            assert_eq!(key.mask(text), masked);
+            assert_eq!(key.is_in(text), text != masked);
+        }
+    }
+
+    #[test]
+    fn every_run_of_eight_bytes_of_a_long_key_is_masked() {
+        let text = "phx_abcdefghijklmnopqrstuvwxyz0123456789";
+        let key = Key::new(text.to_owned());
+        for start in 0..text.len() {
+            for end in start..=text.len() {
+                let part = &text[start..end];
+                let expected =
+                    if part.len() < 8 { format!("<{part}>") } else { "<***>".to_owned() };
+                assert_eq!(key.mask(&format!("<{part}>")), expected);
+            }
+        }
+        assert_eq!(key.mask("phx_abcd...23456789"), "***...***");
+    }
+
+    #[test]
+    fn a_key_in_json_escapes_is_not_shown() {
+        let key = Key::new("phx_abcdefghijklmnop".to_owned());
+        for text in [r#"{"a":"\u0070hx_abcdefghijklmnop"}"#, r#"{"a":"\u0070hx_abcdef\u0067"#] {
+            assert!(!key.mask(text).contains("hx_abc"), "{}", key.mask(text));
+        }
+        assert_eq!(key.mask(r#""\u0070hp""#), r#""\u0070hp""#);
+    }
+}

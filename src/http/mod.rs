@@ -1,0 +1,127 @@
+//! Requests: what the handles of a client share, and how a call is sent. Every byte that leaves the
+//! crate leaves here.
+
+mod call;
+mod json;
+mod key;
+mod pace;
+mod params;
+mod redirect;
+mod request;
+mod response;
+mod retry;
+mod tls;
+mod transport;
+mod url;
+mod wait;
+mod workers;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+pub use request::Request;
+pub use response::Response;
+pub use retry::RetryPolicy;
+pub use url::{EU, US};
+pub use wait::RetryEvent;
+
+pub(crate) use json::{to_value, without_bare_words};
+pub(crate) use key::Key;
+pub(crate) use pace::Pace;
+pub(crate) use params::Params;
+pub(crate) use transport::Transport;
+pub(crate) use url::{Base, checked_path, segment};
+pub(crate) use wait::{OnRetry, Watch};
+pub(crate) use workers::{Started, Workers};
+
+use crate::error::{Error, Failure, FailureKind};
+
+/// A clock cannot add every `Duration`: a longer limit is cut to a year.
+pub(crate) const MAX_TIMEOUT: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+
+/// Where the key goes in a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Auth {
+    /// In the header `Authorization: Bearer ...`.
+    #[default]
+    Bearer,
+    /// In the JSON body, as `personal_api_key`; a GET then has a body too. Queries send the header
+    /// all the same: their route refuses other fields in the body.
+    Body,
+    /// In the query string, as `personal_api_key`, for servers and proxies that allow no other way:
+    /// every proxy logs it, and PostHog writes it into the `next` links of its answers.
+    Query,
+}
+
+/// What all handles of one client share.
+pub(crate) struct Core {
+    pub(crate) base: Base,
+    pub(crate) key: Key,
+    pub(crate) auth: Auth,
+    pub(crate) user_agent: String,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) policy: RetryPolicy,
+    pub(crate) on_retry: Option<Arc<OnRetry>>,
+    pub(crate) pace: Option<Pace>,
+    pub(crate) transport: Transport,
+}
+
+/// The way to the server that a client, a project, a list, a query and a request hold.
+#[derive(Clone)]
+pub(crate) struct Http {
+    core: Arc<Core>,
+    deadline: Option<Instant>,
+    watch: Option<Arc<Watch>>,
+}
+
+impl Http {
+    pub(crate) fn new(core: Core) -> Http {
+        Http { core: Arc::new(core), deadline: None, watch: None }
+    }
+
+    pub(crate) fn core(&self) -> &Core {
+        &self.core
+    }
+
+    /// The same with a deadline; of two, the earlier holds.
+    pub(crate) fn with_deadline(&self, at: Instant) -> Http {
+        let deadline = self.deadline.map_or(at, |earlier| earlier.min(at));
+        Http { deadline: Some(deadline), ..self.clone() }
+    }
+
+    /// The same with this deadline in place of its own.
+    pub(crate) fn until(&self, at: Instant) -> Http {
+        Http { deadline: Some(at), ..self.clone() }
+    }
+
+    /// The same for a call that another thread may stop.
+    pub(crate) fn watched(&self, watch: &Arc<Watch>) -> Http {
+        Http { watch: Some(Arc::clone(watch)), ..self.clone() }
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// How much time is left before the deadline.
+    pub(crate) fn left(&self) -> Option<Duration> {
+        self.deadline.map(|at| at.saturating_duration_since(Instant::now()))
+    }
+
+    /// An error as it leaves the crate: the one place that masks the key in it.
+    pub(crate) fn conceal(&self, error: Error) -> Error {
+        self.core.key.conceal(error)
+    }
+
+    /// Writes a `Debug` text without the key.
+    pub(crate) fn write_debug(&self, f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+        f.write_str(&self.core.key.mask(text))
+    }
+}
+
+/// The error of a call whose deadline passed.
+pub(crate) fn deadline_passed(what: &str) -> Error {
+    Error::Timeout(Failure::new(FailureKind::Other, format!("the deadline passed: {what}")))
+}

@@ -1,0 +1,33 @@
+//! The pace of a client: requests spread evenly over time.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Gives each request a time to be sent, so that no minute has more than `n` of them, over all
+/// clones and threads.
+pub(crate) struct Pace {
+    interval: Duration,
+    next: Mutex<Instant>,
+}
+
+impl Pace {
+    pub(crate) fn per_minute(n: u32) -> Pace {
+        // A second more than a minute: the first and the last request of a minute are inside it.
+        let interval = Duration::from_secs(61) / n.max(1);
+        Pace { interval, next: Mutex::new(Instant::now()) }
+    }
+
+    /// Takes the next free time and returns how long it is until then. `None`, and nothing taken,
+    /// where that is longer than `left`.
+    pub(crate) fn take(&self, left: Option<Duration>) -> Option<Duration> {
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let at = now.max(*next);
+        let wait = at - now;
+        if left.is_some_and(|left| wait >= left) {
+            return None;
+        }
+        *next = at + self.interval;
+        Some(wait)
+    }
+}

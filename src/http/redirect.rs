@@ -1,0 +1,131 @@
+//! Redirects: which are followed, and to where.
+
+use super::call::{self, Call};
+use super::params::Params;
+use super::transport::Answer;
+use super::url::{Base, checked_path, origin};
+use super::{Core, url};
+use crate::error::text::excerpt;
+use crate::error::{Error, Result};
+
+const MAX_REDIRECTS: u32 = 5;
+
+/// The call at the place where a redirect points, if that is within the origin and the call can be
+/// sent there unchanged.
+pub(super) fn follow(core: &Core, call: Call, answer: &Answer, count: u32) -> Result<Call> {
+    let location = answer.header("location").unwrap_or_default();
+    let refused = |method: &str, path: &str, reason: String| Error::Redirect {
+        call: format!("{method} {path}"),
+        status: answer.status,
+        location: location.to_owned(),
+        reason,
+    };
+    let (method, from) = (call.method, call.path.clone());
+    next_call(core, call, answer.status, location, count).map_err(|why| refused(method, &from, why))
+}
+
+fn next_call(
+    core: &Core,
+    mut call: Call,
+    status: u16,
+    location: &str,
+    count: u32,
+) -> std::result::Result<Call, String> {
+    if count > MAX_REDIRECTS {
+        return Err(format!("there were more than {MAX_REDIRECTS} redirects"));
+    }
+    if location.is_empty() {
+        return Err("it has no Location header".to_owned());
+    }
+    if matches!(status, 301 | 302) && call.method != "GET" {
+        let method = call.method;
+        return Err(format!("the {method} and its body would be lost: call the new path yourself"));
+    }
+    let from = format!("{}{}", core.base.prefix, call.path);
+    let (to, mut params) = target(&core.base, &from, location).ok_or_else(|| {
+        let origin = &core.base.origin;
+        format!("the key is sent to {origin} only: if the other place is yours, set it as the host")
+    })?;
+    if core.key.is_in(&to) || params.iter().any(|(n, v)| core.key.is_in(n) || core.key.is_in(v)) {
+        return Err("it contains the key, which would be visible there".to_owned());
+    }
+    let path = match to.strip_prefix(core.base.prefix.as_str()) {
+        Some(within) if within.starts_with('/') => within.to_owned(),
+        _ => return Err(format!("it leaves the sub-path {} of the host", core.base.prefix)),
+    };
+    if let (Some(here), Some(there)) = (project(&call.path), project(&path)) {
+        if here != there && here != "@current" {
+            return Err(format!("it leads to another project: {}", excerpt(there)));
+        }
+    }
+    params.keep(&call.params, &[]).map_err(|name| {
+        format!("it changes the parameter {:?}: the answer would be another one", excerpt(&name))
+    })?;
+    if status == 303 && call.method != "GET" {
+        (call.method, call.repeatable) = ("GET", true);
+        call.body = call::body_with_key(core, call.auth, None).map_err(|e| e.to_string())?;
+    }
+    call.at(core, path, params).map_err(|_| "it is longer than a URL can be".to_owned())
+}
+
+/// The project or environment that a path names.
+fn project(path: &str) -> Option<&str> {
+    let rest =
+        path.strip_prefix("/api/projects/").or_else(|| path.strip_prefix("/api/environments/"))?;
+    rest.split('/').next().filter(|id| !id.is_empty())
+}
+
+/// Path and parameters of a location within the origin; `None` for any other.
+fn target(base: &Base, from: &str, location: &str) -> Option<(String, Params)> {
+    let location = location.trim();
+    let location = location.split_once('#').map_or(location, |(location, _)| location);
+    let (target, query) = location.split_once('?').unwrap_or((location, ""));
+    let path = if let Some((scheme, rest)) = target.split_once("://") {
+        within(base, scheme, rest)?
+    } else if let Some(rest) = target.strip_prefix("//") {
+        within(base, base.origin.split_once("://").map_or("", |(scheme, _)| scheme), rest)?
+    } else if target.starts_with('/') {
+        target.to_owned()
+    } else if target.is_empty() {
+        from.to_owned()
+    } else {
+        let folder = from.rfind('/').and_then(|at| from.get(..=at)).unwrap_or("/");
+        format!("{folder}{target}")
+    };
+    let params = Params::of_link(&format!("?{query}")).unwrap_or_default();
+    Some((checked_path(&path).ok()?, params))
+}
+
+/// The path of a URL whose origin is that of `base`.
+fn within(base: &Base, scheme: &str, rest: &str) -> Option<String> {
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let there: url::Origin = origin(scheme, authority)?;
+    let path = if path.is_empty() { "/" } else { path };
+    (there.text == base.origin).then(|| path.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn redirects_stay_within_the_origin() {
+        let base = Base::parse("https://h.example/sub", false).unwrap();
+        for (location, to) in [
+            ("/api/y/?a=1", Some("/api/y/?a=1")),
+            ("https://H.example:443/api/y", Some("/api/y?")),
+            ("//h.example/z", Some("/z?")),
+            ("z?b=2&personal_api_key=k", Some("/sub/api/z?b=2")),
+            ("http://h.example/api/y", None),
+            ("https://h.example:444/api/y", None),
+            ("https://h.example.evil/api", None),
+            ("https://h.example@evil/api", None),
+            ("//evil/api", None),
+            ("/a/../b", None),
+        ] {
+            let there = target(&base, "/sub/api/x", location)
+                .map(|(path, params)| format!("{path}?{}", params.encoded()));
+            assert_eq!(there.as_deref(), to, "{location}");
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! A request: what a caller gave, checked when it is given and reported when it is sent.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::call::{self, Call};
+use super::params::Params;
+use super::response::Response;
+use super::transport::Accept;
+use super::{Auth, Http, MAX_TIMEOUT, json};
+use crate::error::{Error, Result};
+
+const TIMEOUT: Duration = Duration::from_secs(120);
+const SLOW_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// A request to any route. Nothing is sent before [`send`](Request::send),
+/// [`send_as`](Request::send_as), [`response`](Request::response) or [`text`](Request::text).
+///
+/// # Examples
+/// ```no_run
+/// # fn main() -> posthog_api::Result<()> {
+/// let project = posthog_api::Project::from_env()?;
+/// let flag = project
+///     .post("feature_flags/")
+///     .json(serde_json::json!({"key": "new-checkout", "active": true}))
+///     .send()?;
+/// println!("{}", flag["id"]);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+#[must_use = "nothing is sent before .send()"]
+pub struct Request {
+    http: Http,
+    method: &'static str,
+    path: String,
+    params: Params,
+    body: Option<Vec<u8>>,
+    auth: Auth,
+    timeout: Option<Duration>,
+    slow: bool,
+    repeatable: bool,
+    paced: bool,
+    /// The first mistake made while building the request.
+    mistake: Option<Error>,
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Request { method, path, params, mistake, .. } = self;
+        let text = format!(
+            "Request {{ method: {method}, path: {path:?}, query: {:?}, mistake: {mistake:?}, .. }}",
+            params.encoded()
+        );
+        self.http.write_debug(f, &text)
+    }
+}
+
+impl Request {
+    /// `path`: checked and encoded.
+    pub(crate) fn new(http: &Http, method: &'static str, path: Result<String>) -> Request {
+        let (path, mistake) = match path {
+            Ok(path) => (path, None),
+            Err(mistake) => (String::new(), Some(mistake)),
+        };
+        Request {
+            http: http.clone(),
+            method,
+            path,
+            params: Params::default(),
+            body: None,
+            auth: http.core().auth,
+            timeout: None,
+            slow: false,
+            repeatable: method == "GET",
+            paced: true,
+            mistake,
+        }
+    }
+
+    /// Adds a query parameter: a string as it is, anything else as JSON; null is left out.
+    ///
+    /// These are an [`Error::Config`] when the request is sent: a name that is given twice;
+    /// `token`, `api_key` and `personal_api_key`, which switch the project of a request or send
+    /// another key; and an empty `search`, `email`, `distinct_id` or `short_id`, which servers
+    /// ignore.
+    pub fn param(mut self, name: &str, value: impl Serialize) -> Self {
+        self.add_param(name, &value);
+        self
+    }
+
+    /// Sets the JSON body. Defaults to none.
+    pub fn json(mut self, body: impl Serialize) -> Self {
+        match json::encode(&body) {
+            Ok(body) => self.body = Some(body),
+            Err(e) => self.fail(format!("the body cannot be sent as JSON: {e}")),
+        }
+        self
+    }
+
+    /// Sets how long one attempt may wait for the answer to begin, and then for it to end.
+    /// Defaults to the client's: 120 s, and 600 s for queries and refreshes.
+    pub fn timeout(mut self, d: Duration) -> Self {
+        self.set_timeout(d);
+        self
+    }
+
+    /// Sends the request and reads the answer as JSON; an empty body of a 2xx answer is
+    /// [`Value::Null`].
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a mistake in what was given; [`Error::Transport`] and
+    /// [`Error::Timeout`] without an answer; [`Error::Api`] for an error status;
+    /// [`Error::Redirect`] for a redirect that was not followed; [`Error::TooLarge`]; and
+    /// [`Error::Decode`] for an answer that is not JSON.
+    pub fn send(self) -> Result<Value> {
+        self.send_as()
+    }
+
+    /// Sends the request and reads the JSON of the answer as a `T`; an empty body of a 2xx answer
+    /// is read as `null`.
+    ///
+    /// # Errors
+    /// As [`send`](Request::send); [`Error::Decode`] also where the JSON is not a `T`.
+    pub fn send_as<T: DeserializeOwned>(self) -> Result<T> {
+        self.run(Accept::Json)?.json()
+    }
+
+    /// Sends the request and returns the whole answer, with its status and headers.
+    ///
+    /// The answer is not compressed, so that one which was cut is noticed.
+    ///
+    /// # Errors
+    /// As [`send`](Request::send), without [`Error::Decode`].
+    pub fn response(self) -> Result<Response> {
+        self.run(Accept::Anything)
+    }
+
+    /// Sends the request and returns the body as text, such as CSV. See [`Response::text`].
+    ///
+    /// # Errors
+    /// As [`send`](Request::send); [`Error::Decode`] where the body is a web page, is not UTF-8, or
+    /// may be cut.
+    pub fn text(self) -> Result<String> {
+        self.response()?.text()
+    }
+
+    /// Sends the request and returns the answer, to be read as JSON.
+    pub(crate) fn run_json(self) -> Result<Response> {
+        self.run(Accept::Json)
+    }
+
+    fn run(self, accept: Accept) -> Result<Response> {
+        let http = self.http.clone();
+        self.into_call(accept).and_then(|call| call::send(&http, call)).map_err(|e| http.conceal(e))
+    }
+
+    fn into_call(self, accept: Accept) -> Result<Call> {
+        if let Some(mistake) = self.mistake {
+            return Err(mistake);
+        }
+        let core = self.http.core();
+        let default = if self.slow { SLOW_TIMEOUT } else { TIMEOUT };
+        Ok(Call {
+            method: self.method,
+            url: call::assemble(core, self.auth, &self.path, &self.params)?,
+            path: self.path,
+            params: self.params,
+            body: call::body_with_key(core, self.auth, self.body)?,
+            auth: self.auth,
+            accept,
+            timeout: self.timeout.or(core.timeout).unwrap_or(default).min(MAX_TIMEOUT),
+            repeatable: self.repeatable,
+            paced: self.paced,
+        })
+    }
+}
+
+/// What lists and queries, which build requests, set on them.
+impl Request {
+    pub(crate) fn http(&self) -> &Http {
+        &self.http
+    }
+
+    pub(crate) fn http_mut(&mut self) -> &mut Http {
+        &mut self.http
+    }
+
+    pub(crate) fn method(&self) -> &'static str {
+        self.method
+    }
+
+    pub(crate) fn path(&self) -> &str {
+        &self.path
+    }
+
+    pub(crate) fn params(&self) -> &Params {
+        &self.params
+    }
+
+    pub(crate) fn params_mut(&mut self) -> &mut Params {
+        &mut self.params
+    }
+
+    /// Notes a mistake; the first one is returned when the request is sent.
+    pub(crate) fn fail(&mut self, message: impl Into<String>) {
+        if self.mistake.is_none() {
+            self.mistake = Some(Error::config(message));
+        }
+    }
+
+    pub(crate) fn mistake(&self) -> Option<&Error> {
+        self.mistake.as_ref()
+    }
+
+    pub(crate) fn add_param(&mut self, name: &str, value: &impl Serialize) {
+        if let Err(why) = self.params.push(name, value) {
+            self.fail(why);
+        }
+    }
+
+    pub(crate) fn set_timeout(&mut self, d: Duration) {
+        if d.is_zero() {
+            self.fail("the timeout is zero: no request could be sent");
+        }
+        self.timeout = Some(d);
+    }
+
+    pub(crate) fn timeout_given(&self) -> Option<Duration> {
+        self.timeout.or(self.http.core().timeout)
+    }
+
+    /// The server computes: the request gets more time.
+    pub(crate) fn slow(mut self, slow: bool) -> Self {
+        self.slow = slow;
+        self
+    }
+
+    /// The request can be sent twice without harm, whatever its method.
+    pub(crate) fn repeatable(mut self) -> Self {
+        self.repeatable = true;
+        self
+    }
+
+    /// The key goes into the header, whatever the client says.
+    pub(crate) fn with_bearer(mut self) -> Self {
+        if self.auth == Auth::Body {
+            self.auth = Auth::Bearer;
+        }
+        self
+    }
+
+    /// The request does not wait for the pace.
+    pub(crate) fn unpaced(mut self) -> Self {
+        self.paced = false;
+        self
+    }
+}

@@ -1,0 +1,132 @@
+//! The answer to a request: a 2xx, with its status, headers and body.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::DeserializeOwned;
+
+use super::call::Call;
+use super::transport::Answer;
+use super::{Http, json};
+use crate::error::text::{MAX_TEXT, lossy};
+use crate::error::{Answered, Error, Failure, FailureKind, Result};
+
+/// The answer to a request, from [`Request::response`](crate::Request::response). Its status is
+/// always a 2xx.
+///
+/// # Examples
+/// ```no_run
+/// # fn main() -> posthog_api::Result<()> {
+/// let project = posthog_api::Project::from_env()?;
+/// let response = project.get("insights/").param("limit", 1).response()?;
+/// println!("{} {:?}", response.status(), response.header("x-request-id"));
+/// let page: serde_json::Value = response.json()?;
+/// # Ok(())
+/// # }
+/// ```
+pub struct Response {
+    http: Http,
+    method: &'static str,
+    path: String,
+    answer: Answer,
+}
+
+impl fmt::Debug for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Response { method, path, answer, .. } = self;
+        let text = format!(
+            "Response {{ method: {method}, path: {path:?}, status: {}, bytes: {}, .. }}",
+            answer.status,
+            answer.body.len()
+        );
+        self.http.write_debug(f, &text)
+    }
+}
+
+impl Response {
+    pub(super) fn new(http: &Http, call: Call, answer: Answer) -> Response {
+        Response { http: http.clone(), method: call.method, path: call.path, answer }
+    }
+
+    /// The HTTP status, from 200 to 299.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        self.answer.status
+    }
+
+    /// The value of a header, by its name in any case. `None` if it is absent or not ASCII.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.answer.header(name)
+    }
+
+    /// Reads the body as JSON; an empty one is read as `null`. Numbers stay exact, and `NaN` and
+    /// `Infinity` are read as null.
+    ///
+    /// # Errors
+    /// [`Error::Decode`] where the body is not JSON, or not a `T`.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
+        if self.answer.body.is_empty() || self.answer.is_complete() {
+            json::decode(self.body()).map_err(|e| self.unreadable(&e.to_string()))
+        } else {
+            Err(self.unreadable("the answer has no length and is not complete JSON: it may be cut"))
+        }
+    }
+
+    /// Reads the body as text, such as CSV.
+    ///
+    /// # Errors
+    /// [`Error::Decode`] where the body is a web page, is not UTF-8, or has no length, so that
+    /// nothing shows whether it is complete.
+    pub fn text(mut self) -> Result<String> {
+        let kind = self.header("content-type").unwrap_or_default().to_ascii_lowercase();
+        let begins =
+            lossy(self.body().get(..64).unwrap_or(self.body())).trim_start().to_ascii_lowercase();
+        if kind.starts_with("text/html")
+            || begins.starts_with("<!doctype html")
+            || begins.starts_with("<html")
+        {
+            return Err(self.unreadable("the answer is a web page"));
+        }
+        if kind.contains("utf-16")
+            || self.body().starts_with(b"\xff\xfe")
+            || self.body().starts_with(b"\xfe\xff")
+        {
+            return Err(self.unreadable("the answer is UTF-16: only UTF-8 can be read"));
+        }
+        if !self.answer.is_complete() {
+            return Err(self.unreadable("the answer has no length: it may be cut"));
+        }
+        String::from_utf8(std::mem::take(&mut self.answer.body)).map_err(|e| {
+            let why = e.to_string();
+            self.answer.body = e.into_bytes();
+            self.unreadable(&why)
+        })
+    }
+
+    pub(crate) fn body(&self) -> &[u8] {
+        &self.answer.body
+    }
+
+    /// The error of a body that cannot be read.
+    pub(crate) fn unreadable(&self, message: &str) -> Error {
+        // What is masked must be a little longer than what is shown.
+        let end = self.body().len().min(MAX_TEXT + 4 * 1024);
+        let body: Cow<'_, str> = lossy(self.body().get(..end).unwrap_or_default());
+        let answered = Answered {
+            status: self.answer.status,
+            content_type: self.header("content-type").map(str::to_owned),
+            request_id: self.answer.request_id(),
+            body: body.into_owned(),
+        };
+        let failure = Failure::new(FailureKind::Other, message).with_answer(answered);
+        self.http.conceal(Error::Decode(failure).of_call(self.method, &self.path))
+    }
+}
+
+impl Answer {
+    /// The answer's `X-Request-Id` or `CF-Ray`.
+    pub(super) fn request_id(&self) -> Option<String> {
+        self.header("x-request-id").or_else(|| self.header("cf-ray")).map(str::to_owned)
+    }
+}

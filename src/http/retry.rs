@@ -1,0 +1,295 @@
+//! When a call is retried, and after which wait: pure functions, without a clock and without a
+//! sleep.
+
+use std::hash::{BuildHasher, RandomState};
+use std::time::Duration;
+
+use crate::error::ApiError;
+
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+const LONGEST_WAIT: Duration = Duration::from_secs(8);
+
+/// How often a call is retried, and how long it may wait for that in all.
+///
+/// | what happened | retried for |
+/// | --- | --- |
+/// | 429 | every method |
+/// | 408, 500 (once), 502, 503, 520-527, 530, a broken connection | GET and queries |
+/// | no connection was made | every method; for a write only where nothing can have been sent |
+///
+/// A timeout while waiting for the answer, 504, 512 and every other status are not retried: the
+/// server would only start the same work again. No write is ever sent twice.
+///
+/// The wait is the one that PostHog asks for, else 0.5 s, doubled up to 8 s, with jitter. If a wait
+/// does not fit into the rest of [`max_wait`](RetryPolicy::max_wait), the call fails at once, and
+/// [`Error::retry_after`](crate::Error::retry_after) has the wait.
+///
+/// # Examples
+/// ```
+/// use std::time::Duration;
+/// use posthog_api::{Client, RetryPolicy};
+///
+/// let policy = RetryPolicy::default().max_retries(5).max_wait(Duration::from_secs(300));
+/// let client = Client::builder("phx_...").retry(policy).build()?;
+/// # Ok::<(), posthog_api::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RetryPolicy {
+    max_retries: u32,
+    max_wait: Duration,
+}
+
+impl Default for RetryPolicy {
+    /// 3 retries, and 60 s of waiting in all.
+    fn default() -> Self {
+        RetryPolicy { max_retries: 3, max_wait: Duration::from_secs(60) }
+    }
+}
+
+impl RetryPolicy {
+    /// Never retries, except a read on a pooled connection that the server had already closed.
+    #[must_use]
+    pub fn none() -> Self {
+        RetryPolicy { max_retries: 0, max_wait: Duration::ZERO }
+    }
+
+    /// Waits until an hourly limit ends: 10 retries, and 75 minutes of waiting in all.
+    #[must_use]
+    pub fn patient() -> Self {
+        RetryPolicy { max_retries: 10, max_wait: Duration::from_secs(75 * 60) }
+    }
+
+    /// Sets how often one call is retried. Defaults to 3.
+    #[must_use]
+    pub fn max_retries(mut self, n: u32) -> Self {
+        self.max_retries = n;
+        self
+    }
+
+    /// Sets how long one call may wait between its attempts, in all. Defaults to 60 s.
+    #[must_use]
+    pub fn max_wait(mut self, d: Duration) -> Self {
+        self.max_wait = d;
+        self
+    }
+}
+
+/// How an attempt failed, as far as retrying is concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// An answer with this status, and the wait that it asks for.
+    Status(u16, Option<Duration>),
+    /// No connection was made, so nothing was sent.
+    Unconnected,
+    /// A pooled connection that the server had already closed.
+    Stale,
+    /// A connection that broke.
+    Broken,
+    /// Anything that another attempt would not change.
+    Final,
+}
+
+/// What one call has used up so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Spent {
+    pub(crate) retries: u32,
+    pub(crate) waited: Duration,
+    pub(crate) had_500: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Decision {
+    /// Send it again now; this is not counted as a retry.
+    Again,
+    /// Send it again after this wait.
+    Wait(Duration),
+    Fail,
+}
+
+/// What to do after `outcome`, which is noted in `spent`. `repeatable`: the call can be sent twice
+/// without harm. `jitter`: from 0 to 1.
+pub(crate) fn decide(
+    policy: &RetryPolicy,
+    spent: &mut Spent,
+    outcome: Outcome,
+    repeatable: bool,
+    jitter: f64,
+) -> Decision {
+    let is_500 = matches!(outcome, Outcome::Status(500, _));
+    let first_500 = is_500 && !spent.had_500;
+    spent.had_500 |= is_500;
+    let (may, asked) = match outcome {
+        Outcome::Stale if repeatable => return Decision::Again,
+        Outcome::Status(429, asked) => (true, asked),
+        Outcome::Status(500, asked) => (repeatable && first_500, asked),
+        Outcome::Status(408 | 502 | 503 | 520..=527 | 530, asked) => (repeatable, asked),
+        Outcome::Unconnected => (true, None),
+        Outcome::Broken => (repeatable, None),
+        Outcome::Status(..) | Outcome::Stale | Outcome::Final => (false, None),
+    };
+    let wait = asked.unwrap_or_else(|| {
+        let doubled = FIRST_WAIT.saturating_mul(1 << spent.retries.min(8)).min(LONGEST_WAIT);
+        doubled.mul_f64(0.5 + jitter.clamp(0.0, 1.0) / 2.0)
+    });
+    let waited = spent.waited.saturating_add(wait);
+    if !may || spent.retries >= policy.max_retries || waited > policy.max_wait {
+        return Decision::Fail;
+    }
+    spent.retries += 1;
+    spent.waited = waited;
+    Decision::Wait(wait)
+}
+
+/// A number from 0 to 1, another one each time: the standard library seeds its hashers at random.
+#[allow(clippy::cast_precision_loss)] // a jitter does not need 64 bits
+pub(crate) fn jitter() -> f64 {
+    RandomState::new().hash_one(0u8) as f64 / u64::MAX as f64
+}
+
+/// The wait that a server asks for: `Retry-After` in seconds or as a date, else "available in N
+/// seconds" in its detail. `now` is in seconds since 1970.
+pub(crate) fn retry_after(
+    header: Option<&str>,
+    detail: Option<&str>,
+    now: u64,
+) -> Option<Duration> {
+    let from_header = header.map(str::trim).and_then(|text| match text.parse::<u64>() {
+        Ok(seconds) => Some(seconds),
+        Err(_) => http_date(text).map(|at| at.saturating_sub(now)),
+    });
+    from_header.map(Duration::from_secs).or_else(|| detail.and_then(ApiError::available_in))
+}
+
+/// `Sun, 06 Nov 1994 08:49:37 GMT`, the form of dates in HTTP, in seconds since 1970.
+fn http_date(text: &str) -> Option<u64> {
+    let mut parts = text.split_once(", ")?.1.split(' ');
+    let mut next = || parts.next();
+    let (day, month, year, time, zone) = (next()?, next()?, next()?, next()?, next()?);
+    let month =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+            .iter()
+            .position(|name| *name == month)?;
+    let (day, year): (u64, u64) = (day.parse().ok()?, year.parse().ok()?);
+    let mut clock = time.split(':').map(|part| part.parse::<u64>().ok());
+    let (hours, minutes, seconds) = (clock.next()??, clock.next()??, clock.next()??);
+    let right = (1970..=9999).contains(&year)
+        && (1..=31).contains(&day)
+        && hours < 24
+        && minutes < 60
+        && seconds <= 60;
+    if zone != "GMT" || !right {
+        return None;
+    }
+    let leap = |y: u64| y % 4 == 0 && (y % 100 != 0 || y % 400 == 0);
+    let years: u64 = (1970..year).map(|y| if leap(y) { 366 } else { 365 }).sum();
+    let before = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334].get(month).copied()?;
+    let days = years + before + u64::from(month > 1 && leap(year)) + day - 1;
+    Some(((days * 24 + hours) * 60 + minutes) * 60 + seconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const S: fn(u64) -> Duration = Duration::from_secs;
+
+    fn first(policy: &RetryPolicy, outcome: Outcome, repeatable: bool) -> Decision {
+        decide(policy, &mut Spent::default(), outcome, repeatable, 1.0)
+    }
+
+    #[test]
+    fn each_outcome_is_retried_or_not() {
+        let policy = RetryPolicy::default();
+        let wait = Decision::Wait(FIRST_WAIT);
+        for (outcome, get, post) in [
+            (Outcome::Status(429, None), wait, wait),
+            (Outcome::Unconnected, wait, wait),
+            (Outcome::Stale, Decision::Again, Decision::Fail),
+            (Outcome::Broken, wait, Decision::Fail),
+            (Outcome::Final, Decision::Fail, Decision::Fail),
+        ] {
+            assert_eq!(first(&policy, outcome, true), get, "{outcome:?}");
+            assert_eq!(first(&policy, outcome, false), post, "{outcome:?}");
+        }
+        for status in 300..600 {
+            let again = matches!(status, 408 | 429 | 500 | 502 | 503 | 520..=527 | 530);
+            let got = first(&policy, Outcome::Status(status, None), true);
+            assert_eq!(got, if again { wait } else { Decision::Fail }, "{status}");
+        }
+    }
+
+    #[test]
+    fn a_500_is_retried_once_whether_or_not_it_asks_for_a_wait() {
+        for asked in [None, Some(S(0))] {
+            let policy = RetryPolicy::default();
+            let mut spent = Spent::default();
+            let mut next = |status| {
+                let outcome = Outcome::Status(status, asked);
+                decide(&policy, &mut spent, outcome, true, 1.0) != Decision::Fail
+            };
+            assert_eq!([500, 502, 500].map(&mut next), [true, true, false], "{asked:?}");
+        }
+    }
+
+    #[test]
+    fn waits_double_and_end_with_the_policy() {
+        let long = RetryPolicy::default().max_retries(20).max_wait(S(1000));
+        for (retries, ms) in
+            [(0, 500), (1, 1000), (2, 2000), (3, 4000), (4, 8000), (5, 8000), (19, 8000)]
+        {
+            let wait = |jitter| {
+                let mut spent = Spent { retries, ..Spent::default() };
+                decide(&long, &mut spent, Outcome::Broken, true, jitter)
+            };
+            assert_eq!(wait(1.0), Decision::Wait(Duration::from_millis(ms)));
+            assert_eq!(wait(0.0), Decision::Wait(Duration::from_millis(ms / 2)));
+        }
+        let policy = RetryPolicy::default();
+        for (retries, waited, asked, decision) in [
+            (0, 0, 60, Decision::Wait(S(60))),
+            (0, 0, 61, Decision::Fail),
+            (1, 50, 11, Decision::Fail),
+            (1, 50, 10, Decision::Wait(S(10))),
+            (2, 60, 0, Decision::Wait(S(0))),
+            (3, 0, 0, Decision::Fail),
+            (0, 0, u64::MAX, Decision::Fail),
+        ] {
+            let mut spent = Spent { retries, waited: S(waited), had_500: false };
+            let outcome = Outcome::Status(429, Some(S(asked)));
+            assert_eq!(decide(&policy, &mut spent, outcome, false, 0.5), decision, "{asked}");
+            let counted = u32::from(decision != Decision::Fail);
+            assert_eq!(spent.retries, retries + counted, "{asked}");
+        }
+        assert_eq!(first(&RetryPolicy::none(), Outcome::Unconnected, true), Decision::Fail);
+        let hour = Outcome::Status(429, Some(S(3600)));
+        assert_eq!(first(&RetryPolicy::patient(), hour, false), Decision::Wait(S(3600)));
+    }
+
+    #[test]
+    fn the_wait_is_read_from_the_header_else_from_the_detail() {
+        const NOW: u64 = 784_111_777; // 06 Nov 1994 08:49:37
+        for (header, detail, wait) in [
+            (Some("46"), None, Some(46)),
+            (Some(" 0 "), None, Some(0)),
+            (Some("Sun, 06 Nov 1994 08:50:07 GMT"), None, Some(30)),
+            (Some("Sat, 05 Nov 1994 08:50:07 GMT"), None, Some(0)),
+            (Some("Tue, 29 Feb 2000 00:00:00 GMT"), None, Some(951_782_400 - NOW)),
+            (Some("Sun, 06 Nov 1994 08:50:07 CET"), None, None),
+            (Some("Sun, 06 Nov 1994"), None, None),
+            (Some("-5"), None, None),
+            (
+                Some("soon"),
+                Some("Request was throttled. Expected available in 12 seconds."),
+                Some(12),
+            ),
+            (None, Some("Expected available in 1 second."), Some(1)),
+            (None, Some("Request was throttled."), None),
+            (None, Some("available in a while"), None),
+            (None, Some("available in 9"), None),
+            (Some("99999999999999999999999"), None, None),
+            (None, None, None),
+        ] {
+            assert_eq!(retry_after(header, detail, NOW), wait.map(S), "{header:?} {detail:?}");
+        }
+    }
+}

@@ -1,0 +1,486 @@
+//! The HTTP layer: one attempt in; status, headers and bytes out. ureq is used only here and in
+//! `tls.rs`.
+
+use std::cell::Cell;
+use std::io::{self, Read};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use ureq::http::{self, HeaderMap, Method, Version, header};
+
+use super::retry::Outcome;
+use super::tls;
+use super::url::Peer;
+use crate::error::text::MAX_TEXT;
+use crate::error::{Error, FailureKind as Kind, Result};
+
+/// How much of an error's body is read: what an error keeps, and room to find the key at its end.
+const ERROR_BODY: usize = MAX_TEXT + 4 * 1024;
+
+/// How much memory is reserved because the server announces a long body.
+const TRUSTED_LENGTH: u64 = 16 * 1024 * 1024;
+
+/// What one attempt sends.
+pub(crate) struct Attempt<'a> {
+    pub(crate) method: &'static str,
+    pub(crate) url: &'a str,
+    pub(crate) authorization: Option<&'a str>,
+    pub(crate) user_agent: &'a str,
+    pub(crate) accept: Accept,
+    pub(crate) body: Option<&'a [u8]>,
+    /// For each phase of the attempt.
+    pub(crate) timeout: Duration,
+    /// For the whole attempt, where the call has a deadline.
+    pub(crate) left: Option<Duration>,
+}
+
+/// The representation that a call asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Accept {
+    Json,
+    /// Text of any kind. It is not compressed: a compressed body hides whether it had a length, and
+    /// text that was cut looks like text that is complete.
+    Anything,
+}
+
+/// What came back.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: Vec<u8>,
+    headers: HeaderMap,
+    /// The body had a length, or was chunked or compressed: a cut would have been noticed.
+    framed: bool,
+}
+
+impl Answer {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    pub(crate) fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    pub(crate) fn is_redirect(&self) -> bool {
+        matches!(self.status, 301 | 302 | 303 | 307 | 308)
+    }
+
+    /// Whether the body can be taken as complete: it was framed, or is JSON up to its last bracket.
+    pub(crate) fn is_complete(&self) -> bool {
+        let text = self.body.trim_ascii();
+        self.framed || text.ends_with(b"}") || text.ends_with(b"]")
+    }
+}
+
+/// Why there is no answer, or only a part of it.
+pub(crate) struct NoAnswer {
+    pub(crate) outcome: Outcome,
+    pub(crate) reason: Reason,
+    pub(crate) message: String,
+    pub(crate) source: Option<io::ErrorKind>,
+}
+
+/// Which error it becomes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reason {
+    Transport(Kind),
+    /// A limit on a phase passed.
+    Timeout(Kind),
+    /// The deadline passed.
+    Deadline,
+    TooLarge,
+}
+
+pub(crate) struct Transport {
+    agent: ureq::Agent,
+    connect_timeout: Duration,
+    max_body_bytes: u64,
+    /// The host is a name that must be looked up.
+    named: bool,
+    /// A connection was made: lookups go without a limit from then on, as a limit starts a thread
+    /// for each request.
+    connected: AtomicBool,
+    idle: Idle,
+}
+
+impl Transport {
+    /// `agent`: the caller's own, or `None` for one with the defaults of the features that are on.
+    pub(crate) fn new(
+        agent: Option<ureq::Agent>,
+        peer: &Peer,
+        connect_timeout: Duration,
+        max_body_bytes: u64,
+    ) -> Result<Transport> {
+        let agent = agent.unwrap_or_else(|| tls::agent(peer));
+        // ureq panics at the first call with a TLS provider that is not compiled in.
+        if let Some(feature) = tls::missing(&agent).filter(|_| peer.https) {
+            return Err(Error::config(format!(
+                "an https host needs TLS: turn on the feature `{feature}` of posthog-api in Cargo.toml"
+            )));
+        }
+        let config = agent.config();
+        let max = config.max_idle_connections().min(config.max_idle_connections_per_host());
+        Ok(Transport {
+            agent,
+            connect_timeout,
+            max_body_bytes,
+            named: peer.named,
+            connected: AtomicBool::new(false),
+            idle: Idle { count: AtomicUsize::new(0), max },
+        })
+    }
+
+    pub(crate) fn attempt(&self, attempt: &Attempt<'_>) -> std::result::Result<Answer, NoAnswer> {
+        let was_idle = self.idle.take();
+        let body_read = Cell::new(false);
+        let mut response = self.run(attempt, &body_read).map_err(|error| {
+            let sent = match attempt.body {
+                Some(body) if !body.is_empty() => Sent::from_body(body_read.get()),
+                _ => Sent::Maybe,
+            };
+            let mut failed = no_answer(error, sent);
+            if failed.outcome == Outcome::Broken && was_idle {
+                self.idle.clear();
+                failed.outcome = Outcome::Stale;
+                failed.message.insert_str(0, "a pooled connection broke: ");
+            }
+            if self.agent.config().proxy().is_some() && failed.outcome == Outcome::Unconnected {
+                failed.message += " (through a proxy)";
+            }
+            failed
+        })?;
+        self.connected.store(true, Ordering::Relaxed);
+        let status = response.status().as_u16();
+        let is_success = (200..300).contains(&status);
+        let reusable = response.version() == Version::HTTP_11
+            && !response
+                .headers()
+                .get(header::CONNECTION)
+                .is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"close"));
+        let framed = status == 204
+            || response.body().content_length().is_some()
+            || response.headers().contains_key(header::TRANSFER_ENCODING);
+        let (body, drained) = if status == 204 {
+            (Vec::new(), true) // also where it claims to be compressed
+        } else if is_success {
+            let body = read_all(response.body_mut(), self.max_body_bytes);
+            (body.map_err(|error| no_answer(error, Sent::Surely))?, true)
+        } else {
+            read_some(response.body_mut())
+        };
+        if reusable && drained {
+            self.idle.give_back();
+        }
+        let (parts, _) = response.into_parts();
+        let answer = Answer { status, body, headers: parts.headers, framed };
+        if is_success && attempt.accept == Accept::Json && looks_cut(&answer) {
+            return Err(broken("the answer has no length, and its JSON is not complete", None));
+        }
+        Ok(answer)
+    }
+
+    fn run(
+        &self,
+        attempt: &Attempt<'_>,
+        body_read: &Cell<bool>,
+    ) -> std::result::Result<http::Response<ureq::Body>, ureq::Error> {
+        let method = Method::from_bytes(attempt.method.as_bytes()).map_err(http::Error::from)?;
+        // The user agent is a header: set in the configuration, it would keep the connection out of
+        // the pool.
+        let mut request = http::Request::builder()
+            .method(&method)
+            .uri(attempt.url)
+            .header(header::USER_AGENT, attempt.user_agent);
+        request = match attempt.accept {
+            Accept::Json => request.header(header::ACCEPT, "application/json"),
+            Accept::Anything => {
+                request.header(header::ACCEPT, "*/*").header(header::ACCEPT_ENCODING, "identity")
+            }
+        };
+        if let Some(authorization) = attempt.authorization {
+            request = request.header(header::AUTHORIZATION, authorization);
+        }
+        match attempt.body {
+            Some(body) => {
+                let mut reader = NotedBody { bytes: body, read: body_read };
+                let request = request
+                    .header(header::CONTENT_TYPE, "application/json")
+                    .header(header::CONTENT_LENGTH, body.len())
+                    .body(ureq::SendBody::from_reader(&mut reader));
+                self.agent.run(self.configured(request?, attempt))
+            }
+            None if matches!(method, Method::POST | Method::PUT | Method::PATCH) => {
+                self.agent.run(self.configured(request.body(&[][..])?, attempt))
+            }
+            None => self.agent.run(self.configured(request.body(())?, attempt)),
+        }
+    }
+
+    /// A limit on each phase. A limit on the lookup or on the whole attempt starts a thread, so
+    /// both are set only where they are needed and a thread can be started: ureq would panic.
+    fn configured<B: ureq::AsSendBody>(
+        &self,
+        request: http::Request<B>,
+        attempt: &Attempt<'_>,
+    ) -> http::Request<B> {
+        let first_lookup = self.named && !self.connected.load(Ordering::Relaxed);
+        let threads = (first_lookup || attempt.left.is_some()) && can_start_thread();
+        let within = |limit: Duration| Some(attempt.left.map_or(limit, |left| limit.min(left)));
+        self.agent
+            .configure_request(request)
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .timeout_global(attempt.left.filter(|_| threads))
+            .timeout_per_call(None)
+            .timeout_resolve(within(self.connect_timeout).filter(|_| first_lookup && threads))
+            .timeout_connect(within(self.connect_timeout))
+            .timeout_send_request(within(attempt.timeout))
+            .timeout_send_body(within(attempt.timeout))
+            .timeout_recv_response(within(attempt.timeout))
+            .timeout_recv_body(within(attempt.timeout))
+            .build()
+    }
+}
+
+fn can_start_thread() -> bool {
+    thread::Builder::new().stack_size(16 * 1024).spawn(|| ()).is_ok()
+}
+
+/// About how many connections are idle in the pool: one that breaks may be one that the server had
+/// already closed.
+struct Idle {
+    count: AtomicUsize,
+    max: usize,
+}
+
+impl Idle {
+    /// Whether there was one.
+    fn take(&self) -> bool {
+        self.change(|count| count.checked_sub(1))
+    }
+
+    fn give_back(&self) {
+        self.change(|count| (count < self.max).then_some(count + 1));
+    }
+
+    fn clear(&self) {
+        self.count.store(0, Ordering::Relaxed);
+    }
+
+    fn change(&self, change: impl FnMut(usize) -> Option<usize>) -> bool {
+        self.count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, change).is_ok()
+    }
+}
+
+/// A body that notes that it was read: from then on, some of it may have reached the server.
+struct NotedBody<'a> {
+    bytes: &'a [u8],
+    read: &'a Cell<bool>,
+}
+
+impl Read for NotedBody<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.read.set(true);
+        self.bytes.read(buffer)
+    }
+}
+
+/// What of a request can have reached the server when an attempt fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sent {
+    /// Nothing: the body is read only after there is a connection, and it was not read.
+    Nothing,
+    /// A request without a body does not show whether it was sent.
+    Maybe,
+    Surely,
+}
+
+impl Sent {
+    fn from_body(read: bool) -> Sent {
+        if read { Sent::Surely } else { Sent::Nothing }
+    }
+
+    /// The outcome of "refused" or "unreachable". An established connection reports the same
+    /// errors, minutes after the request was sent, when its route disappears.
+    fn refused(self) -> Outcome {
+        if self == Sent::Nothing { Outcome::Unconnected } else { Outcome::Broken }
+    }
+}
+
+fn read_all(body: &mut ureq::Body, limit: u64) -> std::result::Result<Vec<u8>, ureq::Error> {
+    let expected = body.content_length().unwrap_or(0).min(limit).min(TRUSTED_LENGTH);
+    // One byte more: the reader needs it to see the end.
+    let mut bytes = Vec::with_capacity(usize::try_from(expected).unwrap_or(0) + 1);
+    body.with_config().limit(limit).reader().read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// An error's body, as much as came; and whether that is all of it, so that the connection can be
+/// used again.
+fn read_some(body: &mut ureq::Body) -> (Vec<u8>, bool) {
+    let mut bytes = Vec::new();
+    let read = body.with_config().reader().take(ERROR_BODY as u64).read_to_end(&mut bytes);
+    let drained = read.is_ok_and(|n| n < ERROR_BODY);
+    (bytes, drained)
+}
+
+/// Whether a body without a length begins like JSON and does not end like it.
+fn looks_cut(answer: &Answer) -> bool {
+    let first = answer.body.trim_ascii().first();
+    !answer.is_complete() && first.is_none_or(|b| b"{[\"-0123456789tfn".contains(b))
+}
+
+fn broken(message: impl Into<String>, source: Option<io::ErrorKind>) -> NoAnswer {
+    let message =
+        format!("the connection broke before the answer was complete: {}", message.into());
+    NoAnswer { outcome: Outcome::Broken, reason: Reason::Transport(Kind::Broken), message, source }
+}
+
+fn other(kind: Kind, message: impl Into<String>) -> NoAnswer {
+    let message = message.into();
+    NoAnswer { outcome: Outcome::Final, reason: Reason::Transport(kind), message, source: None }
+}
+
+fn unconnected(
+    outcome: Outcome,
+    kind: Kind,
+    message: impl Into<String>,
+    source: Option<io::ErrorKind>,
+) -> NoAnswer {
+    let message = format!("no connection was made: {}", message.into());
+    NoAnswer { outcome, reason: Reason::Transport(kind), message, source }
+}
+
+fn no_answer(error: ureq::Error, sent: Sent) -> NoAnswer {
+    match error {
+        ureq::Error::Timeout(phase) => timed_out(phase),
+        ureq::Error::BodyExceedsLimit(limit) => NoAnswer {
+            outcome: Outcome::Final,
+            reason: Reason::TooLarge,
+            message: format!(
+                "the answer is larger than {limit} bytes: ask for fewer rows a page, or raise max_body_bytes"
+            ),
+            source: None,
+        },
+        ureq::Error::HostNotFound => {
+            unconnected(Outcome::Unconnected, Kind::Dns, "the host name is not known", None)
+        }
+        ureq::Error::ConnectionFailed => {
+            unconnected(sent.refused(), Kind::Connect, "the host does not answer", None)
+        }
+        ureq::Error::ConnectProxyFailed(why) => {
+            unconnected(sent.refused(), Kind::Proxy, format!("the proxy refused: {why}"), None)
+        }
+        ureq::Error::InvalidProxyUrl => other(Kind::Proxy, "the URL of the proxy is not valid"),
+        ureq::Error::Io(error) => io_failed(&error, sent),
+        #[cfg(feature = "gzip")]
+        ureq::Error::Decompress(kind, error) => match io_failed(&error, sent) {
+            failed if failed.outcome == Outcome::Broken => failed,
+            _ => other(Kind::Other, format!("the {kind} body cannot be decompressed: {error}")),
+        },
+        ureq::Error::Protocol(error) => {
+            other(Kind::NotHttp, format!("the answer is not valid HTTP: {error}"))
+        }
+        ureq::Error::TlsRequired => other(Kind::Tls, "an https host needs a TLS feature"),
+        // Their text can contain the URL, and the key with it.
+        ureq::Error::BadUri(_) | ureq::Error::RequireHttpsOnly(_) => {
+            other(Kind::Other, "the URL was refused")
+        }
+        error => {
+            let message = error.to_string();
+            let tls = message.contains("tls") || message.contains("certificate");
+            other(if tls { Kind::Tls } else { Kind::Other }, message)
+        }
+    }
+}
+
+fn timed_out(phase: ureq::Timeout) -> NoAnswer {
+    let (outcome, reason, message) = match phase {
+        ureq::Timeout::Global => (Outcome::Final, Reason::Deadline, String::new()),
+        ureq::Timeout::Resolve | ureq::Timeout::Connect => {
+            let resolve = phase == ureq::Timeout::Resolve;
+            let kind = if resolve { Kind::Dns } else { Kind::Connect };
+            let message =
+                "no connection was made in time: check the network, or raise connect_timeout";
+            (Outcome::Unconnected, Reason::Timeout(kind), message.to_owned())
+        }
+        _ => {
+            let message =
+                "there was no complete answer in time: ask for less, or raise the timeout";
+            (Outcome::Final, Reason::Timeout(Kind::Other), message.to_owned())
+        }
+    };
+    let message = format!("{message} (phase: {phase})");
+    NoAnswer { outcome, reason, message, source: None }
+}
+
+fn io_failed(error: &io::Error, sent: Sent) -> NoAnswer {
+    use io::ErrorKind as Io;
+    let (message, source) = (error.to_string(), Some(error.kind()));
+    match error.kind() {
+        Io::ConnectionRefused
+        | Io::HostUnreachable
+        | Io::NetworkUnreachable
+        | Io::NetworkDown
+        | Io::AddrNotAvailable => unconnected(sent.refused(), Kind::Connect, message, source),
+        Io::ConnectionReset
+        | Io::ConnectionAborted
+        | Io::BrokenPipe
+        | Io::NotConnected
+        | Io::UnexpectedEof
+        | Io::WriteZero
+        | Io::TimedOut => broken(message, source),
+        _ if message.starts_with("failed to lookup address") => {
+            unconnected(Outcome::Unconnected, Kind::Dns, message, source)
+        }
+        // rustls reports a failed handshake as invalid data.
+        Io::InvalidData => {
+            NoAnswer { source, ..other(Kind::Tls, format!("TLS failed: {message}")) }
+        }
+        _ => NoAnswer { source, ..other(Kind::Other, message) },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_write_is_sent_again_only_where_nothing_can_have_been_sent() {
+        let refused = || ureq::Error::Io(io::ErrorKind::ConnectionRefused.into());
+        let unreachable = || ureq::Error::Io(io::ErrorKind::HostUnreachable.into());
+        let timeout = || ureq::Error::Timeout(ureq::Timeout::Connect);
+        let reset = || ureq::Error::Io(io::ErrorKind::ConnectionReset.into());
+        for (error, nothing, maybe, surely) in [
+            (
+                refused as fn() -> ureq::Error,
+                Outcome::Unconnected,
+                Outcome::Broken,
+                Outcome::Broken,
+            ),
+            (unreachable, Outcome::Unconnected, Outcome::Broken, Outcome::Broken),
+            (
+                || ureq::Error::ConnectionFailed,
+                Outcome::Unconnected,
+                Outcome::Broken,
+                Outcome::Broken,
+            ),
+            (
+                || ureq::Error::HostNotFound,
+                Outcome::Unconnected,
+                Outcome::Unconnected,
+                Outcome::Unconnected,
+            ),
+            (timeout, Outcome::Unconnected, Outcome::Unconnected, Outcome::Unconnected),
+            (reset, Outcome::Broken, Outcome::Broken, Outcome::Broken),
+        ] {
+            for (sent, outcome) in
+                [(Sent::Nothing, nothing), (Sent::Maybe, maybe), (Sent::Surely, surely)]
+            {
+                assert_eq!(no_answer(error(), sent).outcome, outcome, "{} {sent:?}", error());
+            }
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! Pages in flight: pages of a list that are requested before they are wanted.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::error::Result;
+use crate::http::{Params, Request, Response, Started, Watch, Workers};
+
+/// The largest number of pages ahead.
+pub(super) const MAX_AHEAD: usize = 100;
+
+/// Fetches the pages of one list.
+pub(super) struct InFlight {
+    /// A page's request, but for its parameters.
+    request: Request,
+    workers: Workers,
+    /// Pages that were requested and not taken, in the order of the list.
+    pages: VecDeque<Page>,
+    window: Window,
+    forecast: Forecast,
+    /// How many rows the list has, if the server says it.
+    count: Option<u64>,
+}
+
+/// A page that was requested.
+struct Page {
+    query: Params,
+    /// It was requested before the list named it.
+    foreseen: bool,
+    started: Started,
+}
+
+impl InFlight {
+    /// `ahead`: how many pages beyond the wanted one may be in flight.
+    pub(super) fn new(request: Request, ahead: usize) -> InFlight {
+        InFlight {
+            request,
+            workers: Workers::new(),
+            pages: VecDeque::new(),
+            window: Window::new(ahead.min(MAX_AHEAD)),
+            forecast: Forecast::default(),
+            count: None,
+        }
+    }
+
+    /// The page with this query, from those in flight or requested now.
+    pub(super) fn take(&mut self, want: &Params) -> Result<Response> {
+        let page = match self.pages.front() {
+            Some(page) if page.query == *want => self.pages.pop_front(),
+            _ => None,
+        };
+        let Some(page) = page else {
+            self.abandon();
+            let fetched = self.fetch_here(want);
+            self.foresee(want);
+            return fetched;
+        };
+        let deadline = self.request.http().deadline();
+        let mut fetched = self
+            .workers
+            .take(&page.started, deadline)
+            .map_err(|e| e.of_call(self.request.method(), self.request.path()))?;
+        self.note_throttling(&page.started.watch);
+        if let (Err(error), true) = (&fetched, page.foreseen) {
+            if error.is_rate_limited() {
+                self.window.throttle(Instant::now() + error.retry_after().unwrap_or_default());
+            }
+            // A server may fail because of many requests at once: only the answer to a request that
+            // runs alone counts.
+            self.pages.iter().for_each(|page| page.started.watch.stop());
+            self.workers.wait_until_idle(deadline);
+            fetched = self.fetch_here(want);
+        }
+        self.foresee(want);
+        fetched
+    }
+
+    /// Notes what the page with `query` said: its `next`, and how many rows the list has. Requests
+    /// the next page.
+    pub(super) fn learn(&mut self, query: &Params, next: Option<&Params>, count: Option<u64>) {
+        if self.window.max == 0 {
+            return;
+        }
+        self.count = match (self.count, count) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => b.or(a),
+        };
+        let foreseen = self.forecast.page(query, 1);
+        let Some(next) = next else {
+            self.abandon();
+            return;
+        };
+        match foreseen {
+            Some(foreseen) if foreseen.sorted() == next.sorted() => self.window.grow(),
+            Some(_) => self.window.reset(),
+            None => {}
+        }
+        self.forecast.learn(query, next);
+        match self.pages.front_mut() {
+            // The list has named it now: its answer counts as it is, unless it failed in company.
+            Some(page) if page.query.sorted() == next.sorted() => page.query = next.clone(),
+            _ => {
+                self.abandon();
+                self.start(next.clone(), false);
+            }
+        }
+        self.foresee(next);
+    }
+
+    /// Requests pages behind `from`, which was taken or is the next one, until the window is full.
+    fn foresee(&mut self, from: &Params) {
+        let throttled = self.pages.iter().filter_map(|page| page.started.watch.take_throttled());
+        if let Some(until) = throttled.max() {
+            self.window.throttle(until);
+        }
+        let next = usize::from(self.pages.front().is_some_and(|page| page.query == *from));
+        while self.window.has_room(self.pages.len() - next + self.workers.abandoned()) {
+            let step = self.pages.len() + 1 - next;
+            let Some(query) = self.forecast.page(from, step as u64) else { return };
+            let offset = query.number("offset").unwrap_or(0);
+            if self.count.is_some_and(|count| offset >= count) {
+                return;
+            }
+            if !self.start(query, true) {
+                return;
+            }
+        }
+    }
+
+    /// Requests a page on a worker; false where there is none and none can be started.
+    fn start(&mut self, query: Params, foreseen: bool) -> bool {
+        let request = self.page_request(&query);
+        let started = self.workers.start(request);
+        let is_started = started.is_some();
+        self.pages.extend(started.map(|started| Page { query, foreseen, started }));
+        is_started
+    }
+
+    fn page_request(&self, query: &Params) -> Request {
+        let mut request = self.request.clone();
+        *request.params_mut() = query.clone();
+        request
+    }
+
+    /// Requests a page on this thread.
+    fn fetch_here(&mut self, query: &Params) -> Result<Response> {
+        let mut request = self.page_request(query);
+        if self.window.max == 0 {
+            return request.run_json();
+        }
+        let watch = Arc::new(Watch::default());
+        *request.http_mut() = request.http().watched(&watch);
+        let fetched = request.run_json();
+        self.note_throttling(&watch);
+        fetched
+    }
+
+    /// A throttled answer shrinks the window and stops new pages until its wait is over.
+    fn note_throttling(&mut self, watch: &Watch) {
+        if let Some(until) = watch.take_throttled() {
+            self.window.throttle(until);
+        }
+    }
+
+    /// Gives up the pages in flight: their answers and errors do not count.
+    fn abandon(&mut self) {
+        for page in self.pages.drain(..) {
+            self.workers.abandon(&page.started);
+        }
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.abandon();
+    }
+}
+
+/// How many pages may be in flight beyond the wanted one.
+struct Window {
+    size: usize,
+    max: usize,
+    paused_until: Option<Instant>,
+}
+
+impl Window {
+    fn new(max: usize) -> Window {
+        Window { size: max.min(1), max, paused_until: None }
+    }
+
+    fn has_room(&mut self, in_flight: usize) -> bool {
+        if self.paused_until.is_some_and(|until| Instant::now() < until) {
+            return false;
+        }
+        self.paused_until = None;
+        in_flight < self.size
+    }
+
+    fn grow(&mut self) {
+        self.size = (self.size + 1).min(self.max);
+    }
+
+    fn reset(&mut self) {
+        self.size = self.max.min(1);
+    }
+
+    fn throttle(&mut self, until: Instant) {
+        if self.paused_until.is_some_and(|paused| Instant::now() < paused) {
+            // Pages that were in flight together are throttled together: that is one event.
+            self.paused_until = self.paused_until.max(Some(until));
+            return;
+        }
+        self.size = (self.size / 2).max(1).min(self.max);
+        self.max = self.size;
+        self.paused_until = Some(until);
+    }
+}
+
+/// Where the pages of a list are, if they lie at equal distances in `offset`.
+#[derive(Default)]
+struct Forecast {
+    step: Option<u64>,
+    /// The distance from the page before to the last one.
+    last: Option<u64>,
+}
+
+impl Forecast {
+    /// The query of the page `n` pages behind the one with `query`.
+    fn page(&self, query: &Params, n: u64) -> Option<Params> {
+        let offset = query.number("offset").unwrap_or(0);
+        let offset = self.step?.checked_mul(n)?.checked_add(offset)?;
+        let mut page = query.clone();
+        page.set("offset", offset.to_string());
+        Some(page)
+    }
+
+    fn learn(&mut self, query: &Params, next: &Params) {
+        let distance = distance(query, next);
+        let sure =
+            distance.is_some() && (distance == next.number("limit") || distance == self.last);
+        self.step = distance.filter(|_| sure);
+        self.last = distance;
+    }
+}
+
+/// How far `next` is behind `query`, if they differ in nothing but `offset`; on the first page,
+/// `limit` may be added or changed.
+fn distance(query: &Params, next: &Params) -> Option<u64> {
+    let first = !query.has("offset");
+    let moves = |name: &str| name == "offset" || (first && name == "limit");
+    let rest = |params: &Params| {
+        let pairs = params.iter().filter(|(name, _)| !moves(name));
+        let mut pairs: Vec<(String, String)> =
+            pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        pairs.sort_unstable();
+        pairs
+    };
+    if rest(query) != rest(next) {
+        return None;
+    }
+    let before = query.get("offset").map_or(Some(0), |_| query.number("offset"))?;
+    next.number("offset")?.checked_sub(before).filter(|distance| *distance > 0)
+}

@@ -1,0 +1,287 @@
+//! Lists: one mechanism for every shape in which PostHog answers.
+
+mod envelope;
+mod in_flight;
+mod insights;
+mod iter;
+mod persons;
+mod rows;
+mod union;
+mod walk;
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+pub use insights::Insights;
+pub use iter::{Items, Page, Pages};
+pub use persons::Persons;
+
+use crate::error::Result;
+use crate::filter::PersonFilter;
+use crate::http::{Http, Request};
+use iter::Plan;
+
+/// How many persons a page has by default: 100 would be slow at PostHog's 240 requests a minute.
+const PERSONS_PER_PAGE: u32 = 1_000;
+
+/// The server returns at most this many persons a page, and no `next`.
+const MAX_PERSONS_PER_PAGE: u64 = 50_000;
+
+/// Marks a [`List`] of anything.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Any;
+
+/// A list request. Nothing is sent before [`page`](List::page), [`pages`](List::pages),
+/// [`items`](List::items), [`items_as`](List::items_as), [`first`](List::first) or
+/// [`all`](List::all), or before a `for` loop over it.
+///
+/// All rows come, in the server's order, whatever shape PostHog answers in. A list ends where
+/// `next` is null and nowhere else: a page may be short or empty before that. Only the query of
+/// `next` is used, so the key is sent to the configured host only. Where the server repeats some
+/// rows and leaves out others, the list ends with an [`Error::Paging`](crate::Error::Paging). If
+/// rows are created or deleted meanwhile, paging by offset can still repeat or miss some;
+/// [`Query::scan`](crate::Query::scan) and [`Project::events`](crate::Project::events) cannot.
+///
+/// # Examples
+/// ```no_run
+/// # fn main() -> posthog_api::Result<()> {
+/// let project = posthog_api::Project::from_env()?;
+/// for cohort in project.list("cohorts") {
+///     println!("{}", cohort?["name"]);
+/// }
+/// let persons = project.persons().search("@example.com").page_size(500).all()?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+#[must_use = "nothing is sent before a page is asked for"]
+pub struct List<K = Any> {
+    request: Request,
+    filters: Vec<PersonFilter>,
+    prefetch: usize,
+    default_page_size: Option<u32>,
+    /// Its filters are checked, so `properties` cannot be given in another way.
+    filtered: bool,
+    drop_similar: bool,
+    allow_missing_rows: bool,
+    kind: PhantomData<fn() -> K>,
+}
+
+impl<K> fmt::Debug for List<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let List { request, filters, prefetch, .. } = self;
+        let text = format!(
+            "List {{ request: {request:?}, filters: {filters:?}, prefetch: {prefetch}, .. }}"
+        );
+        request.http().write_debug(f, &text)
+    }
+}
+
+impl<K> List<K> {
+    /// `path`: checked and encoded.
+    pub(crate) fn new(http: &Http, path: Result<String>) -> List<K> {
+        List {
+            request: Request::new(http, "GET", path),
+            filters: Vec::new(),
+            prefetch: 0,
+            default_page_size: None,
+            filtered: false,
+            drop_similar: false,
+            allow_missing_rows: false,
+            kind: PhantomData,
+        }
+    }
+
+    /// Adds a query parameter of the list: a string as it is, anything else as JSON; null is left
+    /// out.
+    ///
+    /// The same names and values are refused as in [`Request::param`].
+    pub fn param(mut self, name: &str, value: impl Serialize) -> Self {
+        self.request.add_param(name, &value);
+        self
+    }
+
+    /// Sets how many rows a page has, as the parameter `limit`. Defaults to the server's 100, and
+    /// to 1,000 for persons.
+    pub fn page_size(mut self, limit: u32) -> Self {
+        if limit == 0 {
+            self.request.fail("the page size is 0: the server would use its default");
+        }
+        self.request.add_param("limit", &limit);
+        self
+    }
+
+    /// Sets how long one attempt of a page may wait for the answer to begin, and then for it to
+    /// end. Defaults to the client's: 120 s, and 600 s where insights are refreshed.
+    pub fn timeout(mut self, d: Duration) -> Self {
+        self.request.set_timeout(d);
+        self
+    }
+
+    /// Sets how many pages beyond the next one are requested ahead, on background threads; at most
+    /// 100. The rows, their order and the errors are the same. Defaults to 0.
+    ///
+    /// PostHog takes 0.3 to 2 s for a page, so an export is several times faster with 8. Up to
+    /// `pages` bodies are in memory. 8 pages at 0.3 s are 1,600 requests a minute, and PostHog
+    /// allows 240: set
+    /// [`max_requests_per_minute`](crate::ClientBuilder::max_requests_per_minute). After an answer
+    /// 429 fewer pages are requested ahead.
+    pub fn prefetch(mut self, pages: usize) -> Self {
+        self.prefetch = pages;
+        self
+    }
+
+    /// Reads lists that lose rows all the same: `events`, and lists in which rows are found missing
+    /// at the end. Defaults to an error.
+    pub fn allow_missing_rows(mut self) -> Self {
+        self.allow_missing_rows = true;
+        self
+    }
+
+    /// The first page.
+    ///
+    /// # Errors
+    /// As [`Request::send`]; [`Error::Decode`](crate::Error::Decode) also where the answer is not a
+    /// list.
+    pub fn page(self) -> Result<Page> {
+        self.prefetch(0).pages().next().unwrap_or_else(|| Ok(Page::default()))
+    }
+
+    /// The pages, each fetched when it is asked for. After an error there are no more.
+    ///
+    /// # Errors
+    /// Those of [`page`](List::page); [`Error::Paging`](crate::Error::Paging), after the last page
+    /// that could be read, where the list cannot be continued or rows are missing.
+    pub fn pages(self) -> Pages {
+        Pages::new(self.plan())
+    }
+
+    /// The rows of all pages, each page fetched when it is needed. After an error there are no
+    /// more.
+    ///
+    /// A row may contain values that cannot be read, such as JSON nested deeper than 127 levels,
+    /// since every visitor of a site can store one in a property: each becomes its JSON text.
+    ///
+    /// # Errors
+    /// Those of [`pages`](List::pages).
+    pub fn items(self) -> Items<Value> {
+        Items::values(self.plan())
+    }
+
+    /// The rows of all pages, each read as a `T`: several times as fast as through [`Value`].
+    ///
+    /// # Errors
+    /// Those of [`pages`](List::pages). A row that is not a `T` is an
+    /// [`Error::Decode`](crate::Error::Decode) of the kind [`Row`](crate::FailureKind::Row),
+    /// which names the row and the field, and the iterator continues with the next row.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// # use serde::Deserialize;
+    /// # #[derive(Debug)]
+    /// # struct Cohort { name: String, count: Option<u64> }
+    /// # impl<'de> Deserialize<'de> for Cohort {
+    /// #     fn deserialize<D: serde::Deserializer<'de>>(_: D) -> Result<Self, D::Error> { unimplemented!() }
+    /// # }
+    /// # fn main() -> posthog_api::Result<()> {
+    /// # let project = posthog_api::Project::from_env()?;
+    /// // #[derive(Deserialize)] struct Cohort { name: String, count: Option<u64> }
+    /// for cohort in project.list("cohorts").items_as::<Cohort>() {
+    ///     println!("{:?}", cohort?);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn items_as<T: DeserializeOwned>(self) -> Items<T> {
+        Items::typed(self.plan())
+    }
+
+    /// The first row, if there is one. Requests pages of one row, unless a page size was set.
+    ///
+    /// # Errors
+    /// As [`page`](List::page).
+    pub fn first(mut self) -> Result<Option<Value>> {
+        self.default_page_size = Some(1);
+        self.prefetch(0).items().next().transpose()
+    }
+
+    /// All rows of all pages.
+    ///
+    /// # Errors
+    /// As [`pages`](List::pages); the rows before an error are lost: [`items`](List::items) returns
+    /// them.
+    pub fn all(self) -> Result<Vec<Value>> {
+        self.items().collect()
+    }
+
+    /// Checks what was given, and adds the parameters that the caller left to the crate.
+    fn plan(mut self) -> Plan {
+        let request = &mut self.request;
+        let route =
+            request.path().trim_end_matches('/').rsplit('/').next().unwrap_or_default().to_owned();
+        if route == "insights" {
+            // Without an order the server repeats rows and loses others; servers of 2023 hide SQL
+            // insights without the second.
+            for (name, value) in [("order", "id"), ("include_query_insights", "true")] {
+                if !request.params().has(name) {
+                    request.params_mut().set(name, value);
+                }
+            }
+        }
+        if route == "events" && !self.allow_missing_rows {
+            request.fail(
+                "the list of events loses rows in every order: use Project::events(), which returns each event once, or \
+                 allow_missing_rows()",
+            );
+        }
+        let limit = request.params().number("limit");
+        if route == "persons"
+            && !self.allow_missing_rows
+            && limit.is_some_and(|limit| limit > MAX_PERSONS_PER_PAGE)
+        {
+            request.fail(format!(
+                "a page of persons has at most {MAX_PERSONS_PER_PAGE} rows: the server would leave out the others"
+            ));
+        }
+        if self.filtered && request.params().has("properties") {
+            request
+                .fail("properties cannot be given with param(): use filter(), which checks them");
+        }
+        let mut lists = union::requests(self.request, &self.filters);
+        for list in &mut lists {
+            if let Some(size) = self.default_page_size.filter(|_| !list.params().has("limit")) {
+                list.params_mut().set("limit", size.to_string());
+            }
+        }
+        Plan {
+            lists,
+            prefetch: self.prefetch,
+            drop_similar: self.drop_similar,
+            complete: !self.allow_missing_rows,
+        }
+    }
+}
+
+impl List<Persons> {
+    /// The list of persons, with larger pages than the server's.
+    pub(crate) fn persons(http: &Http, path: Result<String>) -> List<Persons> {
+        let mut list = List::new(http, path);
+        list.default_page_size = Some(PERSONS_PER_PAGE);
+        list.filtered = true;
+        list
+    }
+}
+
+impl<K> IntoIterator for List<K> {
+    type Item = Result<Value>;
+    type IntoIter = Items<Value>;
+
+    fn into_iter(self) -> Items<Value> {
+        self.items()
+    }
+}

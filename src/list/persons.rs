@@ -1,0 +1,37 @@
+//! The options of a list of persons.
+
+use super::List;
+use crate::filter::PersonFilter;
+
+/// Marks a [`List`] of persons, from [`Project::persons`](crate::Project::persons).
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Persons;
+
+impl List<Persons> {
+    /// Keeps only persons with this text in their email, name, UUID or one of their distinct ids;
+    /// `%` is a wildcard. An empty text is an error: the server would return everybody.
+    pub fn search(self, text: &str) -> Self {
+        self.param("search", text)
+    }
+
+    /// Keeps only persons with exactly this email; upper and lower case differ. An empty one is an
+    /// error.
+    pub fn email(self, email: &str) -> Self {
+        self.param("email", email)
+    }
+
+    /// Keeps only the person with exactly this distinct id. An empty one is an error.
+    pub fn distinct_id(self, distinct_id: &str) -> Self {
+        self.param("distinct_id", distinct_id)
+    }
+
+    /// Keeps only persons who match `filter`; repeat it to AND.
+    ///
+    /// With [`PersonFilter::any`] each alternative is read as a list of its own, one after the
+    /// other, and a person found before is skipped: 16 bytes are kept for each. There is no
+    /// total then, a page may be short or empty, and `offset` is an error.
+    pub fn filter(mut self, filter: PersonFilter) -> Self {
+        self.filters.push(filter);
+        self
+    }
+}

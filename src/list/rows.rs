@@ -1,0 +1,190 @@
+//! From the bytes of a page to its rows, also where one of them cannot be read.
+
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use super::envelope::Envelope;
+use crate::error::{Error, Failure, Result};
+use crate::http::{Response, without_bare_words};
+
+/// The rows of a page, and the errors of those that could not be read, each before the row at this
+/// index.
+pub(super) struct Rows<T> {
+    pub(super) rows: Vec<T>,
+    pub(super) unreadable: Vec<(usize, Error)>,
+}
+
+impl<T> From<Vec<T>> for Rows<T> {
+    fn from(rows: Vec<T>) -> Self {
+        Rows { rows, unreadable: Vec::new() }
+    }
+}
+
+/// A page as values. A row that cannot be read costs only the smallest member that cannot: it
+/// becomes its JSON text.
+pub(super) fn values(response: &Response) -> Result<Envelope<Value>> {
+    match response.json::<Envelope<Value>>() {
+        Ok(page) => Ok(page),
+        Err(error) => {
+            let text = repaired_text(response);
+            let raw: Envelope<&RawValue> = serde_json::from_str(&text).map_err(|_| error)?;
+            Ok(raw.map(|rows| rows.into_iter().map(|row| value_or_text(row, 2)).collect()))
+        }
+    }
+}
+
+/// A page as `T`s. `before`: how many rows came before this page.
+pub(super) fn typed<T: DeserializeOwned>(
+    response: &Response,
+    before: u64,
+) -> Result<(Envelope<()>, Rows<T>)> {
+    match response.json::<Envelope<T>>() {
+        Ok(page) => {
+            let (page, rows) = page.split();
+            Ok((page, rows.into()))
+        }
+        Err(error) => {
+            let text = readable_text(response);
+            let raw: Envelope<&RawValue> = serde_json::from_str(&text).map_err(|_| error)?;
+            let (page, rows) = raw.split();
+            Ok((page, typed_rows(rows.iter().map(|row| row.get()), before)))
+        }
+    }
+}
+
+/// The same of rows that were read as values.
+pub(super) fn typed_values<T: DeserializeOwned>(values: Vec<Value>, before: u64) -> Rows<T> {
+    let texts: Vec<String> = values.iter().map(Value::to_string).collect();
+    typed_rows(texts.iter().map(String::as_str), before)
+}
+
+fn typed_rows<'a, T: DeserializeOwned>(
+    texts: impl Iterator<Item = &'a str>,
+    before: u64,
+) -> Rows<T> {
+    let mut out = Rows::from(Vec::new());
+    for (position, text) in (before + 1..).zip(texts) {
+        match serde_json::from_str(text) {
+            Ok(row) => out.rows.push(row),
+            Err(error) => {
+                let error = Error::Decode(Failure::row(position, text, &error));
+                out.unreadable.push((out.rows.len(), error));
+            }
+        }
+    }
+    out
+}
+
+/// The body as text that a JSON scanner accepts.
+fn readable_text(response: &Response) -> String {
+    let text = String::from_utf8_lossy(response.body()).into_owned();
+    let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
+    without_bare_words(&text).unwrap_or(text)
+}
+
+/// The same, with U+FFFD for each half of a surrogate pair that stands alone.
+fn repaired_text(response: &Response) -> String {
+    without_lone_surrogates(&readable_text(response))
+}
+
+fn without_lone_surrogates(json: &str) -> String {
+    let code = |at: usize| {
+        let digits = json.get(at..at + 6)?.strip_prefix("\\u")?;
+        u32::from_str_radix(digits, 16).ok()
+    };
+    let mut out = String::with_capacity(json.len());
+    let (mut at, mut kept) = (0, 0);
+    while let Some(found) = json.get(at..).and_then(|rest| rest.find('\\')) {
+        at += found;
+        match code(at) {
+            Some(0xD800..=0xDBFF) if matches!(code(at + 6), Some(0xDC00..=0xDFFF)) => at += 12,
+            Some(0xD800..=0xDFFF) => {
+                out += json.get(kept..at).unwrap_or_default();
+                out += "\u{fffd}";
+                at += 6;
+                kept = at;
+            }
+            // An escape of two characters, or a `\uXXXX` that is a character.
+            _ => at += 2,
+        }
+    }
+    out + json.get(kept..).unwrap_or_default()
+}
+
+/// A value; or, where it cannot be read, an object with the members that can, down to `depth`
+/// levels; or its text.
+fn value_or_text(raw: &RawValue, depth: u32) -> Value {
+    if let Ok(value) = serde_json::from_str(raw.get()) {
+        return value;
+    }
+    let members: Option<Map<String, Value>> =
+        serde_json::from_str::<Members<'_>>(raw.get()).ok().filter(|_| depth > 0).map(|members| {
+            let member = |(name, raw): (String, &RawValue)| {
+                // Only the row and its `properties` are taken apart.
+                let depth = if depth == 2 && name != "properties" { 0 } else { depth - 1 };
+                let value = value_or_text(raw, depth);
+                (name, value)
+            };
+            members.0.into_iter().map(member).collect()
+        });
+    members.map_or_else(|| Value::from(raw.get()), Value::Object)
+}
+
+/// The members of an object, unread.
+struct Members<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de> serde::Deserialize<'de> for Members<'de> {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> std::result::Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> serde::de::Visitor<'de> for Visitor {
+            type Value = Members<'de>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: serde::de::MapAccess<'de>>(
+                self,
+                mut map: A,
+            ) -> std::result::Result<Members<'de>, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+        d.deserialize_map(Visitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lone_surrogate_becomes_the_replacement_character() {
+        for (json, repaired) in [
+            (r#""\ud83d\ude80 \ud83d x""#, "\"\\ud83d\\ude80 \u{fffd} x\""),
+            (r#""\ude80\\ud83d""#, "\"\u{fffd}\\\\ud83d\""),
+            (r#""\u00e9""#, r#""\u00e9""#),
+        ] {
+            assert_eq!(without_lone_surrogates(json), repaired);
+        }
+    }
+
+    #[test]
+    fn only_the_smallest_member_that_cannot_be_read_becomes_text() {
+        let deep = "[".repeat(200) + &"]".repeat(200);
+        let json =
+            format!(r#"{{"id":1,"properties":{{"deep":{deep},"big":1e999,"ok":[2]}},"x":1e999}}"#);
+        let raw = serde_json::from_str::<&RawValue>(&json).unwrap();
+        let value = value_or_text(raw, 2);
+        assert_eq!(value["id"], 1);
+        assert_eq!(value["properties"]["deep"], deep);
+        assert_eq!(value["properties"]["big"], "1e999");
+        assert_eq!(value["properties"]["ok"][0], 2);
+        assert_eq!(value["x"], "1e999");
+    }
+}

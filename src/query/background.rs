@@ -1,0 +1,106 @@
+//! Queries that run in the background of the server, and are polled.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::{Query, checked, is_true, query_failed, status_failed};
+use crate::error::{Error, Failure, FailureKind, Result};
+use crate::http::{MAX_TIMEOUT, Request, segment};
+use crate::refresh::Refresh;
+
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(600);
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Starts the query, and polls until it is done.
+pub(super) fn run(mut query: Query) -> Result<Value> {
+    let timeout = query.request.timeout_given().unwrap_or(TIMEOUT).min(MAX_TIMEOUT);
+    let http = query.request.http().with_deadline(Instant::now() + timeout);
+    *query.request.http_mut() = http.clone();
+    query.refresh = Some(match query.refresh {
+        Some(Refresh::ForceBlocking | Refresh::ForceAsync) => Refresh::ForceAsync,
+        Some(Refresh::LazyAsync) => Refresh::LazyAsync,
+        _ => Refresh::Async,
+    });
+    let path = query.request.path().to_owned();
+    let id = match poll(query.into_request().send()?)? {
+        Poll::Done(answer) => return Ok(answer),
+        Poll::Running(id) => id.and_then(|id| segment(&id).ok()).ok_or_else(|| {
+            let message = "the server started the query but returned no id to poll";
+            Error::query(FailureKind::Running, message)
+        })?,
+    };
+    let path = format!("{path}{id}/");
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let left = http.left().unwrap_or_default();
+        thread::sleep(pause.min(left));
+        pause = (pause * 3 / 2).min(LONGEST_PAUSE);
+        let asked = if http.left().is_some_and(|left| left.is_zero()) {
+            let message = format!("the query was not done within {timeout:?}, and was cancelled");
+            Err(Error::Timeout(Failure::new(FailureKind::Other, message)))
+        } else {
+            Request::new(&http, "GET", Ok(path.clone())).send().map_err(failed_poll)
+        };
+        match asked.and_then(poll) {
+            Ok(Poll::Done(answer)) => return Ok(answer),
+            Ok(Poll::Running(_)) => {}
+            Err(e @ Error::Query(_)) => return Err(e),
+            Err(e) => {
+                // Nobody waits for it any more; if this fails, it ends by itself.
+                let http = http.until(Instant::now() + CANCEL_TIMEOUT);
+                let _ = Request::new(&http, "DELETE", Ok(path.clone())).unpaced().send();
+                return Err(e.of_call("GET", &path));
+            }
+        }
+    }
+}
+
+enum Poll {
+    Done(Value),
+    /// With its id, if the server names it.
+    Running(Option<String>),
+}
+
+/// What an answer says about a background query. Servers without background queries, and fresh
+/// caches, answer with the result itself.
+fn poll(mut answer: Value) -> Result<Poll> {
+    let status = answer.get_mut("query_status").map(Value::take).filter(Value::is_object);
+    let Some(mut status) = status else {
+        return checked(answer).map(Poll::Done);
+    };
+    if is_true(&status, "error") {
+        return Err(status_failed(&status));
+    }
+    if answer.get("results").is_some_and(|results| !results.is_null()) {
+        return checked(answer).map(Poll::Done);
+    }
+    if !is_true(&status, "complete") {
+        let id = status.get("id").and_then(Value::as_str).map(str::to_owned);
+        return Ok(Poll::Running(id));
+    }
+    match status.get_mut("results").map(Value::take) {
+        Some(answer @ Value::Object(_)) => checked(answer).map(Poll::Done),
+        _ => Err(query_failed("it is complete, but has no results")),
+    }
+}
+
+/// The error status of a poll: where the query failed, its body is a `query_status` instead of
+/// PostHog's standard error.
+fn failed_poll(error: Error) -> Error {
+    let Error::Api(api) = &error else {
+        return error;
+    };
+    let body: Value = serde_json::from_str(api.body()).unwrap_or_default();
+    match body.get("query_status") {
+        Some(status) if status.is_object() => status_failed(status),
+        _ if api.status() == 404 => Error::query(
+            FailureKind::Other,
+            "the query is gone: the server keeps a result for 20 minutes; run it again",
+        ),
+        _ => error,
+    }
+}

@@ -1,0 +1,95 @@
+//! Whether PostHog computes a result: its parameter `refresh`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::error::text::excerpt;
+use crate::error::{Error, Result};
+
+/// Whether PostHog computes a result or takes it from its cache: the parameter `refresh`.
+///
+/// A result is fresh for minutes to a day by the insight's interval, and for six hours for HogQL;
+/// only [`ForceBlocking`](Refresh::ForceBlocking) and [`ForceAsync`](Refresh::ForceAsync) compute
+/// in any case. [Older servers](crate::docs::servers) know other values.
+///
+/// # Examples
+/// ```
+/// use posthog_api::Refresh;
+///
+/// let refresh: Refresh = "force_blocking".parse()?;
+/// assert_eq!(refresh, Refresh::ForceBlocking);
+/// assert_eq!(refresh.to_string(), "force_blocking");
+/// # Ok::<(), posthog_api::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Refresh {
+    /// Takes what is in the cache, or null; never computes. The default of insights.
+    ForceCache,
+    /// Computes before it answers, unless the cache is fresh. The default of queries.
+    Blocking,
+    /// Always computes before it answers.
+    ForceBlocking,
+    /// Starts to compute in the background, unless the cache is fresh, and answers at once.
+    Async,
+    /// As `Async`; accepts cached results up to a day old.
+    LazyAsync,
+    /// Always starts to compute in the background, and answers at once.
+    ForceAsync,
+    /// Answers with what is in the cache and starts to compute in the background if that is old;
+    /// computes before it answers if the cache is empty. For queries.
+    AsyncExceptOnCacheMiss,
+}
+
+const ALL: [Refresh; 7] = [
+    Refresh::ForceCache,
+    Refresh::Blocking,
+    Refresh::ForceBlocking,
+    Refresh::Async,
+    Refresh::LazyAsync,
+    Refresh::ForceAsync,
+    Refresh::AsyncExceptOnCacheMiss,
+];
+
+impl Refresh {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Refresh::ForceCache => "force_cache",
+            Refresh::Blocking => "blocking",
+            Refresh::ForceBlocking => "force_blocking",
+            Refresh::Async => "async",
+            Refresh::LazyAsync => "lazy_async",
+            Refresh::ForceAsync => "force_async",
+            Refresh::AsyncExceptOnCacheMiss => "async_except_on_cache_miss",
+        }
+    }
+
+    /// Whether the answer can wait for the computation.
+    pub(crate) fn computes(self) -> bool {
+        use Refresh::{AsyncExceptOnCacheMiss, Blocking, ForceBlocking};
+        matches!(self, Blocking | ForceBlocking | AsyncExceptOnCacheMiss)
+    }
+}
+
+impl fmt::Display for Refresh {
+    /// PostHog's own word, such as `force_blocking`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Refresh {
+    type Err = Error;
+
+    /// Reads PostHog's own word.
+    fn from_str(word: &str) -> Result<Refresh> {
+        ALL.into_iter().find(|refresh| refresh.name() == word).ok_or_else(|| {
+            let known: Vec<&str> = ALL.iter().map(|refresh| refresh.name()).collect();
+            Error::Config(format!(
+                "{:?} is not a refresh: use one of {}",
+                excerpt(word),
+                known.join(", ")
+            ))
+        })
+    }
+}
