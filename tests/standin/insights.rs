@@ -47,17 +47,8 @@ pub fn table(recorded: &[Recorded]) -> Vec<Insight> {
     for (raw, value) in retrieved.into_iter().chain(listed) {
         let id = value["id"].as_u64().unwrap();
         if insights.iter().all(|insight| insight.id != id) {
-            let before = if id == NEVER_COMPUTED {
-                before.take()
-            } else {
-                None
-            };
-            insights.push(Insight {
-                id,
-                raw,
-                value,
-                before,
-            });
+            let before = if id == NEVER_COMPUTED { before.take() } else { None };
+            insights.push(Insight { id, raw, value, before });
         }
     }
     insights.sort_by_key(|insight| insight.id);
@@ -77,10 +68,8 @@ pub fn retrieve(
     computed: &mut bool,
 ) -> Result<Answer, Refusal> {
     // A short id is no id here, and 69 is soft-deleted: both are simply not there.
-    let insight = insights
-        .iter()
-        .find(|insight| key.parse() == Ok(insight.id))
-        .ok_or("insight_deleted")?;
+    let insight =
+        insights.iter().find(|insight| key.parse() == Ok(insight.id)).ok_or("insight_deleted")?;
     match insight.id {
         70 if computes(request) => return Err("insight_refresh_query_viz_trends"),
         NEVER_COMPUTED if computes(request) && !std::mem::replace(computed, true) => {
@@ -90,10 +79,7 @@ pub fn retrieve(
     }
     let (raw, value) = insight.now(*computed);
     let short = truthy(request, "basic");
-    Ok(Answer::json(
-        200,
-        &if short { basic(value) } else { raw.to_owned() },
-    ))
+    Ok(Answer::json(200, &if short { basic(value) } else { raw.to_owned() }))
 }
 
 /// The list, or the name of the recorded answer that refuses it.
@@ -104,16 +90,12 @@ pub fn list(request: &Request, insights: &[Insight], computed: bool) -> Result<A
     }
     let (short_id, search) = (param("short_id"), param("search").map(|s| s.to_lowercase()));
     let saved = param("saved").map(|_| truthy(request, "saved"));
-    let (with_queries, short) = (
-        truthy(request, "include_query_insights"),
-        truthy(request, "basic"),
-    );
+    let (with_queries, short) =
+        (truthy(request, "include_query_insights"), truthy(request, "basic"));
     let fits = |(_, value): &(&str, &Value)| {
         let text = |field: &str| value[field].as_str().unwrap_or_default().to_lowercase();
         let has = |part: &String| {
-            ["name", "derived_name", "description"]
-                .iter()
-                .any(|f| text(f).contains(part))
+            ["name", "derived_name", "description"].iter().any(|f| text(f).contains(part))
         };
         let kept = value["saved"] == true || value["dashboards"] != Value::Array(Vec::new());
         (with_queries || value["query"].is_null())
@@ -121,10 +103,7 @@ pub fn list(request: &Request, insights: &[Insight], computed: bool) -> Result<A
             && search.as_ref().is_none_or(has)
             && saved.is_none_or(|saved| saved == kept)
     };
-    let mut found: Vec<_> = insights
-        .iter()
-        .map(|insight| insight.now(computed))
-        .collect();
+    let mut found: Vec<_> = insights.iter().map(|insight| insight.now(computed)).collect();
     found.retain(fits);
     let (limit, offset) = limit_offset(request);
     let from = match param("order") {
@@ -133,11 +112,7 @@ pub fn list(request: &Request, insights: &[Insight], computed: bool) -> Result<A
     };
     let size = limit.min(found.len().saturating_sub(offset));
     let row = |(raw, value): &(&str, &Value)| {
-        if short {
-            basic(value)
-        } else {
-            (*raw).to_owned()
-        }
+        if short { basic(value) } else { (*raw).to_owned() }
     };
     let rows: Vec<String> = found.iter().skip(from).take(size).map(row).collect();
     Ok(page(request, found.len(), &rows))
@@ -146,11 +121,7 @@ pub fn list(request: &Request, insights: &[Insight], computed: bool) -> Result<A
 /// The real order is by a column that is null nearly everywhere, so each page is cut from another
 /// shuffle. Here a later page starts a little early: it repeats rows, and the last ones never come.
 fn lossy(limit: usize, offset: usize) -> usize {
-    let early = if limit < 40 {
-        (offset / limit).div_ceil(2)
-    } else {
-        0
-    };
+    let early = if limit < 40 { (offset / limit).div_ceil(2) } else { 0 };
     offset - early
 }
 
@@ -161,10 +132,7 @@ fn sort(found: &mut [(&str, &Value)], order: &str) -> Result<(), Refusal> {
         return Err("insights_list_order_bad");
     }
     found.sort_by_key(|(_, value)| {
-        (
-            value[field].as_u64(),
-            value[field].as_str().map(str::to_owned),
-        )
+        (value[field].as_u64(), value[field].as_str().map(str::to_owned))
     });
     if order.starts_with('-') {
         found.reverse();
@@ -182,25 +150,13 @@ fn basic(value: &Value) -> String {
         last_refresh saved updated_at created_by created_at last_modified_at favorited tags";
     let fields = FIELDS.split(' ').map(|field| (field, &value[field]));
     let no = Value::from(false);
-    serde_json::to_string(
-        &fields
-            .chain([("refreshing", &no)])
-            .collect::<BTreeMap<_, _>>(),
-    )
-    .unwrap()
+    serde_json::to_string(&fields.chain([("refreshing", &no)]).collect::<BTreeMap<_, _>>()).unwrap()
 }
 
 /// PostHog's default paging: what is no positive number is silently the default.
 pub fn limit_offset(request: &Request) -> (usize, usize) {
-    let number = |name| {
-        request
-            .param(name)
-            .and_then(|text| text.trim().parse::<usize>().ok())
-    };
-    (
-        number("limit").filter(|limit| *limit > 0).unwrap_or(100),
-        number("offset").unwrap_or(0),
-    )
+    let number = |name| request.param(name).and_then(|text| text.trim().parse::<usize>().ok());
+    (number("limit").filter(|limit| *limit > 0).unwrap_or(100), number("offset").unwrap_or(0))
 }
 
 /// One page of a list that counts: `rows` are what stands on it.
@@ -226,10 +182,8 @@ fn link(request: &Request, limit: usize, offset: usize) -> String {
         params.push(("offset".into(), offset.to_string()));
     }
     params.sort();
-    let pairs: Vec<String> = params
-        .iter()
-        .map(|(name, value)| format!("{}={}", encode(name), encode(value)))
-        .collect();
+    let pairs: Vec<String> =
+        params.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect();
     format!("{}{}?{}", origin(request), request.path(), pairs.join("&"))
 }
 

@@ -5,6 +5,7 @@
 //! nothing, and nothing is throttled. [`Replay`] gives one recorded answer to whatever is asked.
 #![allow(
     dead_code,
+    unused_imports,
     unreachable_pub,
     missing_docs,
     clippy::pedantic,
@@ -15,20 +16,22 @@
     reason = "each test uses a part of it, and a test server may stop with a panic"
 )]
 
+mod client;
 pub mod http;
 mod insights;
 mod persons;
 mod properties;
 mod query;
 pub mod recordings;
-mod regex;
 
+pub use client::{builder_with_key, client, client_builder};
 pub use http::Request;
 use http::{Answer, Server, decode};
 use insights::Insight;
 use persons::Person;
 use recordings::Recorded;
 use serde_json::Value;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 
 /// The key that the recordings use.
@@ -68,25 +71,46 @@ impl StandIn {
     }
 }
 
-/// Gives one recorded answer to every request.
-pub struct Replay(Server);
+/// Gives its answers one after the other, whatever the requests are. One request too many gets a 500.
+pub struct Replay {
+    server: Server,
+    answers: usize,
+}
 
 impl Replay {
-    pub fn start(year: &str, name: &str) -> Replay {
-        let answer = Answer::recorded(&recordings::one(year, name));
-        Replay(Server::start(move |_| answer.clone()))
+    pub fn start(answers: Vec<Answer>) -> Replay {
+        let (given, count) = (AtomicUsize::new(0), answers.len());
+        let server = Server::start(move |_| {
+            let at = given.fetch_add(1, Ordering::SeqCst);
+            let beyond = || Answer::json(500, r#"{"detail":"a request beyond the last answer"}"#);
+            answers.get(at).cloned().unwrap_or_else(beyond)
+        });
+        Replay { server, answers: count }
+    }
+
+    pub fn recorded(recordings: &[&Recorded]) -> Replay {
+        Replay::start(recordings.iter().map(|recorded| Answer::recorded(recorded)).collect())
+    }
+
+    /// Answers 200 with each of these bodies.
+    pub fn json(bodies: &[Value]) -> Replay {
+        Replay::start(bodies.iter().map(|body| Answer::json(200, &body.to_string())).collect())
     }
 
     pub fn url(&self) -> String {
-        self.0.url()
+        self.server.url()
     }
 
+    /// The requests; every answer must have been given by now.
     pub fn requests(&self) -> Vec<Request> {
-        self.0.requests()
+        let requests = self.server.requests();
+        assert_eq!(requests.len(), self.answers, "requests: {requests:#?}");
+        requests
     }
 
-    pub fn take_requests(&self) -> Vec<Request> {
-        self.0.take_requests()
+    /// How many requests came so far.
+    pub fn count(&self) -> usize {
+        self.server.requests().len()
     }
 }
 
@@ -99,7 +123,7 @@ struct State {
 
 /// What never changes, read once for all stand-ins of a process.
 struct World {
-    recorded: Vec<Recorded>,
+    recorded: &'static [Recorded],
     persons: Vec<Person>,
     insights: Vec<Insight>,
 }
@@ -108,11 +132,7 @@ fn world() -> &'static World {
     static WORLD: OnceLock<World> = OnceLock::new();
     WORLD.get_or_init(|| {
         let recorded = recordings::all("2023");
-        World {
-            persons: persons::table(&recorded),
-            insights: insights::table(&recorded),
-            recorded,
-        }
+        World { persons: persons::table(recorded), insights: insights::table(recorded), recorded }
     })
 }
 
@@ -141,10 +161,7 @@ impl World {
             return self.named("api_unknown");
         }
         let accept = request.header("accept").unwrap_or("*/*");
-        if !["json", "*/*", "application/*", "text/csv"]
-            .iter()
-            .any(|kind| accept.contains(kind))
-        {
+        if !["json", "*/*", "application/*", "text/csv"].iter().any(|kind| accept.contains(kind)) {
             return self.named("accept_text_plain");
         }
         let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
@@ -168,20 +185,11 @@ impl World {
 
     /// The key in the first place that has one, or the refusal. Actions say 403 where others say 401.
     fn key(&self, request: &Request, body: &Value, forbidden: bool) -> Result<String, Answer> {
-        let bearer = request
-            .header("authorization")
-            .and_then(|value| value.strip_prefix("Bearer "));
+        let bearer =
+            request.header("authorization").and_then(|value| value.strip_prefix("Bearer "));
         let bearer = bearer.map(|key| ("Authorization header", key.trim().to_owned()));
-        let in_body = || {
-            body["personal_api_key"]
-                .as_str()
-                .map(|key| ("body", key.to_owned()))
-        };
-        let in_query = || {
-            request
-                .param("personal_api_key")
-                .map(|key| ("query string", key))
-        };
+        let in_body = || body["personal_api_key"].as_str().map(|key| ("body", key.to_owned()));
+        let in_query = || request.param("personal_api_key").map(|key| ("query string", key));
         match bearer.or_else(in_body).or_else(in_query) {
             Some((_, key)) if [KEY, NO_ORGANIZATION_KEY, EDGE_KEY].contains(&key.as_str()) => {
                 Ok(key)
@@ -259,7 +267,7 @@ impl World {
             ("DELETE", ["insights", _]) => Err("insights_delete_hard"),
             (_, ["query", id @ ..]) => {
                 let tasks = &mut state.lock().unwrap().tasks;
-                query::route(request, id, body, &self.recorded, &self.persons, tasks)
+                query::route(request, id, body, self.recorded, &self.persons, tasks)
             }
             // Two pages of events were recorded, and the second has a next.
             ("GET", ["events"])
@@ -301,10 +309,8 @@ impl World {
                     && request.method == "GET"
                     && list.body.starts_with(b"{\"count\":") =>
             {
-                let rows: Vec<String> = recordings::results(&list.body)
-                    .into_iter()
-                    .map(|(raw, _)| raw)
-                    .collect();
+                let rows: Vec<String> =
+                    recordings::results(&list.body).into_iter().map(|(raw, _)| raw).collect();
                 let (limit, offset) = insights::limit_offset(request);
                 let end = (offset.saturating_add(limit)).min(rows.len());
                 insights::page(request, rows.len(), &rows[offset.min(end)..end])
@@ -317,19 +323,12 @@ impl World {
     fn exact(&self, request: &Request, segments: &[&str], body: &Value) -> Option<&Recorded> {
         let asked = request.params();
         self.recorded.iter().find(|recorded| {
-            let (path, query) = recorded
-                .target
-                .split_once('?')
-                .unwrap_or((&recorded.target, ""));
+            let (path, query) = recorded.target.split_once('?').unwrap_or((&recorded.target, ""));
             recorded.method == request.method
                 && !["throttle_", "auth_actions", "gzip_"]
                     .iter()
                     .any(|kind| recorded.name.starts_with(kind))
-                && path
-                    .trim_matches('/')
-                    .split('/')
-                    .skip(1)
-                    .eq(segments.iter().copied())
+                && path.trim_matches('/').split('/').skip(1).eq(segments.iter().copied())
                 && same_params(query, &asked)
                 && same_body(recorded.request_body.as_deref(), &request.body, body)
         })
@@ -338,12 +337,7 @@ impl World {
 
 fn same_params(recorded: &str, asked: &[(String, String)]) -> bool {
     let target = format!("?{recorded}");
-    let recorded = Request {
-        method: String::new(),
-        target,
-        headers: Vec::new(),
-        body: Vec::new(),
-    };
+    let recorded = Request { method: String::new(), target, headers: Vec::new(), body: Vec::new() };
     let sorted = |mut params: Vec<(String, String)>| {
         params.retain(|(name, _)| name != "personal_api_key");
         params.sort();
@@ -355,9 +349,7 @@ fn same_params(recorded: &str, asked: &[(String, String)]) -> bool {
 /// Equal as JSON, a key in it aside; what is no JSON must be equal as it stands.
 fn same_body(recorded: Option<&str>, raw: &[u8], asked: &Value) -> bool {
     let mut asked = asked.clone();
-    asked
-        .as_object_mut()
-        .map(|object| object.remove("personal_api_key"));
+    asked.as_object_mut().map(|object| object.remove("personal_api_key"));
     let nothing = raw.is_empty() || asked == Value::Object(serde_json::Map::new());
     match recorded {
         None => nothing,

@@ -34,19 +34,11 @@ impl Person {
 pub fn table(recorded: &[Recorded]) -> Vec<Person> {
     let pages = ["persons_walk", "persons_walk__p2", "persons_walk__p3"];
     let bodies = pages.map(|name| &recorded.iter().find(|r| r.name == name).unwrap().body);
-    let rows: Vec<_> = bodies
-        .iter()
-        .flat_map(|body| recordings::results(body))
-        .collect();
+    let rows: Vec<_> = bodies.iter().flat_map(|body| recordings::results(body)).collect();
     let count = rows.len();
     let person = |(at, (raw, value)): (usize, (String, Value))| {
         let properties = raw_field(&raw, "properties").to_owned();
-        Person {
-            id: count - at,
-            raw,
-            value,
-            properties,
-        }
+        Person { id: count - at, raw, value, properties }
     };
     rows.into_iter().enumerate().map(person).collect()
 }
@@ -62,12 +54,7 @@ pub fn list(request: &Request, persons: &[Person]) -> Result<Answer, Refusal> {
     if request.param("format").as_deref() == Some("csv") {
         return Ok(csv(&found));
     }
-    let page: Vec<&str> = found
-        .iter()
-        .skip(offset)
-        .take(limit)
-        .map(|p| p.raw.as_str())
-        .collect();
+    let page: Vec<&str> = found.iter().skip(offset).take(limit).map(|p| p.raw.as_str()).collect();
     // Set whenever the page is full, so that the last one may turn out empty.
     let next = (page.len() == limit).then(|| link(request, offset + limit));
     // Offset 0 is never written into the link: the second page names itself.
@@ -134,10 +121,7 @@ fn link(request: &Request, offset: usize) -> String {
 /// The server as the request named it: PostHog believes these headers, not its configuration.
 pub fn origin(request: &Request) -> String {
     let scheme = request.header("x-forwarded-proto").unwrap_or("http");
-    format!(
-        "{scheme}://{}",
-        request.header("host").unwrap_or("localhost")
-    )
+    format!("{scheme}://{}", request.header("host").unwrap_or("localhost"))
 }
 
 fn csv(persons: &[&Person]) -> Answer {

@@ -43,20 +43,10 @@ pub fn route(
         ("POST", []) => {
             let answer = run(&body["query"], recorded, persons);
             let background = body["async"] == true
-                || body["refresh"]
-                    .as_str()
-                    .is_some_and(|word| word.ends_with("async"));
-            Ok(if background {
-                tasks.start(body, &answer)
-            } else {
-                answer
-            })
+                || body["refresh"].as_str().is_some_and(|word| word.ends_with("async"));
+            Ok(if background { tasks.start(body, &answer) } else { answer })
         }
-        ("GET", [id]) => tasks
-            .by_id
-            .get_mut(*id)
-            .map(|task| task.poll(id))
-            .ok_or(NOT_FOUND),
+        ("GET", [id]) => tasks.by_id.get_mut(*id).map(|task| task.poll(id)).ok_or(NOT_FOUND),
         ("DELETE", [id]) => match tasks.by_id.remove(*id) {
             Some(_) => Ok(Answer::json(200, "{\"message\":\"Query cancelled\"}")),
             None => Err(NOT_FOUND),
@@ -69,18 +59,9 @@ impl Tasks {
     fn start(&mut self, body: &Value, answer: &Answer) -> Answer {
         self.started += 1;
         let own_id = format!("0192f3a4-0000-4000-8000-{:012}", self.started);
-        let id = body["client_query_id"]
-            .as_str()
-            .unwrap_or(&own_id)
-            .to_owned();
+        let id = body["client_query_id"].as_str().unwrap_or(&own_id).to_owned();
         let running = Answer::json(202, &running(&id));
-        self.by_id.insert(
-            id,
-            Task {
-                answer: answer.clone(),
-                polled: false,
-            },
-        );
+        self.by_id.insert(id, Task { answer: answer.clone(), polled: false });
         running
     }
 }
@@ -97,9 +78,7 @@ impl Task {
         if head.starts_with("HTTP/1.1 200") {
             // Spliced in as text: results may hold what a Value cannot, such as a bare NaN.
             let status =
-                status
-                    .to_string()
-                    .replacen("\"results\":null", &format!("\"results\":{body}"), 1);
+                status.to_string().replacen("\"results\":null", &format!("\"results\":{body}"), 1);
             return Answer::json(200, &format!("{{\"query_status\":{status}}}"));
         }
         let failed: Value = serde_json::from_str(body).unwrap_or_default();
@@ -151,65 +130,38 @@ impl Scan {
     fn read(sql: &str) -> Option<Scan> {
         let spaced = "(),>{}"
             .chars()
-            .fold(sql.to_lowercase().replace('`', " "), |sql, c| {
-                sql.replace(c, &format!(" {c} "))
-            });
+            .fold(sql.to_lowercase().replace('`', " "), |sql, c| sql.replace(c, &format!(" {c} ")));
         let words: Vec<&str> = spaced.split_whitespace().collect();
         let inner = words.strip_prefix(&["select", "*", "from", "(", "select"])?;
-        let end = inner
-            .windows(3)
-            .position(|w| w == ["from", "persons", ")"])?;
-        let columns: Vec<String> = inner[..end]
-            .join(" ")
-            .split(',')
-            .map(|column| column.trim().to_owned())
-            .collect();
+        let end = inner.windows(3).position(|w| w == ["from", "persons", ")"])?;
+        let columns: Vec<String> =
+            inner[..end].join(" ").split(',').map(|column| column.trim().to_owned()).collect();
         let (after, key, limit) = match inner[end + 3..] {
             ["order", "by", key, "limit", n, "with", "ties"] => (None, key, n),
-            [
-                "where",
-                own,
-                ">",
-                "{",
-                name,
-                "}",
-                "order",
-                "by",
-                key,
-                "limit",
-                n,
-                "with",
-                "ties",
-            ] if own == key => (Some(name.to_owned()), key, n),
+            ["where", own, ">", "{", name, "}", "order", "by", key, "limit", n, "with", "ties"]
+                if own == key =>
+            {
+                (Some(name.to_owned()), key, n)
+            }
             _ => return None,
         };
         let known =
             |column: &String| ["id", "created_at", "properties", "name"].contains(&column.as_str());
         let key = key.to_owned();
         let all_known = columns.iter().all(known) && columns.contains(&key);
-        all_known.then_some(Scan {
-            columns,
-            key,
-            after,
-            limit: limit.parse().ok()?,
-        })
+        all_known.then_some(Scan { columns, key, after, limit: limit.parse().ok()? })
     }
 
     fn run(&self, query: &Value, persons: &[Person]) -> Answer {
         let (key, limit) = (&self.key, self.limit.min(MAX_ROWS));
-        let after = self
-            .after
-            .as_ref()
-            .map(|name| query["values"][name].as_str().ok_or(name))
-            .transpose();
+        let after =
+            self.after.as_ref().map(|name| query["values"][name].as_str().ok_or(name)).transpose();
         let after = match after {
             Ok(after) => after,
             Err(name) => return invalid(&format!("Unresolved placeholder: {{{name}}}")),
         };
-        let mut rows: Vec<(String, &Person)> = persons
-            .iter()
-            .map(|p| (sort_key(cell(p, key)), p))
-            .collect();
+        let mut rows: Vec<(String, &Person)> =
+            persons.iter().map(|p| (sort_key(cell(p, key)), p)).collect();
         rows.sort_by(|a, b| a.0.cmp(&b.0));
         rows.retain(|(own, _)| after.is_none_or(|after| *own > sort_key(after)));
         // WITH TIES: whatever equals the last row comes along.
@@ -227,9 +179,8 @@ impl Scan {
             "created_at" => [column, "DateTime64(6, 'UTC')"],
             _ => [column, "String"],
         });
-        let condition = after.map_or(String::new(), |after| {
-            format!(" WHERE greater({key}, '{after}')")
-        });
+        let condition =
+            after.map_or(String::new(), |after| format!(" WHERE greater({key}, '{after}')"));
         let columns = self.columns.join(", ");
         let body = json!({
             "columns": self.columns, "types": types.collect::<Vec<_>>(), "results": results, "hasMore": null,
