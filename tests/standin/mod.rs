@@ -1,8 +1,12 @@
-//! A small PostHog on a loopback port that answers with what a real PostHog of August 2023 answered.
+//! A small PostHog on a loopback port.
 //!
-//! Persons, insights and queries are worked out from recorded rows; every other route gives its
-//! recorded answer byte for byte, found by method, path, parameters and body. A write changes
-//! nothing, and nothing is throttled. [`Replay`] gives one recorded answer to whatever is asked.
+//! Its data are the recorded answers of a server of August 2023. Persons and insights are listed,
+//! filtered and paged from recorded rows; HogQL runs over them and over made-up events. Every other
+//! route gives its recorded answer byte for byte, found by method, path, parameters and body. What
+//! servers of 2026 added is there too: blocking queries, queries in the background, the key's own
+//! route. A write changes nothing, and nothing is throttled.
+//!
+//! [`Replay`] gives a list of answers, recorded or not, one after the other.
 #![allow(
     dead_code,
     unused_imports,
@@ -17,12 +21,14 @@
 )]
 
 mod client;
+mod events;
 pub mod http;
 mod insights;
 mod persons;
 mod properties;
 mod query;
 pub mod recordings;
+mod sql;
 
 pub use client::{builder_with_key, client, client_builder};
 pub use http::Request;
@@ -126,13 +132,21 @@ struct World {
     recorded: &'static [Recorded],
     persons: Vec<Person>,
     insights: Vec<Insight>,
+    tables: query::Tables,
 }
 
 fn world() -> &'static World {
     static WORLD: OnceLock<World> = OnceLock::new();
     WORLD.get_or_init(|| {
         let recorded = recordings::all("2023");
-        World { persons: persons::table(recorded), insights: insights::table(recorded), recorded }
+        let persons = persons::table(recorded);
+        let counts: Value =
+            serde_json::from_slice(&recordings::one("2023", "insight_query_table_hogql").body)
+                .unwrap();
+        let counts = counts["result"]["results"].as_array().unwrap();
+        let tables =
+            query::Tables { events: events::table(counts), persons: persons::rows(&persons) };
+        World { insights: insights::table(recorded), persons, tables, recorded }
     })
 }
 
@@ -174,7 +188,7 @@ impl World {
     /// Whether PostHog has such a route: an unknown one is a 404 before any key is looked at.
     fn knows(&self, segments: &[&str]) -> bool {
         match segments {
-            ["users" | "projects"] | ["users" | "projects", _] => true,
+            ["users" | "projects"] | ["users" | "projects" | "personal_api_keys", _] => true,
             ["projects", _, resource, ..] => self.recorded.iter().any(|recorded| {
                 let path = recorded.target.split('?').next().unwrap_or_default();
                 recorded.name != "list_nosuchthing" && path.split('/').nth(4) == Some(resource)
@@ -217,6 +231,9 @@ impl World {
     ) -> Answer {
         let lonely = key == NO_ORGANIZATION_KEY;
         match segments {
+            ["personal_api_keys", "@current"] => {
+                Answer::recorded(recordings::one("2026", "key_current_all"))
+            }
             ["users", _] if lonely => self.named("auth_me_noorg"),
             ["projects", "1" | "@current", resource @ ..] if !lonely => {
                 self.main_project(request, resource, body, state)
@@ -265,9 +282,12 @@ impl World {
                 insights::retrieve(request, key, &self.insights, computed)
             }
             ("DELETE", ["insights", _]) => Err("insights_delete_hard"),
+            ("GET", [_, id]) if self.row(&segments, id).is_some() => {
+                Ok(Answer::json(200, &self.row(&segments, id).unwrap()))
+            }
             (_, ["query", id @ ..]) => {
                 let tasks = &mut state.lock().unwrap().tasks;
-                query::route(request, id, body, self.recorded, &self.persons, tasks)
+                query::route(request, id, body, self.recorded, &self.tables, tasks)
             }
             // Two pages of events were recorded, and the second has a next.
             ("GET", ["events"])
@@ -317,6 +337,18 @@ impl World {
             }
             _ => self.named("api_unknown"),
         }
+    }
+
+    /// The row with this id in a recorded list, such as `cohorts/2`, unless the route was recorded.
+    fn row(&self, segments: &[&str], id: &str) -> Option<String> {
+        let list = format!("/api/{}/", segments[..segments.len() - 1].join("/"));
+        let list = self.recorded.iter().find(|r| {
+            r.method == "GET" && r.status == 200 && r.target == list && !r.name.starts_with("gzip")
+        })?;
+        let rows = recordings::results(&list.body).into_iter();
+        rows.map(|(raw, value)| (raw, value["id"].to_string()))
+            .find(|(_, own)| own == id)
+            .map(|(raw, _)| raw)
     }
 
     /// The exchange of this method, path, parameters and body, whatever way they are written.

@@ -2,6 +2,7 @@
 use super::http::{Answer, Request, invalid};
 use super::properties::{self, Refusal, SERVER_ERROR, like};
 use super::recordings::{self, Recorded, raw_field};
+use super::sql::{Table, moment};
 use serde_json::Value;
 
 pub struct Person {
@@ -41,6 +42,19 @@ pub fn table(recorded: &[Recorded]) -> Vec<Person> {
         Person { id: count - at, raw, value, properties }
     };
     rows.into_iter().enumerate().map(person).collect()
+}
+
+/// The persons as HogQL sees them.
+pub fn rows(persons: &[Person]) -> Table {
+    let row = |person: &Person| {
+        let [uuid, created, name] = ["uuid", "created_at", "name"].map(|f| person.value[f].clone());
+        vec![uuid, moment(&created).unwrap(), name, person.properties.clone().into()]
+    };
+    Table {
+        columns: ["id", "created_at", "name", "properties"].map(str::to_owned).to_vec(),
+        types: vec!["UUID", "DateTime64(6, 'UTC')", "String", "String"],
+        rows: persons.iter().map(row).collect(),
+    }
 }
 
 /// The list, or the name of the recorded answer that refuses it.
