@@ -160,7 +160,7 @@ fn every_recorded_request_gets_its_recorded_answer() {
 }
 
 #[test]
-fn a_filter_gives_as_many_persons_as_it_gave_there() {
+fn a_filter_finds_as_many_persons_as_on_the_server() {
     let mut wire = Wire::start();
     let totals = recordings::json("2023", "persons_totals.json");
     for (name, total) in totals.as_object().unwrap() {
@@ -179,7 +179,7 @@ fn on(key: &str, operator: &str, value: &str) -> String {
 }
 
 #[test]
-fn what_the_server_misreads_is_misread() {
+fn requests_that_the_server_misreads_are_misread_here_too() {
     let mut wire = Wire::start();
     for (key, operator, value, rows) in [
         ("$initial_os", "exact", "[]", 0),
@@ -307,7 +307,7 @@ fn the_insights_list_loses_rows_unless_it_is_ordered() {
 }
 
 #[test]
-fn an_insight_is_null_until_it_is_computed() {
+fn the_result_of_an_insight_is_null_until_it_is_computed() {
     let mut wire = Wire::start();
     let at = format!("{INSIGHTS}28/");
     for cached in ["", "?refresh=", "?refresh=false", "?refresh=force_cache", "?refresh=0"] {
@@ -327,7 +327,7 @@ fn an_insight_is_null_until_it_is_computed() {
 }
 
 #[test]
-fn a_person_is_found_by_either_id() {
+fn a_person_is_found_by_number_and_by_uuid() {
     let mut wire = Wire::start();
     let list = wire.get(&format!("{PERSONS}?limit=1&offset=7")).json();
     let (listed, uuid) = (&list["results"][0], list["results"][0]["uuid"].as_str().unwrap());
@@ -343,7 +343,7 @@ fn a_person_is_found_by_either_id() {
 }
 
 #[test]
-fn a_key_is_looked_for_where_the_server_looks() {
+fn a_key_is_read_in_the_places_where_the_server_reads_it() {
     let mut wire = Wire::start();
     let me = "/api/users/@me/";
     let in_body = |key: &str| json!({"personal_api_key": key}).to_string();
@@ -553,7 +553,7 @@ fn a_replay_gives_its_answers_to_the_byte_in_order() {
 }
 
 #[test]
-fn it_serves_many_and_stops_when_dropped() {
+fn it_serves_many_connections_and_stops_when_dropped() {
     let standin = StandIn::start();
     let mut wires: Vec<Wire> = (0..8).map(|_| Wire::to(&standin.url())).collect();
     for wire in &mut wires {

@@ -42,9 +42,9 @@ use std::sync::{Mutex, OnceLock};
 
 /// The key that the recordings use.
 pub const KEY: &str = "phx_realposthogLocalTestKey0123456789abcdef";
-/// The key of a user who belongs to no organization.
+/// The key of a user without an organization.
 pub const NO_ORGANIZATION_KEY: &str = "phx_noOrgLocalTestKey0123456789abcdefghijk";
-/// The key of the user whose project 4 has a person that is lost; [`KEY`] reaches it too.
+/// The key of a user whose project 4 has a page with one row too few; [`KEY`] may read it too.
 pub const EDGE_KEY: &str = "phx_edgeLocalTestKey0123456789abcdefghijkl";
 
 /// The stand-in; it stops when it is dropped.
@@ -66,7 +66,7 @@ impl StandIn {
         self.0.requests()
     }
 
-    /// The same, and forgets them.
+    /// The same, and removes them.
     pub fn take_requests(&self) -> Vec<Request> {
         self.0.take_requests()
     }
@@ -77,7 +77,7 @@ impl StandIn {
     }
 }
 
-/// Gives its answers one after the other, whatever the requests are. One request too many gets a 500.
+/// Gives its answers one after the other to any requests. A request beyond the last answer gets a 500.
 pub struct Replay {
     server: Server,
     answers: usize,
@@ -185,7 +185,7 @@ impl World {
         }
     }
 
-    /// Whether PostHog has such a route: an unknown one is a 404 before any key is looked at.
+    /// Whether PostHog has such a route. An unknown one is a 404 with any key.
     fn knows(&self, segments: &[&str]) -> bool {
         match segments {
             ["users" | "projects"] | ["users" | "projects" | "personal_api_keys", _] => true,
@@ -197,7 +197,7 @@ impl World {
         }
     }
 
-    /// The key in the first place that has one, or the refusal. Actions say 403 where others say 401.
+    /// The key in the first place that has one, or the error answer: 403 for actions, 401 elsewhere.
     fn key(&self, request: &Request, body: &Value, forbidden: bool) -> Result<String, Answer> {
         let bearer =
             request.header("authorization").and_then(|value| value.strip_prefix("Bearer "));
@@ -262,7 +262,7 @@ impl World {
     ) -> Answer {
         let segments = [&["projects", "1"], resource].concat();
         let answer = match (request.method.as_str(), resource) {
-            // Recorded as they are: CSV, and persons whose retrieved form orders its distinct ids otherwise.
+            // Recorded: CSV, and persons whose retrieved form has its distinct ids in another order.
             ("GET", ["persons"]) if request.param("format").is_none() => {
                 persons::list(request, &self.persons)
             }
@@ -301,7 +301,7 @@ impl World {
         answer.unwrap_or_else(|name| self.named(name))
     }
 
-    /// Its first page is one short and has a next; the page behind it is empty.
+    /// Its first page has one row too few and a next; the second page is empty.
     fn edge_project(&self, request: &Request, resource: &[&str], body: &Value) -> Answer {
         match resource {
             ["persons"] if insights::limit_offset(request).1 == 0 => {
@@ -312,7 +312,7 @@ impl World {
         }
     }
 
-    /// The recorded answer; of a recorded list that fits one page, the page that is asked for.
+    /// The recorded answer, or a page of a recorded list that has all its rows.
     fn found(&self, request: &Request, segments: &[&str], body: &Value) -> Answer {
         if let Some(recorded) = self.exact(request, segments, body) {
             return Answer::recorded(recorded);
@@ -351,7 +351,7 @@ impl World {
             .map(|(raw, _)| raw)
     }
 
-    /// The exchange of this method, path, parameters and body, whatever way they are written.
+    /// The exchange with this method, path, parameters and body, in any spelling.
     fn exact(&self, request: &Request, segments: &[&str], body: &Value) -> Option<&Recorded> {
         let asked = request.params();
         self.recorded.iter().find(|recorded| {
@@ -378,7 +378,7 @@ fn same_params(recorded: &str, asked: &[(String, String)]) -> bool {
     sorted(recorded.params()) == sorted(asked.to_vec())
 }
 
-/// Equal as JSON, a key in it aside; what is no JSON must be equal as it stands.
+/// Equal as JSON, without a key; text that is not JSON must be equal itself.
 fn same_body(recorded: Option<&str>, raw: &[u8], asked: &Value) -> bool {
     let mut asked = asked.clone();
     asked.as_object_mut().map(|object| object.remove("personal_api_key"));

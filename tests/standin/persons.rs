@@ -57,7 +57,7 @@ pub fn rows(persons: &[Person]) -> Table {
     }
 }
 
-/// The list, or the name of the recorded answer that refuses it.
+/// The list, or the name of a recorded error answer.
 pub fn list(request: &Request, persons: &[Person]) -> Result<Answer, Refusal> {
     let limit = match whole(request, "limit")? {
         0 => 100,
@@ -69,9 +69,9 @@ pub fn list(request: &Request, persons: &[Person]) -> Result<Answer, Refusal> {
         return Ok(csv(&found));
     }
     let page: Vec<&str> = found.iter().skip(offset).take(limit).map(|p| p.raw.as_str()).collect();
-    // Set whenever the page is full, so that the last one may turn out empty.
+    // Set whenever the page is full, so the last page can be empty.
     let next = (page.len() == limit).then(|| link(request, offset + limit));
-    // Offset 0 is never written into the link: the second page names itself.
+    // Offset 0 is never written into the link, so the second page's `previous` is itself.
     let previous = (offset > 0).then(|| link(request, offset.saturating_sub(limit)));
     let count = match request.param("include_total").as_deref() {
         Some("true") => format!(",\"count\":{}", found.len()),
@@ -106,7 +106,7 @@ fn matching<'a>(request: &Request, persons: &'a [Person]) -> Result<Vec<&'a Pers
         let own = person.value["properties"].as_object().unwrap();
         let address = properties::text(own, "email");
         let searched = |text: &String| {
-            // A wildcard for nobody's missing address, so ask for one first.
+            // A search for `%` must not find persons without an address.
             (!address.is_empty() && like(text, &address))
                 || has(person, text)
                 || person.uuid() == text
@@ -119,7 +119,7 @@ fn matching<'a>(request: &Request, persons: &'a [Person]) -> Result<Vec<&'a Pers
     Ok(persons.iter().filter(fits).collect())
 }
 
-/// The request's own URL with another offset: whatever else it carried comes back, a key included.
+/// The URL of the request with another offset: all other parameters come back, a key included.
 fn link(request: &Request, offset: usize) -> String {
     let mut pairs: Vec<String> = request.query().split('&').map(str::to_owned).collect();
     pairs.retain(|pair| !pair.is_empty());
@@ -132,7 +132,7 @@ fn link(request: &Request, offset: usize) -> String {
     format!("{}{}?{}", origin(request), request.path(), pairs.join("&"))
 }
 
-/// The server as the request named it: PostHog believes these headers, not its configuration.
+/// The server as the request named it: PostHog trusts these headers, not its configuration.
 pub fn origin(request: &Request) -> String {
     let scheme = request.header("x-forwarded-proto").unwrap_or("http");
     format!("{scheme}://{}", request.header("host").unwrap_or("localhost"))
@@ -149,7 +149,7 @@ fn csv(persons: &[&Person]) -> Answer {
     Answer::new(200, "Content-Type: text/csv; charset=utf-8\r\n", &body)
 }
 
-/// One person by integer id or UUID; a distinct id is told where to go.
+/// One person by integer id or UUID; a distinct id is a 400 that names the right route.
 pub fn retrieve(key: &str, persons: &[Person]) -> Result<Answer, Refusal> {
     let bare = key.to_lowercase().replace('-', "");
     let is_uuid = bare.len() == 32 && bare.bytes().all(|b| b.is_ascii_hexdigit());

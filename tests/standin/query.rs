@@ -39,7 +39,7 @@ pub struct Tasks {
     by_id: BTreeMap<String, Task>,
 }
 
-/// `POST /query/`, `GET` and `DELETE /query/{id}/`; or the name of the recorded answer that refuses it.
+/// `POST /query/`, `GET` and `DELETE /query/{id}/`; or the name of a recorded error answer.
 pub fn route(
     request: &Request,
     id: &[&str],
@@ -152,7 +152,7 @@ fn select(query: &Value, tables: &Tables) -> Result<Answer, String> {
     let sql = query["query"].as_str().unwrap_or_default();
     let mut select = Select::parse(sql)?;
     let own = select.limit;
-    // One more than are returned: the server learns so whether there are more.
+    // One row more than it returns, to know whether there are more.
     let limit = own.map_or(DEFAULT_ROWS + 1, |own| own.min(MAX_ROWS));
     select.limit = Some(limit);
     let none = serde_json::Map::new();
