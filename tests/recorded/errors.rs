@@ -1,4 +1,4 @@
-//! Answers that are errors on any route: limits, web pages, and what the messages say.
+//! Proves that limits and web pages are errors, and that messages have the key words of the answer.
 
 use crate::ask::{insight, list, me, p, persons, query, text};
 use crate::check::{self, config_error};

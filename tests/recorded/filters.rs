@@ -1,4 +1,4 @@
-//! Persons by their properties.
+//! Proves that filters are sent as the servers read them, and find the recorded persons.
 
 use posthog_api::PersonFilter;
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! Insights: one by its id, and the list.
+//! Proves that an insight, and the list of insights, are returned as recorded.
 
 use crate::ask::{insight, insight_refreshed, insights, page, send, short_id};
 use crate::table::Class::{Missing, Other};

@@ -1,4 +1,4 @@
-//! Keys, users and projects.
+//! Proves that answers about keys, users and projects are returned as recorded.
 
 use posthog_api::Auth;
 use serde_json::json;

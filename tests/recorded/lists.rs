@@ -1,4 +1,4 @@
-//! Other lists by their path, and walks along recorded `next` links.
+//! Proves that any list is returned as recorded, and that walks follow the recorded `next` links.
 
 use posthog_api::{Client, Error, List, Page};
 use serde_json::Value;

@@ -1,4 +1,4 @@
-//! Persons: one by its id, and the list without property filters.
+//! Proves that a person, and the list without property filters, are returned as recorded.
 
 use crate::ask::{distinct_id, email, page, person, persons, search, text};
 use crate::table::Class::{Missing, Other};

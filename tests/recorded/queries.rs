@@ -1,4 +1,4 @@
-//! Queries: HogQL and other kinds, their rows, and queries in the background.
+//! Proves that queries, their rows, and queries in the background are returned as recorded.
 
 use posthog_api::Refresh;
 use serde_json::Value;

@@ -1,4 +1,5 @@
-//! Insights read by kind: each value of every recorded result, and what each reader says of other kinds.
+//! Proves that each reader returns every value of a recorded insight of its kind, and an error for other
+//! kinds.
 
 use posthog_api::{
     Error, aggregated_value, aggregated_values, funnel_steps, paths, result, retention, rows,

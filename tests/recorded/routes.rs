@@ -1,4 +1,4 @@
-//! Any route by its path: writes, cohorts, flags, annotations and endpoints.
+//! Proves that any route, called by its path, returns what was recorded; writes included.
 
 use crate::ask::{Ask, send};
 use crate::table::Class::{Forbidden, Missing, Other};

@@ -1,4 +1,4 @@
-//! Steps 3 and 4: insights, and one number of an insight.
+//! Proves steps 3 and 4: insights, and one number of an insight.
 
 use posthog_api::{Error, Refresh, aggregated_value, aggregated_values, series};
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! Step 1: authenticate.
+//! Proves step 1: authenticate.
 
 use std::process::Command;
 

@@ -1,4 +1,4 @@
-//! Steps 5 and 6: persons, and one person.
+//! Proves steps 5 and 6: persons, and one person.
 
 use std::collections::BTreeMap;
 

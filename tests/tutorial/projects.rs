@@ -1,4 +1,4 @@
-//! Step 2: who am I, and which projects are there?
+//! Proves step 2: who am I, and which projects are there?
 
 use serde_json::{Value, json};
 

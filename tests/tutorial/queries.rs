@@ -1,4 +1,4 @@
-//! Steps 7 and 8: HogQL, and any other route.
+//! Proves steps 7 and 8: HogQL, and any other route.
 
 use serde_json::{Value, json};
 
