@@ -1,4 +1,4 @@
-//! HTTP/1.1 as far as a client of PostHog needs it: a request read, an answer written, threads that stop.
+//! The stand-in's listener: reads HTTP/1.1 requests, writes answers, keeps what arrived, and stops its threads when dropped.
 use super::recordings::Recorded;
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
@@ -22,7 +22,7 @@ impl Request {
         self.target.split('?').next().unwrap_or_default()
     }
 
-    /// What stands behind the question mark, still encoded.
+    /// The part after the question mark, still encoded.
     pub fn query(&self) -> &str {
         self.target.split_once('?').map_or("", |(_, query)| query)
     }
@@ -40,15 +40,20 @@ impl Request {
     }
 
     pub fn params(&self) -> Vec<(String, String)> {
-        let pairs = self.query().split('&').filter(|pair| !pair.is_empty());
-        pairs
-            .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-            .map(|(name, value)| (decode(name, true), decode(value, true)))
-            .collect()
+        pairs(self.query())
     }
 }
 
-/// `%41` and, in a query, `+` undone.
+/// The pairs of a query string, decoded.
+pub fn pairs(query: &str) -> Vec<(String, String)> {
+    let pairs = query.split('&').filter(|pair| !pair.is_empty());
+    pairs
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        .map(|(name, value)| (decode(name, true), decode(value, true)))
+        .collect()
+}
+
+/// Decodes `%41` and, in a query, `+`.
 pub fn decode(text: &str, plus: bool) -> String {
     let mut out = Vec::with_capacity(text.len());
     let mut bytes = text.as_bytes();
@@ -81,7 +86,7 @@ impl Answer {
         Answer::new(status, "Content-Type: application/json\r\n", body)
     }
 
-    /// `headers`: whole lines, each with its line end.
+    /// `headers` are whole lines, each with its line end.
     pub fn new(status: u16, headers: &str, body: &str) -> Answer {
         let reason = match status {
             200 => "OK",
@@ -98,22 +103,16 @@ impl Answer {
             "HTTP/1.1 {status} {reason}\r\nServer: gunicorn\r\nConnection: keep-alive\r\n{headers}\
              Content-Length: {length}\r\nVary: Accept, Origin\r\n\r\n{body}"
         );
-        Answer {
-            bytes: Arc::new(text.into_bytes()),
-            close: false,
-        }
+        Answer { bytes: Arc::new(text.into_bytes()), close: false }
     }
 
     pub fn recorded(recorded: &Recorded) -> Answer {
         let close = |(name, value): &(String, String)| name == "Connection" && value == "close";
-        Answer {
-            bytes: recorded.raw.clone(),
-            close: recorded.headers.iter().any(close),
-        }
+        Answer { bytes: recorded.raw.clone(), close: recorded.headers.iter().any(close) }
     }
 }
 
-/// The 400 that blames what was sent.
+/// PostHog's 400 for an invalid request.
 pub fn invalid(detail: &str) -> Answer {
     let detail = serde_json::Value::from(detail);
     let body = format!(
@@ -128,7 +127,7 @@ type Handler = dyn Fn(&Request) -> Answer + Send + Sync;
 struct Seen {
     requests: Mutex<Vec<Request>>,
     connections: AtomicUsize,
-    /// The open ones, by their number: what is to be shut down at the end.
+    /// The open connections by number, to be shut down at the end.
     streams: Mutex<BTreeMap<usize, TcpStream>>,
     stopping: AtomicBool,
 }
@@ -148,11 +147,7 @@ impl Server {
         let handler: Arc<Handler> = Arc::new(handler);
         let shared = seen.clone();
         let accepting = std::thread::spawn(move || accept(&listener, &shared, &handler));
-        Server {
-            address,
-            seen,
-            accepting: Some(accepting),
-        }
+        Server { address, seen, accepting: Some(accepting) }
     }
 
     pub fn url(&self) -> String {
@@ -215,7 +210,7 @@ fn serve(mut stream: TcpStream, seen: &Seen, handler: &Handler) {
     while let Some(request) = read(&mut stream, &mut buffer) {
         let answer = handler(&request);
         let leave = answer.close || request.header("connection") == Some("close");
-        // Before the answer is out, so that whoever has it finds the request here.
+        // Kept before the answer is sent: a client that has the answer finds its request here.
         seen.requests.lock().unwrap().push(request);
         if stream.write_all(&answer.bytes).is_err() || leave {
             break;
@@ -224,7 +219,7 @@ fn serve(mut stream: TcpStream, seen: &Seen, handler: &Handler) {
     let _ = stream.shutdown(Shutdown::Both);
 }
 
-/// The next request, or nothing where the client has gone or does not speak HTTP.
+/// The next request; none if the client closed the connection or does not speak HTTP.
 fn read(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<Request> {
     let end = loop {
         if let Some(end) = buffer.windows(4).position(|w| w == b"\r\n\r\n") {
@@ -245,9 +240,7 @@ fn read(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<Request> {
             .collect(),
         body: Vec::new(),
     };
-    let length = request
-        .header("content-length")
-        .map_or(Some(0), |n| n.parse().ok())?;
+    let length = request.header("content-length").map_or(Some(0), |n| n.parse().ok())?;
     while buffer.len() < length {
         fill(stream, buffer)?;
     }

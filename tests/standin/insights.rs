@@ -1,4 +1,4 @@
-//! The insights routes: a list that loses rows unless it is ordered, and results that must be computed first.
+//! The insights routes: a list that loses rows unless it is ordered, and results that must be computed.
 use super::http::{Answer, Request};
 use super::persons::origin;
 use super::properties::Refusal;
@@ -6,7 +6,7 @@ use super::recordings::{self, Recorded};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// An insight that nobody has looked at yet; it is computed on the first refresh.
+/// An insight without a result; the first refresh computes it.
 const NEVER_COMPUTED: u64 = 28;
 
 pub struct Insight {
@@ -41,30 +41,21 @@ pub fn table(recorded: &[Recorded]) -> Vec<Insight> {
             retrieved.push((raw, value));
         }
     }
-    // Some lists were asked for `basic`: those items lack fields that every other has.
+    // Lists that were requested with `basic` have rows without some fields.
     listed.retain(|(_, value)| value.get("result").is_some());
     let mut insights: Vec<Insight> = Vec::new();
     for (raw, value) in retrieved.into_iter().chain(listed) {
         let id = value["id"].as_u64().unwrap();
         if insights.iter().all(|insight| insight.id != id) {
-            let before = if id == NEVER_COMPUTED {
-                before.take()
-            } else {
-                None
-            };
-            insights.push(Insight {
-                id,
-                raw,
-                value,
-                before,
-            });
+            let before = if id == NEVER_COMPUTED { before.take() } else { None };
+            insights.push(Insight { id, raw, value, before });
         }
     }
     insights.sort_by_key(|insight| insight.id);
     insights
 }
 
-/// Whether this request makes PostHog compute: anything does that is not another word for no.
+/// Whether this request makes PostHog compute: any `refresh` does that does not mean no.
 fn computes(request: &Request) -> bool {
     let refresh = request.param("refresh").unwrap_or_default();
     !matches!(refresh.as_str(), "" | "false" | "force_cache" | "0" | "no")
@@ -76,11 +67,9 @@ pub fn retrieve(
     insights: &[Insight],
     computed: &mut bool,
 ) -> Result<Answer, Refusal> {
-    // A short id is no id here, and 69 is soft-deleted: both are simply not there.
-    let insight = insights
-        .iter()
-        .find(|insight| key.parse() == Ok(insight.id))
-        .ok_or("insight_deleted")?;
+    // A short id is not an id on this server, and 69 is soft-deleted: both are a 404.
+    let insight =
+        insights.iter().find(|insight| key.parse() == Ok(insight.id)).ok_or("insight_deleted")?;
     match insight.id {
         70 if computes(request) => return Err("insight_refresh_query_viz_trends"),
         NEVER_COMPUTED if computes(request) && !std::mem::replace(computed, true) => {
@@ -90,13 +79,10 @@ pub fn retrieve(
     }
     let (raw, value) = insight.now(*computed);
     let short = truthy(request, "basic");
-    Ok(Answer::json(
-        200,
-        &if short { basic(value) } else { raw.to_owned() },
-    ))
+    Ok(Answer::json(200, &if short { basic(value) } else { raw.to_owned() }))
 }
 
-/// The list, or the name of the recorded answer that refuses it.
+/// The list, or the name of a recorded error answer.
 pub fn list(request: &Request, insights: &[Insight], computed: bool) -> Result<Answer, Refusal> {
     let param = |name| request.param(name).filter(|value| !value.is_empty());
     if param("dashboards").is_some_and(|ids| serde_json::from_str::<Vec<u64>>(&ids).is_err()) {
@@ -104,16 +90,12 @@ pub fn list(request: &Request, insights: &[Insight], computed: bool) -> Result<A
     }
     let (short_id, search) = (param("short_id"), param("search").map(|s| s.to_lowercase()));
     let saved = param("saved").map(|_| truthy(request, "saved"));
-    let (with_queries, short) = (
-        truthy(request, "include_query_insights"),
-        truthy(request, "basic"),
-    );
+    let (with_queries, short) =
+        (truthy(request, "include_query_insights"), truthy(request, "basic"));
     let fits = |(_, value): &(&str, &Value)| {
         let text = |field: &str| value[field].as_str().unwrap_or_default().to_lowercase();
         let has = |part: &String| {
-            ["name", "derived_name", "description"]
-                .iter()
-                .any(|f| text(f).contains(part))
+            ["name", "derived_name", "description"].iter().any(|f| text(f).contains(part))
         };
         let kept = value["saved"] == true || value["dashboards"] != Value::Array(Vec::new());
         (with_queries || value["query"].is_null())
@@ -121,10 +103,7 @@ pub fn list(request: &Request, insights: &[Insight], computed: bool) -> Result<A
             && search.as_ref().is_none_or(has)
             && saved.is_none_or(|saved| saved == kept)
     };
-    let mut found: Vec<_> = insights
-        .iter()
-        .map(|insight| insight.now(computed))
-        .collect();
+    let mut found: Vec<_> = insights.iter().map(|insight| insight.now(computed)).collect();
     found.retain(fits);
     let (limit, offset) = limit_offset(request);
     let from = match param("order") {
@@ -133,24 +112,17 @@ pub fn list(request: &Request, insights: &[Insight], computed: bool) -> Result<A
     };
     let size = limit.min(found.len().saturating_sub(offset));
     let row = |(raw, value): &(&str, &Value)| {
-        if short {
-            basic(value)
-        } else {
-            (*raw).to_owned()
-        }
+        if short { basic(value) } else { (*raw).to_owned() }
     };
     let rows: Vec<String> = found.iter().skip(from).take(size).map(row).collect();
     Ok(page(request, found.len(), &rows))
 }
 
-/// The real order is by a column that is null nearly everywhere, so each page is cut from another
-/// shuffle. Here a later page starts a little early: it repeats rows, and the last ones never come.
+/// The real order is by a column that is null nearly everywhere, so the order of equal rows changes
+/// from page to page. Here a later page starts a little early: it repeats rows, and the last rows are
+/// never returned.
 fn lossy(limit: usize, offset: usize) -> usize {
-    let early = if limit < 40 {
-        (offset / limit).div_ceil(2)
-    } else {
-        0
-    };
+    let early = if limit < 40 { (offset / limit).div_ceil(2) } else { 0 };
     offset - early
 }
 
@@ -161,10 +133,7 @@ fn sort(found: &mut [(&str, &Value)], order: &str) -> Result<(), Refusal> {
         return Err("insights_list_order_bad");
     }
     found.sort_by_key(|(_, value)| {
-        (
-            value[field].as_u64(),
-            value[field].as_str().map(str::to_owned),
-        )
+        (value[field].as_u64(), value[field].as_str().map(str::to_owned))
     });
     if order.starts_with('-') {
         found.reverse();
@@ -182,28 +151,16 @@ fn basic(value: &Value) -> String {
         last_refresh saved updated_at created_by created_at last_modified_at favorited tags";
     let fields = FIELDS.split(' ').map(|field| (field, &value[field]));
     let no = Value::from(false);
-    serde_json::to_string(
-        &fields
-            .chain([("refreshing", &no)])
-            .collect::<BTreeMap<_, _>>(),
-    )
-    .unwrap()
+    serde_json::to_string(&fields.chain([("refreshing", &no)]).collect::<BTreeMap<_, _>>()).unwrap()
 }
 
-/// PostHog's default paging: what is no positive number is silently the default.
+/// PostHog's default paging: anything but a positive number means the default.
 pub fn limit_offset(request: &Request) -> (usize, usize) {
-    let number = |name| {
-        request
-            .param(name)
-            .and_then(|text| text.trim().parse::<usize>().ok())
-    };
-    (
-        number("limit").filter(|limit| *limit > 0).unwrap_or(100),
-        number("offset").unwrap_or(0),
-    )
+    let number = |name| request.param(name).and_then(|text| text.trim().parse::<usize>().ok());
+    (number("limit").filter(|limit| *limit > 0).unwrap_or(100), number("offset").unwrap_or(0))
 }
 
-/// One page of a list that counts: `rows` are what stands on it.
+/// One page of a list that has a `count`.
 pub fn page(request: &Request, count: usize, rows: &[String]) -> Answer {
     let (limit, offset) = limit_offset(request);
     let next = (offset + limit < count).then(|| link(request, limit, offset + limit));
@@ -217,7 +174,7 @@ pub fn page(request: &Request, count: usize, rows: &[String]) -> Answer {
     Answer::json(200, &body)
 }
 
-/// These links, unlike those of persons, carry their parameters sorted and encoded anew.
+/// Unlike those of persons, these links have their parameters sorted and encoded again.
 fn link(request: &Request, limit: usize, offset: usize) -> String {
     let mut params = request.params();
     params.retain(|(name, _)| name != "limit" && name != "offset");
@@ -226,10 +183,8 @@ fn link(request: &Request, limit: usize, offset: usize) -> String {
         params.push(("offset".into(), offset.to_string()));
     }
     params.sort();
-    let pairs: Vec<String> = params
-        .iter()
-        .map(|(name, value)| format!("{}={}", encode(name), encode(value)))
-        .collect();
+    let pairs: Vec<String> =
+        params.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect();
     format!("{}{}?{}", origin(request), request.path(), pairs.join("&"))
 }
 

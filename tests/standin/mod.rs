@@ -1,10 +1,15 @@
-//! A small PostHog on a loopback port that answers with what a real PostHog of August 2023 answered.
+//! A small PostHog on a loopback port.
 //!
-//! Persons, insights and queries are worked out from recorded rows; every other route gives its
-//! recorded answer byte for byte, found by method, path, parameters and body. A write changes
-//! nothing, and nothing is throttled. [`Replay`] gives one recorded answer to whatever is asked.
+//! Its data are the recorded answers of a server of August 2023. Persons and insights are listed,
+//! filtered and paged from recorded rows; HogQL runs over them and over made-up events. Every other
+//! route gives its recorded answer byte for byte, found by method, path, parameters and body. What
+//! servers of 2026 added is there too: blocking queries, queries in the background, the key's own
+//! route. A write changes nothing, and nothing is throttled.
+//!
+//! [`Replay`] gives a list of answers, recorded or not, one after the other.
 #![allow(
     dead_code,
+    unused_imports,
     unreachable_pub,
     missing_docs,
     clippy::pedantic,
@@ -15,27 +20,31 @@
     reason = "each test uses a part of it, and a test server may stop with a panic"
 )]
 
+mod client;
+mod events;
 pub mod http;
 mod insights;
 mod persons;
 mod properties;
 mod query;
 pub mod recordings;
-mod regex;
+mod sql;
 
+pub use client::{builder_with_key, client, client_builder};
 pub use http::Request;
 use http::{Answer, Server, decode};
 use insights::Insight;
 use persons::Person;
 use recordings::Recorded;
 use serde_json::Value;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 
 /// The key that the recordings use.
 pub const KEY: &str = "phx_realposthogLocalTestKey0123456789abcdef";
-/// The key of a user who belongs to no organization.
+/// The key of a user without an organization.
 pub const NO_ORGANIZATION_KEY: &str = "phx_noOrgLocalTestKey0123456789abcdefghijk";
-/// The key of the user whose project 4 has a person that is lost; [`KEY`] reaches it too.
+/// The key of a user whose project 4 has a page with one row too few; [`KEY`] may read it too.
 pub const EDGE_KEY: &str = "phx_edgeLocalTestKey0123456789abcdefghijkl";
 
 /// The stand-in; it stops when it is dropped.
@@ -57,7 +66,7 @@ impl StandIn {
         self.0.requests()
     }
 
-    /// The same, and forgets them.
+    /// The same, and removes them.
     pub fn take_requests(&self) -> Vec<Request> {
         self.0.take_requests()
     }
@@ -68,25 +77,46 @@ impl StandIn {
     }
 }
 
-/// Gives one recorded answer to every request.
-pub struct Replay(Server);
+/// Gives its answers one after the other to any requests. A request beyond the last answer gets a 500.
+pub struct Replay {
+    server: Server,
+    answers: usize,
+}
 
 impl Replay {
-    pub fn start(year: &str, name: &str) -> Replay {
-        let answer = Answer::recorded(&recordings::one(year, name));
-        Replay(Server::start(move |_| answer.clone()))
+    pub fn start(answers: Vec<Answer>) -> Replay {
+        let (given, count) = (AtomicUsize::new(0), answers.len());
+        let server = Server::start(move |_| {
+            let at = given.fetch_add(1, Ordering::SeqCst);
+            let beyond = || Answer::json(500, r#"{"detail":"a request beyond the last answer"}"#);
+            answers.get(at).cloned().unwrap_or_else(beyond)
+        });
+        Replay { server, answers: count }
+    }
+
+    pub fn recorded(recordings: &[&Recorded]) -> Replay {
+        Replay::start(recordings.iter().map(|recorded| Answer::recorded(recorded)).collect())
+    }
+
+    /// Answers 200 with each of these bodies.
+    pub fn json(bodies: &[Value]) -> Replay {
+        Replay::start(bodies.iter().map(|body| Answer::json(200, &body.to_string())).collect())
     }
 
     pub fn url(&self) -> String {
-        self.0.url()
+        self.server.url()
     }
 
+    /// The requests; every answer must have been given by now.
     pub fn requests(&self) -> Vec<Request> {
-        self.0.requests()
+        let requests = self.server.requests();
+        assert_eq!(requests.len(), self.answers, "requests: {requests:#?}");
+        requests
     }
 
-    pub fn take_requests(&self) -> Vec<Request> {
-        self.0.take_requests()
+    /// How many requests came so far.
+    pub fn count(&self) -> usize {
+        self.server.requests().len()
     }
 }
 
@@ -99,20 +129,24 @@ struct State {
 
 /// What never changes, read once for all stand-ins of a process.
 struct World {
-    recorded: Vec<Recorded>,
+    recorded: &'static [Recorded],
     persons: Vec<Person>,
     insights: Vec<Insight>,
+    tables: query::Tables,
 }
 
 fn world() -> &'static World {
     static WORLD: OnceLock<World> = OnceLock::new();
     WORLD.get_or_init(|| {
         let recorded = recordings::all("2023");
-        World {
-            persons: persons::table(&recorded),
-            insights: insights::table(&recorded),
-            recorded,
-        }
+        let persons = persons::table(recorded);
+        let counts: Value =
+            serde_json::from_slice(&recordings::one("2023", "insight_query_table_hogql").body)
+                .unwrap();
+        let counts = counts["result"]["results"].as_array().unwrap();
+        let tables =
+            query::Tables { events: events::table(counts), persons: persons::rows(&persons) };
+        World { insights: insights::table(recorded), persons, tables, recorded }
     })
 }
 
@@ -141,10 +175,7 @@ impl World {
             return self.named("api_unknown");
         }
         let accept = request.header("accept").unwrap_or("*/*");
-        if !["json", "*/*", "application/*", "text/csv"]
-            .iter()
-            .any(|kind| accept.contains(kind))
-        {
+        if !["json", "*/*", "application/*", "text/csv"].iter().any(|kind| accept.contains(kind)) {
             return self.named("accept_text_plain");
         }
         let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
@@ -154,10 +185,10 @@ impl World {
         }
     }
 
-    /// Whether PostHog has such a route: an unknown one is a 404 before any key is looked at.
+    /// Whether PostHog has such a route. An unknown one is a 404 with any key.
     fn knows(&self, segments: &[&str]) -> bool {
         match segments {
-            ["users" | "projects"] | ["users" | "projects", _] => true,
+            ["users" | "projects"] | ["users" | "projects" | "personal_api_keys", _] => true,
             ["projects", _, resource, ..] => self.recorded.iter().any(|recorded| {
                 let path = recorded.target.split('?').next().unwrap_or_default();
                 recorded.name != "list_nosuchthing" && path.split('/').nth(4) == Some(resource)
@@ -166,22 +197,13 @@ impl World {
         }
     }
 
-    /// The key in the first place that has one, or the refusal. Actions say 403 where others say 401.
+    /// The key in the first place that has one, or the error answer: 403 for actions, 401 elsewhere.
     fn key(&self, request: &Request, body: &Value, forbidden: bool) -> Result<String, Answer> {
-        let bearer = request
-            .header("authorization")
-            .and_then(|value| value.strip_prefix("Bearer "));
+        let bearer =
+            request.header("authorization").and_then(|value| value.strip_prefix("Bearer "));
         let bearer = bearer.map(|key| ("Authorization header", key.trim().to_owned()));
-        let in_body = || {
-            body["personal_api_key"]
-                .as_str()
-                .map(|key| ("body", key.to_owned()))
-        };
-        let in_query = || {
-            request
-                .param("personal_api_key")
-                .map(|key| ("query string", key))
-        };
+        let in_body = || body["personal_api_key"].as_str().map(|key| ("body", key.to_owned()));
+        let in_query = || request.param("personal_api_key").map(|key| ("query string", key));
         match bearer.or_else(in_body).or_else(in_query) {
             Some((_, key)) if [KEY, NO_ORGANIZATION_KEY, EDGE_KEY].contains(&key.as_str()) => {
                 Ok(key)
@@ -209,6 +231,9 @@ impl World {
     ) -> Answer {
         let lonely = key == NO_ORGANIZATION_KEY;
         match segments {
+            ["personal_api_keys", "@current"] => {
+                Answer::recorded(recordings::one("2026", "key_current_all"))
+            }
             ["users", _] if lonely => self.named("auth_me_noorg"),
             ["projects", "1" | "@current", resource @ ..] if !lonely => {
                 self.main_project(request, resource, body, state)
@@ -237,7 +262,7 @@ impl World {
     ) -> Answer {
         let segments = [&["projects", "1"], resource].concat();
         let answer = match (request.method.as_str(), resource) {
-            // Recorded as they are: CSV, and persons whose retrieved form orders its distinct ids otherwise.
+            // Recorded: CSV, and persons whose retrieved form has its distinct ids in another order.
             ("GET", ["persons"]) if request.param("format").is_none() => {
                 persons::list(request, &self.persons)
             }
@@ -257,9 +282,12 @@ impl World {
                 insights::retrieve(request, key, &self.insights, computed)
             }
             ("DELETE", ["insights", _]) => Err("insights_delete_hard"),
+            ("GET", [_, id]) if self.row(&segments, id).is_some() => {
+                Ok(Answer::json(200, &self.row(&segments, id).unwrap()))
+            }
             (_, ["query", id @ ..]) => {
                 let tasks = &mut state.lock().unwrap().tasks;
-                query::route(request, id, body, &self.recorded, &self.persons, tasks)
+                query::route(request, id, body, self.recorded, &self.tables, tasks)
             }
             // Two pages of events were recorded, and the second has a next.
             ("GET", ["events"])
@@ -273,7 +301,7 @@ impl World {
         answer.unwrap_or_else(|name| self.named(name))
     }
 
-    /// Its first page is one short and has a next; the page behind it is empty.
+    /// Its first page has one row too few and a next; the second page is empty.
     fn edge_project(&self, request: &Request, resource: &[&str], body: &Value) -> Answer {
         match resource {
             ["persons"] if insights::limit_offset(request).1 == 0 => {
@@ -284,7 +312,7 @@ impl World {
         }
     }
 
-    /// The recorded answer; of a recorded list that fits one page, the page that is asked for.
+    /// The recorded answer, or a page of a recorded list that has all its rows.
     fn found(&self, request: &Request, segments: &[&str], body: &Value) -> Answer {
         if let Some(recorded) = self.exact(request, segments, body) {
             return Answer::recorded(recorded);
@@ -301,10 +329,8 @@ impl World {
                     && request.method == "GET"
                     && list.body.starts_with(b"{\"count\":") =>
             {
-                let rows: Vec<String> = recordings::results(&list.body)
-                    .into_iter()
-                    .map(|(raw, _)| raw)
-                    .collect();
+                let rows: Vec<String> =
+                    recordings::results(&list.body).into_iter().map(|(raw, _)| raw).collect();
                 let (limit, offset) = insights::limit_offset(request);
                 let end = (offset.saturating_add(limit)).min(rows.len());
                 insights::page(request, rows.len(), &rows[offset.min(end)..end])
@@ -313,23 +339,28 @@ impl World {
         }
     }
 
-    /// The exchange of this method, path, parameters and body, whatever way they are written.
+    /// The row with this id in a recorded list, such as `cohorts/2`, unless the route was recorded.
+    fn row(&self, segments: &[&str], id: &str) -> Option<String> {
+        let list = format!("/api/{}/", segments[..segments.len() - 1].join("/"));
+        let list = self.recorded.iter().find(|r| {
+            r.method == "GET" && r.status == 200 && r.target == list && !r.name.starts_with("gzip")
+        })?;
+        let rows = recordings::results(&list.body).into_iter();
+        rows.map(|(raw, value)| (raw, value["id"].to_string()))
+            .find(|(_, own)| own == id)
+            .map(|(raw, _)| raw)
+    }
+
+    /// The exchange with this method, path, parameters and body, in any spelling.
     fn exact(&self, request: &Request, segments: &[&str], body: &Value) -> Option<&Recorded> {
         let asked = request.params();
         self.recorded.iter().find(|recorded| {
-            let (path, query) = recorded
-                .target
-                .split_once('?')
-                .unwrap_or((&recorded.target, ""));
+            let (path, query) = recorded.target.split_once('?').unwrap_or((&recorded.target, ""));
             recorded.method == request.method
                 && !["throttle_", "auth_actions", "gzip_"]
                     .iter()
                     .any(|kind| recorded.name.starts_with(kind))
-                && path
-                    .trim_matches('/')
-                    .split('/')
-                    .skip(1)
-                    .eq(segments.iter().copied())
+                && path.trim_matches('/').split('/').skip(1).eq(segments.iter().copied())
                 && same_params(query, &asked)
                 && same_body(recorded.request_body.as_deref(), &request.body, body)
         })
@@ -338,12 +369,7 @@ impl World {
 
 fn same_params(recorded: &str, asked: &[(String, String)]) -> bool {
     let target = format!("?{recorded}");
-    let recorded = Request {
-        method: String::new(),
-        target,
-        headers: Vec::new(),
-        body: Vec::new(),
-    };
+    let recorded = Request { method: String::new(), target, headers: Vec::new(), body: Vec::new() };
     let sorted = |mut params: Vec<(String, String)>| {
         params.retain(|(name, _)| name != "personal_api_key");
         params.sort();
@@ -352,12 +378,10 @@ fn same_params(recorded: &str, asked: &[(String, String)]) -> bool {
     sorted(recorded.params()) == sorted(asked.to_vec())
 }
 
-/// Equal as JSON, a key in it aside; what is no JSON must be equal as it stands.
+/// Equal as JSON, without a key; text that is not JSON must be equal itself.
 fn same_body(recorded: Option<&str>, raw: &[u8], asked: &Value) -> bool {
     let mut asked = asked.clone();
-    asked
-        .as_object_mut()
-        .map(|object| object.remove("personal_api_key"));
+    asked.as_object_mut().map(|object| object.remove("personal_api_key"));
     let nothing = raw.is_empty() || asked == Value::Object(serde_json::Map::new());
     match recorded {
         None => nothing,

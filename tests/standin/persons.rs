@@ -2,6 +2,7 @@
 use super::http::{Answer, Request, invalid};
 use super::properties::{self, Refusal, SERVER_ERROR, like};
 use super::recordings::{self, Recorded, raw_field};
+use super::sql::{Table, moment};
 use serde_json::Value;
 
 pub struct Person {
@@ -34,24 +35,29 @@ impl Person {
 pub fn table(recorded: &[Recorded]) -> Vec<Person> {
     let pages = ["persons_walk", "persons_walk__p2", "persons_walk__p3"];
     let bodies = pages.map(|name| &recorded.iter().find(|r| r.name == name).unwrap().body);
-    let rows: Vec<_> = bodies
-        .iter()
-        .flat_map(|body| recordings::results(body))
-        .collect();
+    let rows: Vec<_> = bodies.iter().flat_map(|body| recordings::results(body)).collect();
     let count = rows.len();
     let person = |(at, (raw, value)): (usize, (String, Value))| {
         let properties = raw_field(&raw, "properties").to_owned();
-        Person {
-            id: count - at,
-            raw,
-            value,
-            properties,
-        }
+        Person { id: count - at, raw, value, properties }
     };
     rows.into_iter().enumerate().map(person).collect()
 }
 
-/// The list, or the name of the recorded answer that refuses it.
+/// The persons as HogQL sees them.
+pub fn rows(persons: &[Person]) -> Table {
+    let row = |person: &Person| {
+        let [uuid, created, name] = ["uuid", "created_at", "name"].map(|f| person.value[f].clone());
+        vec![uuid, moment(&created).unwrap(), name, person.properties.clone().into()]
+    };
+    Table {
+        columns: ["id", "created_at", "name", "properties"].map(str::to_owned).to_vec(),
+        types: vec!["UUID", "DateTime64(6, 'UTC')", "String", "String"],
+        rows: persons.iter().map(row).collect(),
+    }
+}
+
+/// The list, or the name of a recorded error answer.
 pub fn list(request: &Request, persons: &[Person]) -> Result<Answer, Refusal> {
     let limit = match whole(request, "limit")? {
         0 => 100,
@@ -62,15 +68,10 @@ pub fn list(request: &Request, persons: &[Person]) -> Result<Answer, Refusal> {
     if request.param("format").as_deref() == Some("csv") {
         return Ok(csv(&found));
     }
-    let page: Vec<&str> = found
-        .iter()
-        .skip(offset)
-        .take(limit)
-        .map(|p| p.raw.as_str())
-        .collect();
-    // Set whenever the page is full, so that the last one may turn out empty.
+    let page: Vec<&str> = found.iter().skip(offset).take(limit).map(|p| p.raw.as_str()).collect();
+    // Set whenever the page is full, so the last page can be empty.
     let next = (page.len() == limit).then(|| link(request, offset + limit));
-    // Offset 0 is never written into the link: the second page names itself.
+    // Offset 0 is never written into the link, so the second page's `previous` is itself.
     let previous = (offset > 0).then(|| link(request, offset.saturating_sub(limit)));
     let count = match request.param("include_total").as_deref() {
         Some("true") => format!(",\"count\":{}", found.len()),
@@ -105,7 +106,7 @@ fn matching<'a>(request: &Request, persons: &'a [Person]) -> Result<Vec<&'a Pers
         let own = person.value["properties"].as_object().unwrap();
         let address = properties::text(own, "email");
         let searched = |text: &String| {
-            // A wildcard for nobody's missing address, so ask for one first.
+            // A search for `%` must not find persons without an address.
             (!address.is_empty() && like(text, &address))
                 || has(person, text)
                 || person.uuid() == text
@@ -118,7 +119,7 @@ fn matching<'a>(request: &Request, persons: &'a [Person]) -> Result<Vec<&'a Pers
     Ok(persons.iter().filter(fits).collect())
 }
 
-/// The request's own URL with another offset: whatever else it carried comes back, a key included.
+/// The URL of the request with another offset: all other parameters come back, a key included.
 fn link(request: &Request, offset: usize) -> String {
     let mut pairs: Vec<String> = request.query().split('&').map(str::to_owned).collect();
     pairs.retain(|pair| !pair.is_empty());
@@ -131,13 +132,10 @@ fn link(request: &Request, offset: usize) -> String {
     format!("{}{}?{}", origin(request), request.path(), pairs.join("&"))
 }
 
-/// The server as the request named it: PostHog believes these headers, not its configuration.
+/// The server as the request named it: PostHog trusts these headers, not its configuration.
 pub fn origin(request: &Request) -> String {
     let scheme = request.header("x-forwarded-proto").unwrap_or("http");
-    format!(
-        "{scheme}://{}",
-        request.header("host").unwrap_or("localhost")
-    )
+    format!("{scheme}://{}", request.header("host").unwrap_or("localhost"))
 }
 
 fn csv(persons: &[&Person]) -> Answer {
@@ -151,7 +149,7 @@ fn csv(persons: &[&Person]) -> Answer {
     Answer::new(200, "Content-Type: text/csv; charset=utf-8\r\n", &body)
 }
 
-/// One person by integer id or UUID; a distinct id is told where to go.
+/// One person by integer id or UUID; a distinct id is a 400 that names the right route.
 pub fn retrieve(key: &str, persons: &[Person]) -> Result<Answer, Refusal> {
     let bare = key.to_lowercase().replace('-', "");
     let is_uuid = bare.len() == 32 && bare.bytes().all(|b| b.is_ascii_hexdigit());

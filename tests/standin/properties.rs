@@ -1,8 +1,9 @@
-//! What the persons list of August 2023 makes of `properties`, its silences included.
-use super::regex::{Bad, Regex};
+//! The parameter `properties` as the persons list of August 2023 reads it. It ignores what it does not
+//! understand.
+use regex::Regex;
 use serde_json::{Map, Value};
 
-/// The name of the recorded answer with which PostHog refuses.
+/// The name of a recorded error answer.
 pub type Refusal = &'static str;
 pub const SERVER_ERROR: Refusal = "persons_limit_neg";
 const MALFORMED: Refusal = "persons_props_malformed";
@@ -10,7 +11,7 @@ const MIXED: Refusal = "persons_props_group_mixed";
 
 type Test = Box<dyn Fn(&Map<String, Value>) -> bool>;
 
-/// The filter that PostHog makes of the parameter; what it drops is not in it.
+/// The filter that PostHog makes of the parameter, without the parts that it ignores.
 pub fn filter(text: &str) -> Result<Test, Refusal> {
     match text.trim() {
         "" => return Ok(everybody()),
@@ -31,24 +32,18 @@ fn everybody() -> Test {
     Box::new(|_| true)
 }
 
-/// A group; an object without `values` is the oldest form, which means events: dropped.
+/// A group. An object without `values` is the oldest form, for events, and is ignored.
 fn from_object(object: &Map<String, Value>) -> Result<Option<Test>, Refusal> {
     let Some(Value::Array(items)) = object.get("values") else {
         return Ok(None);
     };
-    let kind = object
-        .get("type")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
+    let kind = object.get("type").and_then(Value::as_str).unwrap_or_default();
     group(items, kind.eq_ignore_ascii_case("OR"))
 }
 
 fn group(items: &[Value], or: bool) -> Result<Option<Test>, Refusal> {
     let objects: Vec<_> = items.iter().filter_map(Value::as_object).collect();
-    let groups = objects
-        .iter()
-        .filter(|object| object.contains_key("values"))
-        .count();
+    let groups = objects.iter().filter(|object| object.contains_key("values")).count();
     if groups > 0 && groups < objects.len() {
         return Err(MIXED);
     }
@@ -60,7 +55,7 @@ fn group(items: &[Value], or: bool) -> Result<Option<Test>, Refusal> {
         }
         match property(object)? {
             Some(test) => tests.push(test),
-            // One filter that is not about persons takes the whole OR with it.
+            // One filter that is not about persons makes PostHog ignore the whole OR.
             None if or => return Ok(None),
             None => {}
         }
@@ -72,7 +67,7 @@ fn group(items: &[Value], or: bool) -> Result<Option<Test>, Refusal> {
     })
 }
 
-/// One filter, or nothing where PostHog drops it without a word.
+/// One filter; none if PostHog ignores it.
 fn property(object: &Map<String, Value>) -> Result<Option<Test>, Refusal> {
     let text = |field: &str| object.get(field).and_then(Value::as_str);
     let (Some("person"), Some(key)) = (text("type"), text("key")) else {
@@ -98,7 +93,7 @@ fn property(object: &Map<String, Value>) -> Result<Option<Test>, Refusal> {
         "is_date_before" => date(key, value, |p, first, _| p < first)?,
         "is_date_after" => date(key, value, |p, _, last| p > last)?,
         _ if value.as_str() == Some("") => everybody(),
-        // Whatever it does not know means exact: `not_in` finds what it should leave out.
+        // An unknown operator means `exact`: `not_in` finds what it should leave out.
         _ => exact(key, value),
     }))
 }
@@ -107,32 +102,21 @@ fn not(test: Test) -> Test {
     Box::new(move |p| !test(p))
 }
 
-/// A property as PostHog compares it: its JSON text without the outer quotes, escapes and all.
+/// A property as PostHog compares it: its JSON text, escapes included, without the outer quotes.
 pub fn text(properties: &Map<String, Value>, key: &str) -> String {
-    let raw = properties
-        .get(key)
-        .map(Value::to_string)
-        .unwrap_or_default();
+    let raw = properties.get(key).map(Value::to_string).unwrap_or_default();
     let raw = raw.strip_prefix('"').unwrap_or(&raw);
     raw.strip_suffix('"').unwrap_or(raw).to_owned()
 }
 
 fn plain(value: &Value) -> String {
-    value
-        .as_str()
-        .map_or_else(|| value.to_string(), str::to_owned)
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 fn exact(key: String, value: &Value) -> Test {
-    let values = value
-        .as_array()
-        .map_or(std::slice::from_ref(value), Vec::as_slice);
-    // JSON true goes out as Python's True, which no property's text is.
-    let texts: Vec<_> = values
-        .iter()
-        .filter(|v| !v.is_boolean())
-        .map(plain)
-        .collect();
+    let values = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+    // JSON true becomes Python's `True`, which never equals the text of a property.
+    let texts: Vec<_> = values.iter().filter(|v| !v.is_boolean()).map(plain).collect();
     Box::new(move |p| texts.contains(&text(p, &key)))
 }
 
@@ -160,24 +144,22 @@ pub fn like(part: &str, text: &str) -> bool {
     at(&pattern, &text)
 }
 
+/// An invalid expression finds nobody. One that Python accepts and RE2 does not is a 500.
 fn regex(key: String, value: &Value, inverted: bool) -> Result<Test, Refusal> {
-    match Regex::new(&plain(value)) {
-        Ok(regex) => Ok(Box::new(move |p| {
-            regex.is_match(&text(p, &key)) != inverted
-        })),
-        Err(Bad::Invalid) => Ok(Box::new(|_| false)),
-        Err(Bad::Unsupported) => Err(SERVER_ERROR),
+    let pattern = plain(value);
+    match Regex::new(&pattern) {
+        Ok(regex) => Ok(Box::new(move |p| regex.is_match(&text(p, &key)) != inverted)),
+        Err(_) if pattern.contains("(?") => Err(SERVER_ERROR),
+        Err(_) => Ok(Box::new(|_| false)),
     }
 }
 
 fn compare(key: String, value: &Value, holds: fn(f64, f64) -> bool) -> Result<Test, Refusal> {
     let number: f64 = plain(value).parse().map_err(|_| SERVER_ERROR)?;
-    Ok(Box::new(move |p| {
-        text(p, &key).parse().is_ok_and(|own| holds(own, number))
-    }))
+    Ok(Box::new(move |p| text(p, &key).parse().is_ok_and(|own| holds(own, number))))
 }
 
-/// `holds` gets the property's moment and the first and last moment of the value, as sortable text.
+/// `holds` gets the time of the property, and the first and last time of the value, as sortable text.
 fn date(key: String, value: &Value, holds: fn(&str, &str, &str) -> bool) -> Result<Test, Refusal> {
     let value = value.as_str().ok_or(SERVER_ERROR)?;
     if !is_date(value) {
@@ -196,8 +178,6 @@ fn date(key: String, value: &Value, holds: fn(&str, &str, &str) -> bool) -> Resu
 }
 
 fn is_date(text: &str) -> bool {
-    let shape = text
-        .bytes()
-        .map(|b| if b.is_ascii_digit() { b'0' } else { b });
+    let shape = text.bytes().map(|b| if b.is_ascii_digit() { b'0' } else { b });
     shape.take(10).eq(*b"0000-00-00")
 }

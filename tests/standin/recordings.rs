@@ -1,9 +1,10 @@
-//! The recorded answers of two real PostHog servers, read from tests/recordings at run time.
+//! The recorded answers of three real PostHog servers, read from tests/recordings at run time.
+use super::http::pairs;
 use serde_json::Value;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-/// One recorded exchange: what was asked, and the answer as it came.
+/// One recorded exchange: a request, and the server's answer to it.
 #[derive(Clone, Debug)]
 pub struct Recorded {
     pub name: String,
@@ -17,27 +18,55 @@ pub struct Recorded {
     pub raw: Arc<Vec<u8>>,
 }
 
-/// Every exchange of that year, in the order in which it was recorded.
-pub fn all(year: &str) -> Vec<Recorded> {
-    let index = std::fs::read(dir().join(year).join("index.json")).unwrap();
-    let index: Vec<Value> = serde_json::from_slice(&index).unwrap();
-    index.iter().map(|entry| load(year, entry)).collect()
+/// The years in which the recorded servers ran.
+pub const YEARS: [&str; 3] = ["2022", "2023", "2026"];
+
+impl Recorded {
+    /// The path of the request, still encoded.
+    pub fn path(&self) -> &str {
+        self.target.split('?').next().unwrap()
+    }
+
+    /// The parameters of the request, decoded.
+    pub fn params(&self) -> Vec<(String, String)> {
+        self.target.split_once('?').map_or_else(Vec::new, |(_, query)| pairs(query))
+    }
+
+    /// The body of the answer as text.
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let found = self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.as_str())
+    }
 }
 
-/// The exchange of that name; panics where there is none.
-pub fn one(year: &str, name: &str) -> Recorded {
+/// Every exchange of that year, in the order in which it was recorded.
+pub fn all(year: &str) -> &'static [Recorded] {
+    static ALL: [OnceLock<Vec<Recorded>>; YEARS.len()] = [const { OnceLock::new() }; YEARS.len()];
+    let at = YEARS.iter().position(|known| *known == year).unwrap();
+    ALL[at].get_or_init(|| {
+        let index = json(year, "index.json");
+        index.as_array().unwrap().iter().map(|entry| load(year, entry)).collect()
+    })
+}
+
+/// The exchange of that name; panics if there is none.
+pub fn one(year: &str, name: &str) -> &'static Recorded {
     all(year)
-        .into_iter()
+        .iter()
         .find(|recorded| recorded.name == name)
         .unwrap_or_else(|| panic!("no recording {year}/{name}"))
 }
 
-/// A JSON file that stands beside the recordings, such as `persons_totals.json`.
+/// A JSON file beside the recordings, such as `persons_totals.json`.
 pub fn json(year: &str, file: &str) -> Value {
     serde_json::from_slice(&std::fs::read(dir().join(year).join(file)).unwrap()).unwrap()
 }
 
-/// A package further down the tree may include this file, so look upwards too.
+/// A package in a folder below may include this file, so the folders above are searched too.
 fn dir() -> PathBuf {
     let mut at = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     loop {
@@ -47,6 +76,11 @@ fn dir() -> PathBuf {
         }
         assert!(at.pop(), "tests/recordings is not above this package");
     }
+}
+
+/// The folder of that year.
+pub fn folder(year: &str) -> PathBuf {
+    dir().join(year)
 }
 
 fn load(year: &str, entry: &Value) -> Recorded {
@@ -72,9 +106,9 @@ fn load(year: &str, entry: &Value) -> Recorded {
     }
 }
 
-/// The elements of `results` in a list's body: each as it was written, and read.
+/// The elements of `results` in a list's body: the text and the value of each.
 ///
-/// The bytes are kept so that an assembled page repeats the server's own key order.
+/// The text is kept so that an assembled page repeats the server's own order of keys.
 pub fn results(body: &[u8]) -> Vec<(String, Value)> {
     let text = std::str::from_utf8(body).unwrap();
     let Some(start) = text.find("\"results\":[") else {
@@ -90,7 +124,7 @@ pub fn results(body: &[u8]) -> Vec<(String, Value)> {
     found
 }
 
-/// A field's value as it was written; looks at the first such key in the text.
+/// The text of a field's value; takes the first such key in the text.
 pub fn raw_field<'a>(raw: &'a str, field: &str) -> &'a str {
     let key = format!("\"{field}\":");
     first_value(&raw[raw.find(&key).unwrap() + key.len()..]).0

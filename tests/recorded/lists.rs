@@ -1,0 +1,226 @@
+//! Proves that any list is returned as recorded, and that walks follow the recorded `next` links.
+
+use posthog_api::{Client, Error, List, Page};
+use serde_json::Value;
+
+use crate::ask::{free, linux, list, p};
+use crate::check::{self, json_of};
+use crate::standin::recordings::{Recorded, one};
+use crate::standin::{Replay, client};
+use crate::table::Class::Missing;
+use crate::table::Means::{Body, Refused};
+use crate::table::Table;
+
+pub fn rows(t: &mut Table) {
+    t.add("2022 2023", Body, list, "events_walk_1 events_walk_2");
+    t.add("2026", Body, list, "events_walk events_asc");
+    t.add(
+        "2023 2026",
+        Body,
+        list,
+        "list_actions list_cohorts list_feature_flags list_annotations list_dashboards \
+         list_event_definitions list_groups_types list_surveys",
+    );
+    t.add(
+        "2023",
+        Body,
+        list,
+        "session_recordings_v3 session_recordings_v3_limit1 session_recordings_v3_limit1_offset1 \
+         cohort_persons cohort_walk_1 cohort_walk_2 cohort_walk_3 flag_activity",
+    );
+    t.add(
+        "2022",
+        Body,
+        list,
+        "cohorts_list actions_list feature_flags_list annotations_list dashboards_list \
+         event_definitions_list events_values",
+    );
+    t.add(
+        "2026",
+        Body,
+        list,
+        "list_endpoints list_session_recordings event_definitions_2 event_definitions_2__p2 \
+         endpoint_list environments_persons",
+    );
+    t.add("2023 2026", Refused(Missing), list, "list_nosuchthing");
+    t.add("2022", Refused(Missing), list, "endpoint_unknown");
+    t.add_different(
+        "an empty filter is refused",
+        "2022 2023",
+        Body,
+        without_empty_filters,
+        "insights_shortid_empty",
+    );
+    t.add_different(
+        "an empty filter is refused",
+        "2023",
+        Body,
+        without_empty_filters,
+        "persons_email_empty",
+    );
+    t.add_different(
+        "an empty filter is refused",
+        "2022",
+        Body,
+        without_empty_filters,
+        "persons_distinct_empty",
+    );
+}
+
+/// The server ignores an empty filter, so its answer is that of the list without it.
+fn without_empty_filters(client: &Client, recorded: &Recorded) -> crate::table::Asked {
+    let mut filterless = recorded.clone();
+    let empty = ["short_id=", "email=", "distinct_id="];
+    let parts = recorded.target.split(['?', '&']).filter(|part| !empty.contains(part));
+    filterless.target = parts.collect::<Vec<_>>().join("&").replacen('&', "?", 1);
+    list(client, &filterless)
+}
+
+type Begin = fn(&Client) -> Box<dyn Iterator<Item = Result<Page, Error>>>;
+
+fn pages<K: 'static>(list: List<K>) -> Box<dyn Iterator<Item = Result<Page, Error>>> {
+    Box::new(list.pages())
+}
+
+#[test]
+fn walks_send_the_queries_of_the_recorded_next_links() {
+    let walks: Vec<(&str, Begin, &str)> = vec![
+        (
+            "2023",
+            |c| pages(c.project(1).persons()),
+            "persons_walk persons_walk__p2 persons_walk__p3",
+        ),
+        (
+            "2023",
+            |c| pages(c.project(1).persons().page_size(50)),
+            "persons_walk_limit50 persons_walk_limit50__p2",
+        ),
+        (
+            "2023",
+            |c| pages(c.project(1).persons().page_size(50).param("offset", 200)),
+            "persons_walk_limit50__p5 persons_walk_limit50__p6",
+        ),
+        (
+            "2023",
+            |c| pages(c.project(1).persons().filter(p("$initial_os").exact(["Linux", "Windows"]))),
+            "persons_props_exact_array persons_props_exact_array__p2",
+        ),
+        (
+            "2023",
+            |c| pages(c.project(1).persons().filter(p("$initial_os").is_not("Linux"))),
+            "persons_props_is_not persons_props_is_not__p2",
+        ),
+        (
+            "2023",
+            |c| pages(c.project(1).persons().filter(p("email").icontains("USER1"))),
+            "persons_props_icontains persons_props_icontains__p2",
+        ),
+        (
+            "2023",
+            |c| {
+                let either = posthog_api::PersonFilter::any([linux(), free()]);
+                pages(c.project(1).persons().filter(either))
+            },
+            "persons_props_group_or persons_props_group_or__p2",
+        ),
+        (
+            "2023",
+            |c| pages(c.project(1).insights().page_size(10).param("offset", 0)),
+            "insights_page_1 insights_page_2",
+        ),
+        (
+            "2023",
+            |c| pages(c.project(1).list("cohorts/2/persons").page_size(62)),
+            "cohort_walk_1 cohort_walk_2 cohort_walk_3",
+        ),
+        (
+            "2023",
+            |c| {
+                let events = c.project(1).list("events").param("event", "purchase");
+                pages(events.param("after", "2026-10-20T00:00:00Z").page_size(20))
+            },
+            "events_walk_1 events_walk_2",
+        ),
+        (
+            "2023",
+            |c| {
+                let recordings = c.project(1).list("session_recordings");
+                pages(recordings.param("version", 3).page_size(1))
+            },
+            "session_recordings_v3_limit1 session_recordings_v3_limit1_offset1",
+        ),
+        ("2022", |c| pages(c.project(1).persons()), "persons_walk_1 persons_walk_2 persons_walk_3"),
+        (
+            "2022",
+            |c| pages(c.project(1).persons().search("user1")),
+            "persons_walk_search_1 persons_walk_search_2",
+        ),
+        (
+            "2022",
+            |c| pages(c.project(1).list("events").param("event", "purchase")),
+            "events_walk_1 events_walk_2",
+        ),
+        (
+            "2022",
+            |c| pages(c.project(1).insights().page_size(3)),
+            "insights_walk3_01 insights_walk3_02 insights_walk3_03",
+        ),
+        // Links to another host and with another scheme.
+        (
+            "2022",
+            |c| pages(c.project(1).persons()),
+            "host_header_odd persons_walk_2 persons_walk_3",
+        ),
+        ("2022", |c| pages(c.project(1).persons()), "xfwd_proto persons_walk_2 persons_walk_3"),
+        (
+            "2026",
+            |c| pages(c.project(1).persons().page_size(100).param("offset", 2350)),
+            "persons_last persons_last__p2",
+        ),
+        (
+            "2026",
+            |c| pages(c.project(1).list("event_definitions").page_size(2)),
+            "event_definitions_2 event_definitions_2__p2",
+        ),
+        (
+            "2026",
+            |c| pages(c.project(1).insights().page_size(10)),
+            "insights_full_order_10 insights_full_order_10__p2 insights_full_order_10__p3 \
+             insights_full_order_10__p4 insights_full_order_10__p5 insights_full_order_10__p6 \
+             insights_full_order_10__p7 insights_full_order_10__p8 insights_full_order_10__p9 \
+             insights_full_order_10__p10 insights_full_order_10__p11 insights_full_order_10__p12 \
+             insights_full_order_10__p13 insights_full_order_10__p14",
+        ),
+    ];
+    for (year, begin, names) in walks {
+        let recordings: Vec<&Recorded> =
+            names.split_whitespace().map(|name| one(year, name)).collect();
+        let replay = Replay::recorded(&recordings);
+        let mut pages = begin(&client(&replay.url()));
+        for recorded in &recordings {
+            let page = pages.next().unwrap().unwrap();
+            check::page(&page, &json_of(recorded), &recorded.name);
+        }
+        let last = json_of(recordings.last().unwrap());
+        if last.get("next").is_some_and(Value::is_null) {
+            assert!(pages.next().is_none(), "{names:?}");
+        }
+        for (sent, recorded) in replay.requests().iter().zip(&recordings) {
+            check::request(sent, recorded);
+        }
+    }
+}
+
+#[test]
+fn all_insights_of_the_newest_server_come_once_each() {
+    let names = (1..=14).map(|page| match page {
+        1 => "insights_full_order_10".to_owned(),
+        page => format!("insights_full_order_10__p{page}"),
+    });
+    let recordings: Vec<&Recorded> = names.map(|name| one("2026", &name)).collect();
+    let replay = Replay::recorded(&recordings);
+    let mut items = client(&replay.url()).project(1).insights().page_size(10).items();
+    let ids: std::collections::BTreeSet<u64> =
+        items.by_ref().map(|insight| insight.unwrap()["id"].as_u64().unwrap()).collect();
+    assert_eq!((ids.len(), items.total()), (133, Some(133)));
+}

@@ -1,0 +1,195 @@
+//! Proves that queries, their rows, and queries in the background are returned as recorded.
+
+use posthog_api::Refresh;
+use serde_json::Value;
+
+use crate::ask::{query, query_of, send};
+use crate::check::{self, json_of};
+use crate::readers::by_name;
+use crate::standin::recordings::one;
+use crate::standin::{Replay, client};
+use crate::table::Class::{Forbidden, Missing, Other};
+use crate::table::Means::{Body, Refused};
+use crate::table::Table;
+
+pub fn rows(t: &mut Table) {
+    t.add(
+        "2023",
+        Body,
+        query,
+        "query_select_one query_no_limit query_limit_5 query_inf_nan query_types \
+         query_events_hasmore query_zero_rows query_unicode query_big_uint query_ch_error \
+         query_limit_offset",
+    );
+    t.add(
+        "2023",
+        Refused(Other),
+        query,
+        "query_syntax_error query_unknown_table query_type_error query_values_placeholders \
+         query_dup_columns",
+    );
+    t.add_different("bodies are sent as JSON", "2023", Refused(Other), query, "query_text_plain");
+    t.add(
+        "2026",
+        Body,
+        query,
+        "query_one query_no_limit query_limit_5 query_limit_100 query_cte_limit query_nan \
+         query_types query_unnamed query_zero query_group query_persons query_union_nolimit \
+         query_semicolon query_comment query_float query_value_string query_value_int \
+         query_value_null query_value_list query_value_in query_kind_trends \
+         query_kind_trends_bold query_kind_events query_kind_actors query_kind_metadata \
+         hogql_values",
+    );
+    t.add(
+        "2026",
+        Refused(Other),
+        query,
+        "query_offset query_limit_comma query_syntax query_unknown_table query_unknown_column \
+         query_divide query_value_missing hogql_value_object_500 hogql_timestamp_iso_500 \
+         hogql_dup_alias hogql_micro_400",
+    );
+    t.add("2026", Refused(Other), send, "query_no_kind");
+    t.add("2026", Refused(Forbidden), send, "query_kind_path_403");
+
+    // The steps of queries in the background, each requested by its path.
+    t.add(
+        "2026",
+        Body,
+        send,
+        "query_refresh_async query_poll_async_0 query_poll_async_1 query_poll_cancelled \
+         query_refresh_force_async query_poll_force_async_0 query_poll_force_async_1 \
+         query_async_bad query_poll_done hogql_async_failing_202 hogql_async_long_202 \
+         query_poll_running_202 query_cancel query_cancel_200 query_cancel_unknown_200",
+    );
+    t.add(
+        "2026",
+        Refused(Other),
+        send,
+        "query_poll_bad query_poll_failed_400 query_poll_cancelled_500",
+    );
+    t.add("2026", Refused(Missing), send, "query_poll_missing");
+    // TODO
+    t.apart("2026", "auth_body_query_400_echoes_key");
+}
+
+#[test]
+fn rows_of_recorded_queries_are_maps_by_column_name() {
+    for (year, name, count) in [
+        ("2023", "query_select_one", 1),
+        ("2023", "query_limit_5", 5),
+        ("2023", "query_types", 2),
+        ("2023", "query_zero_rows", 0),
+        ("2023", "query_unicode", 1),
+        ("2023", "query_ch_error", 1),
+        ("2023", "query_limit_offset", 3),
+        ("2023", "query_big_uint", 1),
+        ("2023", "query_inf_nan", 1),
+        ("2026", "query_one", 1),
+        ("2026", "query_limit_5", 5),
+        ("2026", "query_limit_100", 100),
+        ("2026", "query_nan", 1),
+        ("2026", "query_types", 1),
+        ("2026", "query_unnamed", 1),
+        ("2026", "query_zero", 0),
+        ("2026", "query_group", 5),
+        ("2026", "query_persons", 5),
+        ("2026", "query_semicolon", 1),
+        ("2026", "query_comment", 1),
+        ("2026", "query_float", 1),
+        ("2026", "query_value_string", 1),
+        ("2026", "query_value_int", 1),
+        ("2026", "query_value_null", 1),
+        ("2026", "query_value_list", 1),
+        ("2026", "query_value_in", 2),
+        ("2026", "query_kind_events", 0),
+        ("2026", "query_kind_actors", 5),
+        ("2026", "hogql_values", 1),
+    ] {
+        let recorded = one(year, name);
+        let replay = Replay::recorded(&[recorded]);
+        let rows = query_of(&client(&replay.url()), recorded).rows().unwrap();
+        assert_eq!(rows.len(), count, "{year} {name}");
+        assert_eq!(rows, by_name(&json_of(recorded)), "{year} {name}");
+        check::request(&replay.requests()[0], recorded);
+    }
+}
+
+/// The first row that the recorded query gives.
+fn row(year: &str, name: &str) -> serde_json::Map<String, Value> {
+    let recorded = one(year, name);
+    let replay = Replay::recorded(&[recorded]);
+    query_of(&client(&replay.url()), recorded).rows().unwrap().remove(0)
+}
+
+#[test]
+fn values_of_recorded_rows_are_exact() {
+    let big = row("2023", "query_big_uint");
+    assert_eq!(big["18446744073709551615"].as_u64(), Some(u64::MAX));
+    assert_eq!(big["9007199254740993"].as_u64(), Some(9_007_199_254_740_993));
+    for (year, name) in [("2023", "query_inf_nan"), ("2026", "query_nan")] {
+        let not_numbers = row(year, name);
+        assert_eq!(not_numbers.len(), 3);
+        assert!(not_numbers.values().all(Value::is_null), "{not_numbers:?}");
+    }
+    assert_eq!(row("2023", "query_unicode")["ünïcode"], r#"Zoë 東京 🚀 'q' "d" \ %s %(x)s {y}"#);
+    assert_eq!(row("2026", "query_value_string")["v"], "O'Brien \\ \" \n {x} 日本");
+    let values = row("2026", "hogql_values");
+    assert_eq!(values["s"], "we'ird \"q\" \\ \n ü");
+}
+
+#[test]
+fn rows_that_the_server_cut_are_an_error() {
+    for (year, name) in
+        [("2023", "query_no_limit"), ("2023", "query_events_hasmore"), ("2026", "query_no_limit")]
+    {
+        let recorded = one(year, name);
+        let answer = || {
+            let replay = Replay::recorded(&[recorded]);
+            query_of(&client(&replay.url()), recorded).send().unwrap()
+        };
+        let replay = Replay::recorded(&[recorded]);
+        match query_of(&client(&replay.url()), recorded).rows() {
+            // An EventsQuery has a limit of its own: the caller asked for so many rows.
+            Ok(rows) => assert_eq!((name, rows.len()), ("query_events_hasmore", 2)),
+            Err(error) => assert!(check::query_error(&error).contains("LIMIT"), "{error}"),
+        }
+        let error = posthog_api::rows(&answer()).unwrap_err();
+        assert!(check::query_error(&error).contains("rows"), "{error}");
+    }
+}
+
+#[test]
+fn a_query_in_the_background_is_polled_until_it_is_done() {
+    let [started, running, done] =
+        ["query_refresh_force_async", "query_poll_force_async_0", "query_poll_force_async_1"]
+            .map(|name| one("2026", name));
+    let replay = Replay::recorded(&[started, running, done]);
+    let query =
+        query_of(&client(&replay.url()), started).refresh(Refresh::ForceBlocking).background();
+    let rows = query.rows().unwrap();
+    let results = &json_of(done)["query_status"]["results"];
+    assert_eq!(rows, by_name(results));
+    assert_eq!(rows.len(), 1);
+    let requests = replay.requests();
+    check::request(&requests[0], started);
+    for (request, recorded) in requests[1..].iter().zip([running, done]) {
+        check::request(request, recorded);
+    }
+}
+
+#[test]
+fn a_failed_query_in_the_background_is_an_error_with_its_message() {
+    for (started, failed, word) in [
+        ("query_async_bad", "query_poll_bad", "nosuch"),
+        ("hogql_async_failing_202", "query_poll_failed_400", "nope"),
+        ("hogql_async_long_202", "query_poll_cancelled_500", "failed"),
+    ] {
+        let [started, failed] = [started, failed].map(|name| one("2026", name));
+        let replay = Replay::recorded(&[started, failed]);
+        let query =
+            query_of(&client(&replay.url()), started).refresh(Refresh::ForceBlocking).background();
+        let error = query.send().unwrap_err();
+        assert!(check::query_error(&error).contains(word), "{error}");
+        check::request(&replay.requests()[1], failed);
+    }
+}

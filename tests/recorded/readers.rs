@@ -1,0 +1,420 @@
+//! Proves that each reader returns every value of a recorded insight of its kind, and an error for other
+//! kinds.
+
+use posthog_api::{
+    Error, aggregated_value, aggregated_values, funnel_steps, paths, result, retention, rows,
+    series, time_to_convert,
+};
+use serde_json::{Map, Value, json};
+
+use crate::ask::send;
+use crate::check::{insight_error, json_of, query_error, reader_error};
+use crate::standin::recordings::one;
+use crate::standin::{Replay, client};
+use crate::table::Got;
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Kind {
+    Total,
+    Line,
+    Funnel,
+    Retention,
+    Paths,
+    Times,
+    Table,
+}
+
+/// Every recorded insight that has a result, its kind on PostHog's own web page, and the sum of its
+/// values, computed by another program.
+const INSIGHTS: [(&str, &str, Kind, f64); 90] = [
+    ("2023", "insight_refresh_boldnumber", Kind::Total, 1183.0),
+    ("2023", "insight_boldnumber", Kind::Total, 1183.0),
+    ("2023", "insight_table", Kind::Total, 1183.0),
+    ("2023", "insight_pie", Kind::Total, 1640.0),
+    ("2023", "insight_boldnumber_two", Kind::Total, 1424.0),
+    ("2023", "insight_boldnumber_sum", Kind::Total, 15_884.479_999_999_996),
+    ("2023", "insight_boldnumber_zero", Kind::Total, 0.0),
+    ("2023", "insight_boldnumber_avg_none", Kind::Total, f64::NAN),
+    ("2023", "insight_boldnumber_formula", Kind::Total, 4.908_713_692_946_058),
+    ("2023", "insight_boldnumber_compare", Kind::Total, 683.0),
+    ("2023", "insight_worldmap", Kind::Total, 1183.0),
+    ("2023", "insight_table_breakdown", Kind::Total, 1183.0),
+    ("2023", "insight_line_breakdown_bool", Kind::Total, 1183.0),
+    ("2023", "insight_line", Kind::Line, 1183.0),
+    ("2023", "insight_line_compare", Kind::Line, 683.0),
+    ("2023", "insight_cumulative", Kind::Line, 3509.0),
+    ("2023", "insight_hourly", Kind::Line, 39.0),
+    ("2023", "insight_lifecycle", Kind::Line, 58.0),
+    ("2023", "insight_stickiness", Kind::Line, 190.0),
+    ("2023", "insight_funnel_trends", Kind::Line, 803.93),
+    ("2023", "insight_funnel", Kind::Funnel, 400.0),
+    ("2023", "insight_funnel_breakdown", Kind::Funnel, 371.0),
+    ("2023", "insight_funnel_ttc", Kind::Times, 124.0),
+    ("2023", "insight_retention", Kind::Retention, 24.0),
+    ("2023", "insight_paths", Kind::Paths, 5.0),
+    ("2023", "insight_query_table_hogql", Kind::Table, 2000.0),
+    ("2023", "insight_query_table_events", Kind::Table, 0.0),
+    ("2022", "insight_refresh_aggregated_table", Kind::Total, 1191.0),
+    ("2022", "insight_aggregated_table", Kind::Total, 1191.0),
+    ("2022", "insight_aggregated_pie", Kind::Total, 1647.0),
+    ("2022", "insight_aggregated_barvalue_sum", Kind::Total, 15_884.469_999_999_988),
+    ("2022", "insight_aggregated_zero", Kind::Total, 0.0),
+    ("2022", "insight_aggregated_breakdown", Kind::Total, 1191.0),
+    ("2022", "edge_insight_agg_avg_none", Kind::Total, f64::NAN),
+    ("2022", "insight_line", Kind::Line, 1191.0),
+    ("2022", "insight_line_breakdown", Kind::Line, 1191.0),
+    ("2022", "insight_line_compare", Kind::Line, 719.0),
+    ("2022", "insight_cumulative", Kind::Line, 3560.0),
+    ("2022", "insight_hourly", Kind::Line, 71.0),
+    ("2022", "insight_lifecycle", Kind::Line, 88.0),
+    ("2022", "insight_stickiness", Kind::Line, 192.0),
+    ("2022", "insight_funnel", Kind::Funnel, 411.0),
+    ("2022", "insight_retention", Kind::Retention, 130.0),
+    ("2022", "insight_paths", Kind::Paths, 4.0),
+    ("2026", "insight_cold_bold", Kind::Total, 15_000.0),
+    ("2026", "insight_refresh_bold", Kind::Total, 15_000.0),
+    ("2026", "insight_bold", Kind::Total, 15_000.0),
+    ("2026", "insight_bold2", Kind::Total, 21_000.0),
+    ("2026", "insight_bold_sum", Kind::Total, 346_499.999_999_999_94),
+    ("2026", "insight_bold_dau", Kind::Total, 2495.0),
+    ("2026", "insight_bold_avg_none", Kind::Total, 0.0),
+    ("2026", "insight_bold_formula", Kind::Total, 2.5),
+    ("2026", "insight_bold_compare", Kind::Total, 3853.0),
+    ("2026", "insight_pie", Kind::Total, 15_000.0),
+    ("2026", "insight_table", Kind::Total, 15_000.0),
+    ("2026", "insight_barvalue", Kind::Total, 15_000.0),
+    ("2026", "insight_worldmap", Kind::Total, 15_000.0),
+    ("2026", "insight_calendar", Kind::Total, 15_000.0),
+    ("2026", "insight_bare", Kind::Total, 15_000.0),
+    ("2026", "insight_legacy", Kind::Total, 15_000.0),
+    ("2026", "insight_short_in_path_bold", Kind::Total, 15_000.0),
+    ("2026", "insight_bold_refresh_force_cache", Kind::Total, 15_000.0),
+    ("2026", "insight_bold_refresh_async", Kind::Total, 15_000.0),
+    ("2026", "insight_bold_refresh_lazy_async", Kind::Total, 15_000.0),
+    ("2026", "insight_bold_refresh_async_except_on_cache_miss", Kind::Total, 15_000.0),
+    ("2026", "insight_bold_refresh_nonsense", Kind::Total, 15_000.0),
+    ("2026", "insight_cold_line", Kind::Line, 15_000.0),
+    ("2026", "insight_refresh_line", Kind::Line, 15_000.0),
+    ("2026", "insight_line", Kind::Line, 15_000.0),
+    ("2026", "insight_cumulative", Kind::Line, 412_635.0),
+    ("2026", "insight_breakdown_line", Kind::Line, 15_000.0),
+    ("2026", "insight_hour", Kind::Line, 319.0),
+    ("2026", "insight_metric", Kind::Line, 15_000.0),
+    ("2026", "insight_slope", Kind::Line, 0.0),
+    ("2026", "insight_funnel_trends", Kind::Line, 2060.6),
+    ("2026", "insight_sticky", Kind::Line, 2495.0),
+    ("2026", "insight_lifecycle", Kind::Line, 1689.0),
+    ("2026", "insight_cold_funnel", Kind::Funnel, 5569.0),
+    ("2026", "insight_funnel", Kind::Funnel, 5569.0),
+    ("2026", "insight_funnel_bd", Kind::Funnel, 4562.0),
+    ("2026", "insight_funnel_time", Kind::Times, 2067.0),
+    ("2026", "insight_retention", Kind::Retention, 17_582.0),
+    ("2026", "insight_paths", Kind::Paths, 38.0),
+    ("2026", "insight_cold_sql", Kind::Table, 30_000.0),
+    ("2026", "insight_sql", Kind::Table, 30_001.0),
+    ("2026", "insight_sql_cut", Kind::Table, 0.0),
+    ("2026", "insight_sql_nan", Kind::Table, 0.0),
+    ("2026", "insight_sql_table", Kind::Table, 1.0),
+    ("2026", "insight_events_table", Kind::Table, 0.0),
+    ("2026", "insight_actors_table", Kind::Table, 0.0),
+];
+fn asked_insight(year: &str, name: &str) -> Value {
+    let recorded = one(year, name);
+    let replay = Replay::recorded(&[recorded]);
+    match send(&client(&replay.url()), recorded) {
+        Ok(Got::Json(insight)) => insight,
+        _ => panic!("{year} {name}"),
+    }
+}
+
+fn array<'a>(of: &'a Value, pointer: &str) -> &'a Vec<Value> {
+    of.pointer(pointer).and_then(Value::as_array).unwrap_or_else(|| panic!("{pointer}"))
+}
+
+/// NaN stands for a sum that has no value.
+fn close(a: f64, b: f64) -> bool {
+    (a - b).abs() < 1e-9 * a.abs().max(1.0) || a.is_nan() && b.is_nan()
+}
+
+/// Reads an insight by its kind, compares all values, and returns their sum.
+fn read(kind: Kind, insight: &Value, truth: &Value, name: &str) -> f64 {
+    match kind {
+        Kind::Total => total(insight, truth, name),
+        Kind::Line => line(insight, truth, name),
+        Kind::Funnel => funnel(insight, truth, name),
+        Kind::Retention => retained(insight, truth, name),
+        Kind::Paths => walked(insight, truth, name),
+        Kind::Times => times(insight, truth, name),
+        Kind::Table => table_rows(insight, truth, name),
+    }
+}
+
+#[test]
+fn each_insight_is_read_by_the_function_for_its_kind() {
+    for (year, name, kind, sum) in INSIGHTS {
+        let insight = asked_insight(year, name);
+        let read = read(kind, &insight, &json_of(one(year, name)), name);
+        assert!(close(read, sum), "{year} {name}: {read}");
+    }
+}
+
+/// The sum of the totals, or no number where there is nothing to read.
+fn total(insight: &Value, truth: &Value, name: &str) -> f64 {
+    let truth = array(truth, "/result");
+    if truth[0]["aggregated_value"].is_null() {
+        for error in
+            [aggregated_value(insight).unwrap_err(), aggregated_values(insight).unwrap_err()]
+        {
+            assert!(insight_error(&error).contains("\"never\""), "{error}");
+        }
+        return f64::NAN;
+    }
+    let expected: Vec<(String, f64)> = truth
+        .iter()
+        .map(|s| (s["label"].as_str().unwrap().to_owned(), s["aggregated_value"].as_f64().unwrap()))
+        .collect();
+    assert_eq!(aggregated_values(insight).unwrap(), expected, "{name}");
+    assert_eq!(aggregated_value(insight).unwrap().to_bits(), expected[0].1.to_bits(), "{name}");
+    expected.iter().map(|(_, value)| value).sum()
+}
+
+/// The sum of all points.
+fn line(insight: &Value, truth: &Value, name: &str) -> f64 {
+    let read = series(insight).unwrap();
+    let truth = array(truth, "/result");
+    assert_eq!(read.len(), truth.len(), "{name}");
+    for (read, truth) in read.iter().zip(truth) {
+        let text = |field: &str| truth.get(field).and_then(Value::as_str);
+        assert_eq!(read.label, text("label").unwrap_or(""), "{name}");
+        let days: Vec<String> = array(truth, "/days")
+            .iter()
+            .map(|day| {
+                day.as_str().map_or_else(|| day.as_u64().unwrap().to_string(), str::to_owned)
+            })
+            .collect();
+        assert_eq!(read.days, days, "{name}");
+        let data: Vec<Option<f64>> = array(truth, "/data").iter().map(Value::as_f64).collect();
+        assert_eq!((&read.data, read.data.len()), (&data, days.len()), "{name}");
+        assert_eq!(read.breakdown, truth.get("breakdown_value"), "{name}");
+        assert_eq!((read.compare, read.status), (text("compare_label"), text("status")), "{name}");
+    }
+    read.iter().flat_map(|line| &line.data).flatten().sum()
+}
+
+/// How many came to all of the steps.
+fn funnel(insight: &Value, truth: &Value, name: &str) -> f64 {
+    let read = funnel_steps(insight).unwrap();
+    let truth = array(truth, "/result");
+    let mut next = read.iter();
+    let mut sum = 0;
+    let funnels: Vec<&Vec<Value>> = match truth[0].as_array() {
+        Some(_) => truth.iter().map(|funnel| funnel.as_array().unwrap()).collect(),
+        None => vec![truth],
+    };
+    for funnel in funnels {
+        let first = funnel[0]["count"].as_f64().unwrap();
+        for truth in funnel {
+            let step = next.next().unwrap();
+            assert_eq!(step.name, truth["name"].as_str().unwrap(), "{name}");
+            assert_eq!(step.count, truth["count"].as_u64().unwrap(), "{name}");
+            assert!(close(step.conversion * first, truth["count"].as_f64().unwrap()), "{name}");
+            let number = |field: &str| truth.get(field).and_then(Value::as_f64);
+            assert_eq!(step.average_conversion_time, number("average_conversion_time"), "{name}");
+            assert_eq!(step.median_conversion_time, number("median_conversion_time"), "{name}");
+            assert_eq!(step.breakdown, truth.get("breakdown_value"), "{name}");
+            sum += step.count;
+        }
+    }
+    assert!(next.next().is_none(), "{name}");
+    sum as f64
+}
+
+/// How many came in all of the periods.
+fn retained(insight: &Value, truth: &Value, name: &str) -> f64 {
+    let read = retention(insight).unwrap();
+    let truth = array(truth, "/result");
+    assert_eq!(read.len(), truth.len(), "{name}");
+    for (read, truth) in read.iter().zip(truth) {
+        assert_eq!(
+            (read.label, read.date),
+            (truth["label"].as_str().unwrap(), truth["date"].as_str().unwrap())
+        );
+        let values: Vec<Option<f64>> =
+            array(truth, "/values").iter().map(|v| v["count"].as_f64()).collect();
+        assert_eq!((&read.values, read.breakdown), (&values, None), "{name}");
+    }
+    read.iter().flat_map(|cohort| &cohort.values).flatten().sum()
+}
+
+/// How many went along all of the edges.
+fn walked(insight: &Value, truth: &Value, name: &str) -> f64 {
+    let read = paths(insight).unwrap();
+    let truth = array(truth, "/result");
+    assert_eq!(read.len(), truth.len(), "{name}");
+    for (read, truth) in read.iter().zip(truth) {
+        let text = |field: &str| truth[field].as_str().unwrap();
+        assert_eq!((read.source, read.target), (text("source"), text("target")), "{name}");
+        assert_eq!(read.value, truth["value"].as_f64(), "{name}");
+        assert_eq!(
+            read.average_conversion_time,
+            truth["average_conversion_time"].as_f64(),
+            "{name}"
+        );
+    }
+    read.iter().filter_map(|edge| edge.value).sum()
+}
+
+/// How many are in all of the bins.
+fn times(insight: &Value, truth: &Value, name: &str) -> f64 {
+    let read = time_to_convert(insight).unwrap();
+    let bins: Vec<(f64, Option<f64>)> = array(truth, "/result/bins")
+        .iter()
+        .map(|bin| (bin[0].as_f64().unwrap(), bin[1].as_f64()))
+        .collect();
+    assert_eq!(read.bins, bins, "{name}");
+    assert_eq!(
+        read.average_conversion_time,
+        truth.pointer("/result/average_conversion_time").unwrap().as_f64()
+    );
+    read.bins.iter().filter_map(|(_, count)| *count).sum()
+}
+
+/// The sum of the numbers in the last column, if the rows are complete.
+fn table_rows(insight: &Value, truth: &Value, name: &str) -> f64 {
+    // Older servers have the table in `result`, newer ones beside it.
+    let table = if truth["result"].is_object() { &truth["result"] } else { truth };
+    if table["hasMore"] == json!(true) {
+        let error = rows(insight).unwrap_err();
+        assert!(query_error(&error).contains("rows"), "{error}");
+        return 0.0;
+    }
+    assert_eq!(rows(insight).unwrap(), by_name(table), "{name}");
+    let key = if table.get("results").is_some() { "/results" } else { "/result" };
+    array(table, key).iter().filter_map(|row| row.as_array()?.last()?.as_f64()).sum()
+}
+
+/// The rows of a table as maps.
+pub fn by_name(table: &Value) -> Vec<Map<String, Value>> {
+    let names = || array(table, "/columns").iter().map(|c| c.as_str().unwrap().to_owned());
+    let rows = table.get("results").or_else(|| table.get("result")).unwrap();
+    rows.as_array()
+        .unwrap()
+        .iter()
+        .map(|row| names().zip(row.as_array().unwrap().iter().cloned()).collect())
+        .collect()
+}
+
+/// The answer of a query has `results`. Newer servers keep the columns of an SQL insight beside its
+/// `result`.
+#[test]
+fn the_answer_of_a_query_is_read_like_the_insight() {
+    for (year, name, kind, sum) in INSIGHTS {
+        let truth = json_of(one(year, name));
+        let answers = match &truth["result"] {
+            Value::Object(table) if kind == Kind::Table => {
+                let mut newer = truth.as_object().unwrap().clone();
+                newer.extend(table.clone());
+                newer.insert("result".to_owned(), table["results"].clone());
+                newer.remove("results");
+                vec![Value::Object(table.clone()), Value::Object(newer)]
+            }
+            result if kind == Kind::Table => {
+                let (columns, more) = (&truth["columns"], &truth["hasMore"]);
+                vec![json!({"columns": columns, "hasMore": more, "results": result})]
+            }
+            result => vec![json!({
+                "results": result, "timings": [], "hogql": "SELECT 1", "error": "", "results::nan": true
+            })],
+        };
+        for answer in answers {
+            let replay = Replay::json(std::slice::from_ref(&answer));
+            let query = client(&replay.url()).project(1).query(json!({"kind": "X"}));
+            let answer = query.send().unwrap();
+            let read = read(kind, &answer, &truth, name);
+            assert!(close(read, sum), "{year} {name}: {read}");
+        }
+    }
+}
+
+type Reader = fn(&Value) -> Result<(), Error>;
+
+const READERS: [(&str, Kind, Reader); 8] = [
+    ("aggregated_value", Kind::Total, |i| aggregated_value(i).map(|_| ())),
+    ("aggregated_values", Kind::Total, |i| aggregated_values(i).map(|_| ())),
+    ("series", Kind::Line, |i| series(i).map(|_| ())),
+    ("funnel_steps", Kind::Funnel, |i| funnel_steps(i).map(|_| ())),
+    ("retention", Kind::Retention, |i| retention(i).map(|_| ())),
+    ("paths", Kind::Paths, |i| paths(i).map(|_| ())),
+    ("time_to_convert", Kind::Times, |i| time_to_convert(i).map(|_| ())),
+    ("rows", Kind::Table, |i| rows(i).map(|_| ())),
+];
+
+#[test]
+fn each_function_names_the_right_one_for_an_insight_of_another_kind() {
+    for (year, name, kind, _) in INSIGHTS {
+        let insight = asked_insight(year, name);
+        assert_eq!(result(&insight).unwrap(), &json_of(one(year, name))["result"]);
+        let right = match kind {
+            Kind::Total => "aggregated_value",
+            Kind::Line => "series",
+            Kind::Funnel => "funnel_steps",
+            Kind::Retention => "retention",
+            Kind::Paths => "paths",
+            Kind::Times => "time_to_convert",
+            Kind::Table => "rows",
+        };
+        for (reader, reads, read) in READERS {
+            if reads != kind {
+                let line = reader_error(&read(&insight).unwrap_err());
+                let insight = format!("insight {} ", insight["id"]);
+                assert!(
+                    line.starts_with(&insight) && line.contains(right),
+                    "{reader} of {year} {name}: {line}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn an_insight_of_a_kind_without_a_reader_is_an_error_of_every_function() {
+    let insight = asked_insight("2026", "insight_box");
+    assert_eq!(result(&insight).unwrap().as_array().unwrap().len(), 55);
+    for (reader, _, read) in READERS {
+        let line = reader_error(&read(&insight).unwrap_err());
+        assert!(line.contains("insight 42"), "{reader}: {line}");
+    }
+}
+
+#[test]
+fn an_insight_without_a_result_is_an_error_that_says_how_to_compute_it() {
+    for (year, name) in [
+        ("2022", "insight_uncached_aggregated"),
+        ("2022", "insight_no_filters"),
+        ("2023", "insight_uncached_boldnumber"),
+        ("2023", "insight_query_viz_trends"),
+        ("2023", "insight_no_filters"),
+        ("2023", "evict_refresh_true"),
+        ("2026", "insight_empty"),
+    ] {
+        let insight = asked_insight(year, name);
+        for (reader, _, read) in READERS {
+            let line = insight_error(&read(&insight).unwrap_err());
+            let id = format!("insight {} ", insight["id"]);
+            assert!(
+                line.contains(&id) && line.contains("insight_refreshed"),
+                "{reader} of {name}: {line}"
+            );
+        }
+    }
+}
+
+#[test]
+fn an_insight_that_is_being_computed_is_an_error_that_names_its_query() {
+    let insight = asked_insight("2026", "insight_bold_refresh_force_async");
+    let query = insight["query_status"]["id"].as_str().unwrap();
+    for (reader, _, read) in READERS {
+        let line = insight_error(&read(&insight).unwrap_err());
+        assert!(line.contains(query), "{reader}: {line}");
+    }
+}
