@@ -21,20 +21,14 @@ fn refusal(builder: ClientBuilder) -> String {
 fn hosts() {
     for (host, origin) in [
         ("https://us.posthog.com", "https://us.posthog.com"),
-        (
-            " HTTPS://Posthog.Example.COM:443/ ",
-            "https://posthog.example.com",
-        ),
+        (" HTTPS://Posthog.Example.COM:443/ ", "https://posthog.example.com"),
         ("https://h/analytics/posthog//", "https://h"),
         ("http://127.0.0.1:8000", "http://127.0.0.1:8000"),
         ("http://[::1]:8000", "http://[::1]:8000"),
         ("http://localhost:80", "http://localhost"),
     ] {
         let client = on(host).build().unwrap();
-        assert!(
-            format!("{client:?}").contains(&format!("{origin:?}")),
-            "{host}: {client:?}"
-        );
+        assert!(format!("{client:?}").contains(&format!("{origin:?}")), "{host}: {client:?}");
     }
     for (host, why) in [
         ("", "empty"),
@@ -60,12 +54,7 @@ fn hosts() {
         assert!(error.contains(why), "{host}: {error}");
         assert!(!error.contains("pw"), "{error}");
     }
-    assert!(
-        on("http://posthog.example.com")
-            .allow_http(true)
-            .build()
-            .is_ok()
-    );
+    assert!(on("http://posthog.example.com").allow_http(true).build().is_ok());
 }
 
 #[test]

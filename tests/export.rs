@@ -21,19 +21,11 @@ use standin::http::{Answer, Request, Server};
 fn export(out: &Path) -> Command {
     let deps = std::env::current_exe().unwrap();
     let target = deps.parent().and_then(Path::parent).unwrap();
-    let example = target
-        .join("examples")
-        .join(format!("export_persons{}", std::env::consts::EXE_SUFFIX));
-    assert!(
-        example.exists(),
-        "{} is not built: cargo test --examples",
-        example.display()
-    );
+    let example =
+        target.join("examples").join(format!("export_persons{}", std::env::consts::EXE_SUFFIX));
+    assert!(example.exists(), "{} is not built: cargo test --examples", example.display());
     let mut command = Command::new(example);
-    command
-        .env_remove("POSTHOG_PERSONAL_API_KEY")
-        .arg("--out")
-        .arg(out);
+    command.env_remove("POSTHOG_PERSONAL_API_KEY").arg("--out").arg(out);
     command
 }
 
@@ -70,11 +62,7 @@ impl Gate {
             }
             pass_on(&agent, &posthog, request)
         });
-        Gate {
-            server,
-            asked,
-            open,
-        }
+        Gate { server, asked, open }
     }
 }
 
@@ -110,15 +98,9 @@ fn a_killed_export_goes_on_where_it_was() {
     let (whole, killed) = (folder.join("whole"), folder.join("killed"));
     runs(&mut export(&whole));
     let whole = fs::read_to_string(whole).unwrap();
-    let persons: Vec<Value> = whole
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
-    assert!(
-        persons
-            .iter()
-            .all(|person| person["properties"].is_object())
-    );
+    let persons: Vec<Value> =
+        whole.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(persons.iter().all(|person| person["properties"].is_object()));
     let ids: BTreeSet<&str> = persons.iter().map(|p| p["id"].as_str().unwrap()).collect();
     assert_eq!((persons.len(), ids.len()), (250, 250));
 
@@ -142,10 +124,7 @@ fn a_killed_export_goes_on_where_it_was() {
     running.wait().unwrap();
     let written = fs::read_to_string(&killed).unwrap();
     let lines = written.matches('\n').count();
-    assert!(
-        whole.starts_with(&written) && (1..=150).contains(&lines),
-        "{lines} lines"
-    );
+    assert!(whole.starts_with(&written) && (1..=150).contains(&lines), "{lines} lines");
 
     gate.open.store(true, SeqCst);
     runs(by_fives().arg("--resume"));
@@ -165,11 +144,7 @@ fn a_torn_last_line_is_written_anew() {
         for keep in [0, 1, 10, text.len() / 2, text.len() - 1, text.len()] {
             fs::write(&torn, &text[..keep]).unwrap();
             runs(export(&torn).args(kind).arg("--resume"));
-            assert!(
-                fs::read(&torn).unwrap() == text,
-                "torn at {keep} of {}",
-                text.len()
-            );
+            assert!(fs::read(&torn).unwrap() == text, "torn at {keep} of {}", text.len());
         }
         fs::remove_file(whole).unwrap();
     }

@@ -36,11 +36,7 @@ mod providers {
     fn an_agent_of_ones_own_needs_the_feature_of_its_provider() {
         for (provider, feature, compiled) in [
             (TlsProvider::Rustls, "rustls", cfg!(feature = "rustls")),
-            (
-                TlsProvider::NativeTls,
-                "native-tls",
-                cfg!(feature = "native-tls"),
-            ),
+            (TlsProvider::NativeTls, "native-tls", cfg!(feature = "native-tls")),
         ] {
             if compiled {
                 assert!(with(provider, US).is_ok());

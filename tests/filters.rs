@@ -9,10 +9,7 @@ fn wire(filter: &PersonFilter) -> String {
 
 /// What a list says of `filter`: nothing is sent, there is no server.
 fn refusal(filter: PersonFilter) -> String {
-    let client = Client::builder("phx_test")
-        .host("http://127.0.0.1:9")
-        .build()
-        .unwrap();
+    let client = Client::builder("phx_test").host("http://127.0.0.1:9").build().unwrap();
     match client.project(1).persons().filter(filter).page() {
         Err(Error::Config(why)) => why,
         other => panic!("{other:?}"),
@@ -33,11 +30,7 @@ fn each_operator_by_its_name_on_the_wire() {
         (p("k").exact(["a", "b"]), r#"["a","b"]"#, "exact"),
         (p("k").exact("a"), r#"["a"]"#, "exact"),
         (p("k").exact([true, false]), r#"["true","false"]"#, "exact"),
-        (
-            p("k").is_not(json!([1, "a", 2.5])),
-            r#"[1,"a",2.5]"#,
-            "is_not",
-        ),
+        (p("k").is_not(json!([1, "a", 2.5])), r#"[1,"a",2.5]"#, "is_not"),
         (p("k").icontains("A"), r#""A""#, "icontains"),
         (p("k").not_icontains("A"), r#""A""#, "not_icontains"),
         (p("k").regex("^a"), r#""^a""#, "regex"),
@@ -48,21 +41,13 @@ fn each_operator_by_its_name_on_the_wire() {
         (p("k").lte(-3), "-3", "lte"),
         (p("k").is_set(), r#""is_set""#, "is_set"),
         (p("k").is_not_set(), r#""is_not_set""#, "is_not_set"),
-        (
-            p("k").is_date_exact("2021-06-01"),
-            r#""2021-06-01""#,
-            "is_date_exact",
-        ),
+        (p("k").is_date_exact("2021-06-01"), r#""2021-06-01""#, "is_date_exact"),
         (
             p("k").is_date_before("2024-02-29 23:59:59"),
             r#""2024-02-29 23:59:59""#,
             "is_date_before",
         ),
-        (
-            p("k").is_date_after("2021-06-01"),
-            r#""2021-06-01""#,
-            "is_date_after",
-        ),
+        (p("k").is_date_after("2021-06-01"), r#""2021-06-01""#, "is_date_after"),
     ] {
         assert_eq!(wire(&filter), format!("[{}]", leaf("k", value, operator)));
     }
@@ -95,14 +80,8 @@ fn what_a_server_would_misread_is_refused() {
         (p("k").is_date_exact("2021-06-01 "), "no date"),
         (p("k").is_date_exact("+021-06-01"), "no date"),
         (PersonFilter::any([]), "no filters"),
-        (
-            PersonFilter::any([p("k").is_set(), PersonFilter::all([])]),
-            "no filters",
-        ),
-        (
-            PersonFilter::all([p("k").is_set(), p("k").exact("")]),
-            "empty text",
-        ),
+        (PersonFilter::any([p("k").is_set(), PersonFilter::all([])]), "no filters"),
+        (PersonFilter::all([p("k").is_set(), p("k").exact("")]), "empty text"),
     ] {
         assert!(refusal(filter.clone()).contains(why), "{filter:?}");
         assert!(wire(&filter).contains(why), "{}", wire(&filter));

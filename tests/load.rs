@@ -36,11 +36,7 @@ fn serve(stream: TcpStream, counts: &Counts) -> std::io::Result<()> {
             .find(|part| part.parse::<u64>().is_ok())
             .unwrap_or("")
             .to_owned();
-        while lines
-            .next()
-            .transpose()?
-            .is_some_and(|line| !line.is_empty())
-        {}
+        while lines.next().transpose()?.is_some_and(|line| !line.is_empty()) {}
         let n = counts.requests.fetch_add(1, Relaxed);
         let answer = |status: &str, body: &str| {
             format!(
@@ -142,15 +138,9 @@ fn a_hundred_thousand_requests_with_faults_all_end_right() {
     assert_eq!(requests, REQUESTS + faults);
     assert_eq!(faults, requests / ONE_IN);
     // A kept connection that broke is tried again at once, and no event.
-    assert!(
-        (faults - broken..=faults).contains(&retried),
-        "{retried} of {faults} faults"
-    );
+    assert!((faults - broken..=faults).contains(&retried), "{retried} of {faults} faults");
     // One a thread, one more for each that broke, and a few that two threads opened at the same moment.
-    assert!(
-        connections <= 2 * THREADS + broken,
-        "{connections} connections"
-    );
+    assert!(connections <= 2 * THREADS + broken, "{connections} connections");
     // Level: what an allocator keeps back is far below a byte a request.
     assert!(late <= early + 2 * 1024, "{early} KiB grew to {late} KiB");
     assert!(took < Duration::from_secs(90), "{took:?}");

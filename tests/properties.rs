@@ -45,10 +45,7 @@ fn parameters_arrive_as_they_were_or_are_refused() {
         let project = client.project(1);
         let outcome = if list {
             let list = project.list("cohorts");
-            params
-                .iter()
-                .fold(list, |list, (n, v)| list.param(n, v))
-                .all()
+            params.iter().fold(list, |list, (n, v)| list.param(n, v)).all()
         } else {
             let request = project.get("cohorts/");
             let request = params.iter().fold(request, |r, (n, v)| r.param(n, v));
@@ -79,58 +76,51 @@ fn filters_and_searches_of_persons_arrive_as_they_were_or_are_refused() {
     let client = server.client();
     let filters = vec((text(), select(OPERATORS), operand()), 0..4);
     let options = vec(option::weighted(0.4, text()), 3);
-    check(
-        1_000,
-        &(filters, any::<bool>(), options),
-        |(filters, or, options)| {
-            server.answer(&ok(r#"{"next":null,"results":[]}"#));
-            let built: Vec<PersonFilter> =
-                filters.iter().map(|(k, o, v)| filter(k, o, v)).collect();
-            let expected: Option<Vec<Value>> = filters
-                .iter()
-                .map(|(key, operator, value)| {
-                    let value = operand_on_the_wire(operator, value).filter(|_| !key.is_empty())?;
-                    Some(
-                        json!({"key": key, "value": value, "operator": operator, "type": "person"}),
-                    )
-                })
-                .collect();
-            let mut list = client.project(1).persons();
-            let mut params = BTreeMap::from([("limit".to_owned(), "1000".to_owned())]);
-            for (name, text) in ["search", "email", "distinct_id"].into_iter().zip(&options) {
-                let Some(text) = text else { continue };
-                list = match name {
-                    "search" => list.search(text),
-                    "email" => list.email(text),
-                    _ => list.distinct_id(text),
-                };
-                params.insert(name.to_owned(), text.clone());
-            }
-            let list = if or {
-                list.filter(PersonFilter::any(built))
-            } else {
-                built.into_iter().fold(list, posthog_api::List::filter)
+    check(1_000, &(filters, any::<bool>(), options), |(filters, or, options)| {
+        server.answer(&ok(r#"{"next":null,"results":[]}"#));
+        let built: Vec<PersonFilter> = filters.iter().map(|(k, o, v)| filter(k, o, v)).collect();
+        let expected: Option<Vec<Value>> = filters
+            .iter()
+            .map(|(key, operator, value)| {
+                let value = operand_on_the_wire(operator, value).filter(|_| !key.is_empty())?;
+                Some(json!({"key": key, "value": value, "operator": operator, "type": "person"}))
+            })
+            .collect();
+        let mut list = client.project(1).persons();
+        let mut params = BTreeMap::from([("limit".to_owned(), "1000".to_owned())]);
+        for (name, text) in ["search", "email", "distinct_id"].into_iter().zip(&options) {
+            let Some(text) = text else { continue };
+            list = match name {
+                "search" => list.search(text),
+                "email" => list.email(text),
+                _ => list.distinct_id(text),
             };
-            let right = expected.is_some()
-                && !(or && filters.is_empty())
-                && !params.values().any(String::is_empty);
-            if let Some(seen) = server.arrived(&list.all(), right)? {
-                let mut seen: BTreeMap<String, String> = seen.params()?.into_iter().collect();
-                let properties = seen.remove("properties").map(|text| parsed(&text));
-                prop_assert_eq!(seen, params);
-                let expected = expected.unwrap_or_default();
-                prop_assert_eq!(
-                    properties,
-                    match expected.len() {
-                        0 => None,
-                        2.. if or => Some(reparsed(&json!({"type": "OR", "values": expected}))),
-                        _ => Some(reparsed(&expected.into())),
-                    }
-                );
-            }
-            Ok(())
-        },
-    );
+            params.insert(name.to_owned(), text.clone());
+        }
+        let list = if or {
+            list.filter(PersonFilter::any(built))
+        } else {
+            built.into_iter().fold(list, posthog_api::List::filter)
+        };
+        let right = expected.is_some()
+            && !(or && filters.is_empty())
+            && !params.values().any(String::is_empty);
+        if let Some(seen) = server.arrived(&list.all(), right)? {
+            let mut seen: BTreeMap<String, String> = seen.params()?.into_iter().collect();
+            let properties = seen.remove("properties").map(|text| parsed(&text));
+            prop_assert_eq!(seen, params);
+            let expected = expected.unwrap_or_default();
+            prop_assert_eq!(
+                properties,
+                match expected.len() {
+                    0 => None,
+                    2.. if or => Some(reparsed(&json!({"type": "OR", "values": expected}))),
+                    _ => Some(reparsed(&expected.into())),
+                }
+            );
+        }
+        Ok(())
+    });
 }
 
 #[test]
@@ -182,10 +172,7 @@ fn paths_arrive_as_they_were_or_are_refused() {
     let bare = server.client();
     let below = server.builder().host(format!("{}/sub path", server.url));
     let below = below.build().unwrap();
-    let inputs = (
-        prop_oneof![text(), text().prop_map(|t| format!("/{t}"))],
-        0..3,
-    );
+    let inputs = (prop_oneof![text(), text().prop_map(|t| format!("/{t}"))], 0..3);
     check(1_000, &inputs, |(path, way)| {
         server.answer(&ok("{}"));
         let (outcome, whole) = match way {
@@ -215,11 +202,7 @@ fn sql_and_its_values_arrive_as_they_were_or_are_refused() {
     let value = option::of(prop_oneof![text().prop_map(Value::from), any_json()]);
     let inputs = (text(), placeholder, text(), value, text());
     check(700, &inputs, |(before, name, after, value, other)| {
-        let sql = if other.len() % 4 == 0 {
-            other
-        } else {
-            format!("{before}{{{name}}}{after}")
-        };
+        let sql = if other.len() % 4 == 0 { other } else { format!("{before}{{{name}}}{after}") };
         server.answer(&ok(r#"{"columns":["a"],"results":[[1]],"hasMore":false}"#));
         let query = client.project(1).hogql(sql.as_str());
         let query = match &value {
@@ -274,42 +257,38 @@ fn pages_are_read_as_they_were_written() {
     let server = Server::start();
     let client = server.client();
     let pages = vec(vec(spelled(false), 0..4), 1..4);
-    check(
-        400,
-        &(pages, 0usize..3, any::<bool>()),
-        |(pages, ahead, keyed)| {
-            let bodies: Vec<String> = (0..pages.len())
-                .map(|at| {
-                    let rows: Vec<&str> = pages[at].iter().map(|(text, _)| text.as_str()).collect();
-                    let rows = rows.join(" ,\n");
-                    let next = match at + 1 {
-                        end if end == pages.len() => "null".to_owned(),
-                        next => format!("\"http://internal:8000/api/x/?offset={next}\""),
-                    };
-                    if keyed || pages.len() > 1 {
-                        format!(r#"{{"count":7,"a":[{rows}],"results":[{rows}],"next":{next}}}"#)
-                    } else {
-                        format!("[{rows}]")
-                    }
-                })
-                .collect();
-            server.answers(bodies.iter().map(|body| ok(body)).collect());
-            let items = client.list("/api/x/").prefetch(ahead).items();
-            let items: Vec<Value> = items.collect::<Result<_, _>>().unwrap();
-            let written: Vec<Value> = pages.iter().flatten().map(|(_, v)| v.clone()).collect();
-            prop_assert_eq!(&items, &written);
-            prop_assert_eq!(server.seen().len(), pages.len());
-            // The same by serde_json alone, and by one call.
-            let alone = bodies.iter().flat_map(|body| match parsed(body) {
-                Value::Array(rows) => rows,
-                mut page => page["results"].as_array_mut().map(std::mem::take).unwrap(),
-            });
-            prop_assert_eq!(items, alone.collect::<Vec<_>>());
-            server.answer(&ok(&bodies[0]));
-            prop_assert_eq!(client.get("/api/x/").send().unwrap(), parsed(&bodies[0]));
-            Ok(())
-        },
-    );
+    check(400, &(pages, 0usize..3, any::<bool>()), |(pages, ahead, keyed)| {
+        let bodies: Vec<String> = (0..pages.len())
+            .map(|at| {
+                let rows: Vec<&str> = pages[at].iter().map(|(text, _)| text.as_str()).collect();
+                let rows = rows.join(" ,\n");
+                let next = match at + 1 {
+                    end if end == pages.len() => "null".to_owned(),
+                    next => format!("\"http://internal:8000/api/x/?offset={next}\""),
+                };
+                if keyed || pages.len() > 1 {
+                    format!(r#"{{"count":7,"a":[{rows}],"results":[{rows}],"next":{next}}}"#)
+                } else {
+                    format!("[{rows}]")
+                }
+            })
+            .collect();
+        server.answers(bodies.iter().map(|body| ok(body)).collect());
+        let items = client.list("/api/x/").prefetch(ahead).items();
+        let items: Vec<Value> = items.collect::<Result<_, _>>().unwrap();
+        let written: Vec<Value> = pages.iter().flatten().map(|(_, v)| v.clone()).collect();
+        prop_assert_eq!(&items, &written);
+        prop_assert_eq!(server.seen().len(), pages.len());
+        // The same by serde_json alone, and by one call.
+        let alone = bodies.iter().flat_map(|body| match parsed(body) {
+            Value::Array(rows) => rows,
+            mut page => page["results"].as_array_mut().map(std::mem::take).unwrap(),
+        });
+        prop_assert_eq!(items, alone.collect::<Vec<_>>());
+        server.answer(&ok(&bodies[0]));
+        prop_assert_eq!(client.get("/api/x/").send().unwrap(), parsed(&bodies[0]));
+        Ok(())
+    });
 }
 
 #[test]
@@ -331,11 +310,7 @@ fn bare_words_outside_of_strings_are_null() {
 fn any_body_is_read_or_is_an_error_without_the_key() {
     let server = Server::start();
     let client = server.client();
-    let statuses = select(
-        &[
-            200, 200, 200, 201, 400, 401, 403, 404, 405, 429, 500, 503, 599,
-        ][..],
-    );
+    let statuses = select(&[200, 200, 200, 201, 400, 401, 403, 404, 405, 429, 500, 503, 599][..]);
     let encodings = select(&["", "", "", "Content-Encoding: gzip\r\n"][..]);
     let kinds = prop_oneof![Just("application/json".to_owned()), header()];
     let inputs = (bytes(BODY), statuses, encodings, kinds);
@@ -346,14 +321,9 @@ fn any_body_is_read_or_is_an_error_without_the_key() {
         let texted = client.get("/api/x/").text();
         let _ = client.project(1).hogql("select 1").rows();
         let listed: Vec<Result<Value, Error>> = client.list("/api/x/").items().take(100).collect();
-        prop_assert!(
-            listed.iter().rev().skip(1).all(Result::is_ok),
-            "it goes on after an error"
-        );
+        prop_assert!(listed.iter().rev().skip(1).all(Result::is_ok), "it goes on after an error");
         let errors = [sent.as_ref().err(), texted.as_ref().err()];
-        let errors = errors
-            .into_iter()
-            .chain(listed.iter().map(|r| r.as_ref().err()));
+        let errors = errors.into_iter().chain(listed.iter().map(|r| r.as_ref().err()));
         for error in errors.flatten() {
             hides_key(error, KEY)?;
         }
@@ -388,24 +358,11 @@ fn any_body_is_read_or_is_an_error_without_the_key() {
 fn any_bytes_for_an_answer_are_read_or_are_an_error_without_the_key() {
     let server = Server::start();
     let client = server.builder().max_body_bytes(1 << 20).build().unwrap();
-    let begin = select(
-        &[
-            "",
-            "HTTP/1.1 200 OK\r\n",
-            "HTTP/1.1 200 OK\r\n",
-            "HTTP/1.0 ",
-        ][..],
-    );
+    let begin = select(&["", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\n", "HTTP/1.0 "][..]);
     check(600, &(begin, bytes(HTTP)), |(begin, rest)| {
-        server.answer(&Answer {
-            bytes: [begin.as_bytes(), &rest].concat(),
-            close: true,
-        });
+        server.answer(&Answer { bytes: [begin.as_bytes(), &rest].concat(), close: true });
         let list = client.list("/api/x/").items().take(100).last();
-        let errors = [
-            client.get("/api/x/").send().err(),
-            list.and_then(Result::err),
-        ];
+        let errors = [client.get("/api/x/").send().err(), list.and_then(Result::err)];
         for error in errors.iter().flatten() {
             prop_assert!(!error.is_timeout(), "{}", error);
             hides_key(error, KEY)?;
@@ -425,11 +382,7 @@ fn any_location_is_followed_within_the_origin_or_is_an_error_without_the_key() {
     let inputs = (statuses, link(&server), 0usize..4, any::<bool>());
     check(1_500, &inputs, |(status, location, way, get)| {
         let head = [b"Location: ", &location[..], b"\r\n"].concat();
-        server.answers(vec![
-            raw(status, &head, b""),
-            raw(status, &head, b""),
-            ok("1"),
-        ]);
+        server.answers(vec![raw(status, &head, b""), raw(status, &head, b""), ok("1")]);
         let client = client.get(way).unwrap_or(&below);
         let outcome = if get {
             client.get("/api/x/").send()
@@ -437,11 +390,7 @@ fn any_location_is_followed_within_the_origin_or_is_an_error_without_the_key() {
             client.post("/api/x/").json(json!({})).send()
         };
         if let Err(error) = &outcome {
-            prop_assert!(
-                matches!(error, Error::Redirect { .. } | Error::Config(_)),
-                "{}",
-                error
-            );
+            prop_assert!(matches!(error, Error::Redirect { .. } | Error::Config(_)), "{}", error);
             hides_key(error, KEY)?;
         }
         server.stayed_home()?;
@@ -452,11 +401,7 @@ fn any_location_is_followed_within_the_origin_or_is_an_error_without_the_key() {
         }
         for seen in seen {
             carries_key_only_as(way, &seen)?;
-            prop_assert!(
-                way != 3 || seen.target.starts_with("/sub/"),
-                "{}",
-                seen.target
-            );
+            prop_assert!(way != 3 || seen.target.starts_with("/sub/"), "{}", seen.target);
         }
         Ok(())
     });
@@ -477,11 +422,7 @@ fn any_next_is_followed_on_the_lists_own_path_or_is_an_error_without_the_key() {
         let mut rows = list.items().take(10).collect::<Vec<_>>();
         match rows.pop() {
             Some(Err(error)) => {
-                prop_assert!(
-                    matches!(error, Error::Paging(_) | Error::Config(_)),
-                    "{}",
-                    error
-                );
+                prop_assert!(matches!(error, Error::Paging(_) | Error::Config(_)), "{}", error);
                 hides_key(&error, KEY)?;
                 prop_assert!(!next.is_null());
             }
@@ -566,11 +507,7 @@ fn keys_and_user_agents_arrive_as_they_were_or_are_refused() {
             Ok(client) => client,
             Err(error) => {
                 prop_assert!(matches!(error, Error::Config(_)) && !right, "{}", error);
-                return if key.trim().len() < 8 {
-                    Ok(())
-                } else {
-                    hides_key(&error, key.trim())
-                };
+                return if key.trim().len() < 8 { Ok(()) } else { hides_key(&error, key.trim()) };
             }
         };
         prop_assert!(right);
@@ -581,9 +518,7 @@ fn keys_and_user_agents_arrive_as_they_were_or_are_refused() {
         let expected = agent.map_or(version.to_owned(), |a| format!("{a} {version}"));
         prop_assert_eq!(seen.header("user-agent"), Some(expected.as_str()));
         let carried = match auth {
-            Auth::Bearer => seen
-                .header("authorization")
-                .map(|v| v.replacen("Bearer ", "", 1)),
+            Auth::Bearer => seen.header("authorization").map(|v| v.replacen("Bearer ", "", 1)),
             Auth::Body => from_bytes(&seen.body)
                 .and_then(|body| body["personal_api_key"].as_str().map(str::to_owned)),
             _ => seen.params()?.pop().map(|(_, value)| value),
@@ -603,41 +538,28 @@ fn keys_and_user_agents_arrive_as_they_were_or_are_refused() {
 fn any_host_is_the_one_that_is_asked_or_is_refused() {
     let server = Server::start();
     let (allow, path) = (any::<bool>(), "(/[a-z%]{0,3}){0,2}");
-    let likely = (
-        "(?i:https?)",
-        "[a-z0-9.é_-]{1,9}|\\[::1?\\]",
-        "(:[0-9]{1,6})?",
-        path,
-    )
+    let likely = ("(?i:https?)", "[a-z0-9.é_-]{1,9}|\\[::1?\\]", "(:[0-9]{1,6})?", path)
         .prop_map(|(scheme, name, port, path)| format!("{scheme}://{name}{port}{path}"));
     let tokens = vec(select(HOST), 0..8).prop_map(|t| t.concat());
-    check(
-        1_500,
-        &(prop_oneof![likely, tokens, text()], allow),
-        |(host, allow)| {
-            server.answer(&ok("{}"));
-            let origin = origin(&host, allow);
-            let right = origin.is_some();
-            let built = server.builder().host(&host).allow_http(allow).build();
-            let client = match built {
-                Ok(client) => client,
-                Err(error) => {
-                    prop_assert!(matches!(error, Error::Config(_)) && !right, "{}", error);
-                    return hides_key(&error, KEY);
-                }
-            };
-            if let Err(error) = client.get("/api/x/").send() {
-                prop_assert!(
-                    matches!(error, Error::Transport(_) | Error::Config(_)),
-                    "{}",
-                    error
-                );
-                hides_key(&error, KEY)?;
+    check(1_500, &(prop_oneof![likely, tokens, text()], allow), |(host, allow)| {
+        server.answer(&ok("{}"));
+        let origin = origin(&host, allow);
+        let right = origin.is_some();
+        let built = server.builder().host(&host).allow_http(allow).build();
+        let client = match built {
+            Ok(client) => client,
+            Err(error) => {
+                prop_assert!(matches!(error, Error::Config(_)) && !right, "{}", error);
+                return hides_key(&error, KEY);
             }
-            prop_assert_eq!(server.asked(), Vec::from_iter(origin));
-            Ok(())
-        },
-    );
+        };
+        if let Err(error) = client.get("/api/x/").send() {
+            prop_assert!(matches!(error, Error::Transport(_) | Error::Config(_)), "{}", error);
+            hides_key(&error, KEY)?;
+        }
+        prop_assert_eq!(server.asked(), Vec::from_iter(origin));
+        Ok(())
+    });
 }
 
 // ---------------------------------------------------------------------------------------------------------------------------
@@ -659,11 +581,7 @@ fn helpers_read_any_value_or_say_why_not() {
             rows(&insight).err(),
         ];
         for error in errors.into_iter().flatten() {
-            prop_assert!(
-                matches!(error, Error::Insight(_) | Error::Query(_)),
-                "{}",
-                error
-            );
+            prop_assert!(matches!(error, Error::Insight(_) | Error::Query(_)), "{}", error);
             prop_assert_eq!(error.to_string().lines().count(), 1);
         }
         Ok(())
@@ -821,11 +739,7 @@ fn spelled(bare: bool) -> impl Strategy<Value = (String, Value)> {
             (object, space).prop_map(|(fields, space)| {
                 let (mut text, mut map) = (String::from("{"), Map::new());
                 for ((key_text, key), (value_text, value)) in fields {
-                    let comma = if map.is_empty() && text.len() == 1 {
-                        ""
-                    } else {
-                        ","
-                    };
+                    let comma = if map.is_empty() && text.len() == 1 { "" } else { "," };
                     write!(text, "{comma}{key_text}{space}:{space}{value_text}{space}").unwrap();
                     map.insert(key, value);
                 }
@@ -872,13 +786,7 @@ fn link(server: &Server) -> impl Strategy<Value = Vec<u8>> + use<> {
         percent_encoded(KEY).to_lowercase().into_bytes(),
         vec![0xff],
     ]);
-    let likely = [
-        "/api/y/?",
-        "/sub/api/y/?",
-        "?",
-        "http://evil.example/api/y/?",
-    ]
-    .map(String::from);
+    let likely = ["/api/y/?", "/sub/api/y/?", "?", "http://evil.example/api/y/?"].map(String::from);
     let likely = select([&likely[..], &[format!("http://{home}/api/y/?")]].concat());
     let begin = option::of(likely).prop_map(|b| b.unwrap_or_default().into_bytes());
     (begin, vec(select(tokens), 0..7)).prop_map(|(begin, rest)| [begin, rest.concat()].concat())
@@ -902,10 +810,7 @@ fn operand() -> impl Strategy<Value = Value> {
 }
 
 fn filter(key: &str, operator: &str, value: &Value) -> PersonFilter {
-    let (on, text) = (
-        PersonFilter::property(key),
-        as_text(value).unwrap_or_default(),
-    );
+    let (on, text) = (PersonFilter::property(key), as_text(value).unwrap_or_default());
     match operator {
         "exact" => on.exact(value),
         "is_not" => on.is_not(value),
@@ -930,10 +835,7 @@ fn operand_on_the_wire(operator: &str, value: &Value) -> Option<Value> {
     let text = as_text(value).unwrap_or_default();
     match operator {
         "exact" | "is_not" => {
-            let values = value
-                .as_array()
-                .cloned()
-                .unwrap_or_else(|| vec![value.clone()]);
+            let values = value.as_array().cloned().unwrap_or_else(|| vec![value.clone()]);
             let values: Option<Vec<Value>> = values
                 .into_iter()
                 .map(|value| match value {
@@ -973,20 +875,7 @@ fn is_date(text: &str) -> bool {
         write!(written, " {h:02}:{min:02}:{s:02}").unwrap();
     }
     let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    let days = [
-        31,
-        if leap { 29 } else { 28 },
-        31,
-        30,
-        31,
-        30,
-        31,
-        31,
-        30,
-        31,
-        30,
-        31,
-    ];
+    let days = [31, if leap { 29 } else { 28 }, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
     let last = (month as usize).checked_sub(1).and_then(|at| days.get(at));
     written == text
         && last.is_some_and(|last| (1..=*last).contains(&day))
@@ -1108,11 +997,7 @@ fn percent_encoded(text: &str) -> String {
 }
 
 fn hex(pair: Option<&[u8]>) -> Option<u8> {
-    let digit = |b: u8| {
-        char::from(b)
-            .to_digit(16)
-            .and_then(|d| u8::try_from(d).ok())
-    };
+    let digit = |b: u8| char::from(b).to_digit(16).and_then(|d| u8::try_from(d).ok());
     let &[high, low] = pair? else { return None };
     Some(digit(high)? * 16 + digit(low)?)
 }
@@ -1131,8 +1016,7 @@ fn loosely_decoded(text: &str) -> Vec<u8> {
 /// The same for what came over the wire, where only whole escapes and visible ASCII may be.
 fn strictly_decoded(text: &str) -> Result<Vec<u8>, TestCaseError> {
     prop_assert!(
-        text.bytes()
-            .all(|b| b.is_ascii_graphic() && !b"\"<>\\^`{|}#".contains(&b)),
+        text.bytes().all(|b| b.is_ascii_graphic() && !b"\"<>\\^`{|}#".contains(&b)),
         "{}",
         text
     );
@@ -1171,9 +1055,7 @@ fn origin(host: &str, allow_http: bool) -> Option<(String, String, u16)> {
     let (scheme, rest) = host.trim().split_once("://")?;
     let (scheme, rest) = (scheme.to_ascii_lowercase(), rest.to_ascii_lowercase());
     let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    let colon = authority
-        .rfind(':')
-        .filter(|at| !authority[*at..].contains(']'));
+    let colon = authority.rfind(':').filter(|at| !authority[*at..].contains(']'));
     let (name, port) = authority.split_at(colon.unwrap_or(authority.len()));
     let port: u16 = match port.strip_prefix(':') {
         Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => digits.parse().ok()?,
@@ -1181,16 +1063,12 @@ fn origin(host: &str, allow_http: bool) -> Option<(String, String, u16)> {
         None if scheme == "https" => 443,
         None => 80,
     };
-    let v6 = name
-        .strip_prefix('[')
-        .and_then(|name| name.strip_suffix(']'));
+    let v6 = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
     let is_name = match v6 {
         Some(v6) => v6.parse::<Ipv6Addr>().is_ok(),
         None => {
             !name.is_empty()
-                && name
-                    .bytes()
-                    .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_'))
+                && name.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_'))
         }
     };
     let address = v6.unwrap_or(name).parse::<IpAddr>();
@@ -1233,12 +1111,9 @@ fn hides_key(error: &Error, key: &str) -> TestCaseResult {
         encoded.to_lowercase(),
         encoded,
     ];
-    for printed in [
-        format!("{error}"),
-        format!("{error:#}"),
-        format!("{error:?}"),
-        format!("{error:#?}"),
-    ] {
+    for printed in
+        [format!("{error}"), format!("{error:#}"), format!("{error:?}"), format!("{error:#?}")]
+    {
         for form in &forms {
             prop_assert!(!printed.contains(form), "the key is in {}", printed);
         }
@@ -1279,10 +1154,7 @@ fn answer(status: u16, head: &str, body: &[u8]) -> Answer {
 
 fn raw(status: u16, head: &[u8], body: &[u8]) -> Answer {
     let line = format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\n", body.len());
-    Answer {
-        bytes: [line.as_bytes(), head, b"\r\n", body].concat(),
-        close: false,
-    }
+    Answer { bytes: [line.as_bytes(), head, b"\r\n", body].concat(), close: false }
 }
 
 /// A request as it came.
@@ -1319,9 +1191,7 @@ impl Seen {
 
     fn header(&self, name: &str) -> Option<&str> {
         let mut headers = self.headers.iter();
-        headers
-            .find(|(n, _)| n == name)
-            .map(|(_, value)| value.as_str())
+        headers.find(|(n, _)| n == name).map(|(_, value)| value.as_str())
     }
 }
 
@@ -1346,11 +1216,7 @@ impl Server {
     fn start() -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let server = Server {
-            url: format!("http://{address}"),
-            address,
-            state: Arc::default(),
-        };
+        let server = Server { url: format!("http://{address}"), address, state: Arc::default() };
         let state = Arc::clone(&server.state);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -1369,11 +1235,7 @@ impl Server {
         let config = Agent::config_builder().proxy(None).build();
         Client::builder(key)
             .host(&self.url)
-            .agent(Agent::with_parts(
-                config,
-                DefaultConnector::default(),
-                self.clone(),
-            ))
+            .agent(Agent::with_parts(config, DefaultConnector::default(), self.clone()))
             .retry(RetryPolicy::none())
             .timeout(Duration::from_secs(10))
     }
@@ -1435,11 +1297,7 @@ impl Server {
     }
 
     fn stayed_home(&self) -> TestCaseResult {
-        let home = (
-            "http".to_owned(),
-            "127.0.0.1".to_owned(),
-            self.address.port(),
-        );
+        let home = ("http".to_owned(), "127.0.0.1".to_owned(), self.address.port());
         let asked = self.asked();
         prop_assert!(asked.iter().all(|origin| *origin == home), "{:?}", asked);
         Ok(())
@@ -1455,9 +1313,7 @@ impl Resolver for Server {
         _: NextTimeout,
     ) -> Result<ResolvedSocketAddrs, ureq::Error> {
         let scheme = uri.scheme_str().unwrap_or_default().to_owned();
-        let port = uri
-            .port_u16()
-            .unwrap_or(if scheme == "https" { 443 } else { 80 });
+        let port = uri.port_u16().unwrap_or(if scheme == "https" { 443 } else { 80 });
         let name = uri.host().unwrap_or_default().to_owned();
         let home = scheme == "http" && name == "127.0.0.1" && port == self.address.port();
         self.state().asked.push((scheme, name, port));
@@ -1496,9 +1352,7 @@ fn serve(mut stream: TcpStream, state: &Mutex<State>) -> io::Result<()> {
             body: buffer.split_off(end + 4),
         };
         buffer.clear();
-        let length = seen
-            .header("content-length")
-            .map_or(0, |n| n.parse().unwrap());
+        let length = seen.header("content-length").map_or(0, |n| n.parse().unwrap());
         let mut rest = vec![0; length - seen.body.len()];
         stream.read_exact(&mut rest)?;
         seen.body.extend(rest);

@@ -45,8 +45,7 @@ fn items_of(file: syn::File, out: &mut Vec<String>) {
                     }
                 }
                 if i.trait_.is_none() {
-                    i.items
-                        .retain(|item| matches!(item, ImplItem::Fn(f) if is_public(&f.vis)));
+                    i.items.retain(|item| matches!(item, ImplItem::Fn(f) if is_public(&f.vis)));
                 } else {
                     i.items.clear();
                 }
@@ -81,19 +80,15 @@ fn is_public(visibility: &Visibility) -> bool {
 /// Of the attributes, those stay that a caller can feel.
 fn clean(attrs: &mut Vec<syn::Attribute>) {
     attrs.retain(|a| {
-        ["derive", "non_exhaustive", "must_use"]
-            .iter()
-            .any(|name| a.path().is_ident(name))
+        ["derive", "non_exhaustive", "must_use"].iter().any(|name| a.path().is_ident(name))
     });
 }
 
 #[test]
 fn the_public_api_is_the_one_written_down() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut files: Vec<_> = fs::read_dir(root.join("src"))
-        .unwrap()
-        .map(|f| f.unwrap().path())
-        .collect();
+    let mut files: Vec<_> =
+        fs::read_dir(root.join("src")).unwrap().map(|f| f.unwrap().path()).collect();
     files.sort();
     let mut items = Vec::new();
     for file in files {
@@ -110,8 +105,5 @@ fn the_public_api_is_the_one_written_down() {
     let (now, then) = (lines(&now), lines(&then));
     let gone: Vec<_> = then.iter().filter(|line| !now.contains(line)).collect();
     let come: Vec<_> = now.iter().filter(|line| !then.contains(line)).collect();
-    assert!(
-        now == then,
-        "gone: {gone:#?}\ncome: {come:#?}\nif that is meant, write the file anew"
-    );
+    assert!(now == then, "gone: {gone:#?}\ncome: {come:#?}\nif that is meant, write the file anew");
 }

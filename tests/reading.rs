@@ -9,10 +9,7 @@ use serde_json::{Map, json};
 #[test]
 fn a_missing_result_is_explained() {
     for (insight, why) in [
-        (
-            json!({"id": 7, "result": null, "last_refresh": null}),
-            "insight 7 was never computed",
-        ),
+        (json!({"id": 7, "result": null, "last_refresh": null}), "insight 7 was never computed"),
         (
             json!({"id": 7, "result": null, "query_status": {"id": "q1", "complete": false, "error": false}}),
             "query q1 is still",
@@ -33,10 +30,7 @@ fn a_missing_result_is_explained() {
         (json!(null), "`basic`"),
     ] {
         let error = result(&insight).unwrap_err();
-        assert!(
-            matches!(error, Error::Insight(_)) && error.to_string().contains(why),
-            "{error}"
-        );
+        assert!(matches!(error, Error::Insight(_)) && error.to_string().contains(why), "{error}");
     }
     assert_eq!(result(&json!({"result": []})).unwrap(), &json!([]));
     assert_eq!(result(&json!({"results": [1]})).unwrap(), &json!([1]));
@@ -59,10 +53,7 @@ fn rows_by_name_in_each_place_they_stand() {
         assert_eq!(rows(&response).unwrap(), expected, "{response}");
     }
     for (response, why) in [
-        (
-            json!({"columns": ["a"], "results": [[1, 2]]}),
-            "as many cells",
-        ),
+        (json!({"columns": ["a"], "results": [[1, 2]]}), "as many cells"),
         (json!({"columns": ["a"], "results": [{"a": 1}]}), "no rows"),
         (
             json!({"id": 3, "result": [{"data": [1], "days": ["d"]}]}),
@@ -83,48 +74,18 @@ fn totals_are_read_and_their_absence_explained() {
         {"label": "b", "aggregated_value": 2.5},
     ]});
     assert!((aggregated_value(&insight).unwrap() - 18_446_744_073_709_551_615.0).abs() < 1.0);
-    assert_eq!(
-        aggregated_values(&insight).unwrap()[1],
-        ("b".to_owned(), 2.5)
-    );
+    assert_eq!(aggregated_values(&insight).unwrap()[1], ("b".to_owned(), 2.5));
     for (result, why) in [
-        (
-            json!([{"label": "a", "aggregated_value": null}]),
-            "nothing to aggregate",
-        ),
-        (
-            json!([{"label": "a", "aggregated_value": null, "aggregated_value::nan": true}]),
-            "NaN",
-        ),
-        (
-            json!([{"label": "a", "aggregated_value": "7"}]),
-            "is no number",
-        ),
+        (json!([{"label": "a", "aggregated_value": null}]), "nothing to aggregate"),
+        (json!([{"label": "a", "aggregated_value": null, "aggregated_value::nan": true}]), "NaN"),
+        (json!([{"label": "a", "aggregated_value": "7"}]), "is no number"),
         (json!([]), "no series"),
-        (
-            json!([{"data": [1.0], "days": ["d"], "label": "a"}]),
-            "use series",
-        ),
-        (
-            json!([{"count": 1, "order": 0, "name": "a"}]),
-            "use funnel_steps",
-        ),
-        (
-            json!([[{"count": 1, "order": 0, "name": "a"}]]),
-            "use funnel_steps",
-        ),
-        (
-            json!([{"values": [], "date": "d", "label": "Day 0"}]),
-            "use retention",
-        ),
-        (
-            json!([{"source": "1_/", "target": "2_/", "value": 1}]),
-            "use paths",
-        ),
-        (
-            json!({"bins": [], "average_conversion_time": null}),
-            "use time_to_convert",
-        ),
+        (json!([{"data": [1.0], "days": ["d"], "label": "a"}]), "use series"),
+        (json!([{"count": 1, "order": 0, "name": "a"}]), "use funnel_steps"),
+        (json!([[{"count": 1, "order": 0, "name": "a"}]]), "use funnel_steps"),
+        (json!([{"values": [], "date": "d", "label": "Day 0"}]), "use retention"),
+        (json!([{"source": "1_/", "target": "2_/", "value": 1}]), "use paths"),
+        (json!({"bins": [], "average_conversion_time": null}), "use time_to_convert"),
         (json!({"columns": ["a"], "results": [[1]]}), "use rows"),
         (json!("x"), "not known"),
         (json!([5]), "not known"),
@@ -147,10 +108,7 @@ fn every_slot_may_be_null() {
     let read = &series(&line).unwrap()[0];
     assert_eq!(read.days, ["1", "null", "d"]);
     assert_eq!(read.data, [Some(1.0), None, Some(2.5)]);
-    assert_eq!(
-        (read.label, read.breakdown, read.compare, read.status),
-        ("", None, None, None)
-    );
+    assert_eq!((read.label, read.breakdown, read.compare, read.status), ("", None, None, None));
     let funnel = json!({"result": [{"order": 0, "count": 0, "name": null, "custom_name": null}]});
     assert!(funnel_steps(&funnel).unwrap()[0].conversion.abs() < f64::EPSILON);
     let retained =
@@ -171,10 +129,7 @@ fn odd_shapes_are_errors() {
         json!({"result": {"bins": [["x", 1]]}}),
         json!({"result": 5}),
     ] {
-        assert!(
-            series(&insight).is_err() && funnel_steps(&insight).is_err(),
-            "{insight}"
-        );
+        assert!(series(&insight).is_err() && funnel_steps(&insight).is_err(), "{insight}");
         assert!(
             paths(&insight).is_err()
                 && retention(&insight).is_err()

@@ -154,12 +154,7 @@ const RESOURCES: &[(&str, &str, &str, &str)] = &[
         "lgc",
         "authorize GET, 7/channels GET, 7/clickup_lists GET, 7/clickup_spaces GET, 7/clickup_workspaces GET, 7/email/verify POST, 7/github_repos GET, 7/google_accessible_accounts GET, 7/google_conversion_actions GET",
     ),
-    (
-        "llm_gateway",
-        "p",
-        "",
-        "v1/chat/completions POST, v1/messages POST",
-    ),
+    ("llm_gateway", "p", "", "v1/chat/completions POST, v1/messages POST"),
     (
         "logs",
         "pe",
@@ -167,12 +162,7 @@ const RESOURCES: &[(&str, &str, &str, &str)] = &[
         "attributes GET, query POST, sparkline POST, values GET, explainLogWithAI POST",
     ),
     ("max_tools", "e", "", "create_and_query_insight POST"),
-    (
-        "notebooks",
-        "p",
-        "lgc",
-        "activity GET, recording_comments GET, Ab3xYz12/activity GET",
-    ),
+    ("notebooks", "p", "lgc", "activity GET, recording_comments GET, Ab3xYz12/activity GET"),
     ("persisted_folder", "pe", "lgc", ""),
     (
         "persons",
@@ -227,12 +217,7 @@ const RESOURCES: &[(&str, &str, &str, &str)] = &[
         "lgc",
         "7/activity GET, 7/ancestors POST, 7/cancel POST, 7/descendants POST, 7/revert_materialization POST, 7/run POST",
     ),
-    (
-        "warehouse_tables",
-        "pe",
-        "lgc",
-        "file POST, 7/refresh_schema POST, 7/update_schema POST",
-    ),
+    ("warehouse_tables", "pe", "lgc", "file POST, 7/refresh_schema POST, 7/update_schema POST"),
     ("web_analytics", "p", "", "breakdown GET, overview GET"),
     ("web_experiments", "p", "lgc", ""),
     ("web_vitals", "e", "l", ""),
@@ -384,10 +369,7 @@ fn organization_and_root_routes_are_reached_by_path() {
             let path = format!("{base}{name}/");
             client.list(&path).all().unwrap();
             client.get(&path).send().unwrap();
-            assert_eq!(
-                lines(&server),
-                [format!("GET {path}"), format!("GET {path}")]
-            );
+            assert_eq!(lines(&server), [format!("GET {path}"), format!("GET {path}")]);
         }
         for (method, path) in [
             ("PATCH", format!("members/{uuid}/")),
@@ -399,11 +381,7 @@ fn organization_and_root_routes_are_reached_by_path() {
             ("PUT", "roles/7/".to_owned()),
         ] {
             call(&client, Some(&base), method, &path);
-            let body = if matches!(method, "GET" | "DELETE") {
-                ""
-            } else {
-                r#" {"name":"x"}"#
-            };
+            let body = if matches!(method, "GET" | "DELETE") { "" } else { r#" {"name":"x"}"# };
             assert_eq!(lines(&server), [format!("{method} {base}{path}{body}")]);
         }
     }
@@ -522,11 +500,7 @@ fn shapes() -> Vec<Shape> {
     };
     let limit: fn(&Client) -> List = |c| c.project(1).list("things").page_size(2);
     let plain: fn(&Client) -> List = |c| c.project(1).list("things");
-    let offsets = vec![
-        "things/?limit=2",
-        "things/?limit=2&offset=2",
-        "things/?limit=2&offset=4",
-    ];
+    let offsets = vec!["things/?limit=2", "things/?limit=2&offset=2", "things/?limit=2&offset=4"];
     vec![
         Shape {
             what: "count, next, results",
@@ -585,11 +559,7 @@ fn shapes() -> Vec<Shape> {
         },
         Shape {
             what: "keyset, after",
-            begin: |c| {
-                c.project(1)
-                    .list("events")
-                    .param("orderBy", json!(["timestamp"]))
-            },
+            begin: |c| c.project(1).list("events").param("orderBy", json!(["timestamp"])),
             pages: vec![
                 json!({"next": "http://in.example/e/?orderBy=%5B%22timestamp%22%5D&after=2026-11-01T00%3A00%3A00%2B00%3A00", "results": ids(1..=3)}),
                 json!({"next": null, "results": ids(4..=5)}),
@@ -617,12 +587,7 @@ fn shapes() -> Vec<Shape> {
         },
         Shape {
             what: "has_next, from an offset of the caller's",
-            begin: |c| {
-                c.project(1)
-                    .list("session_recordings")
-                    .param("offset", 10)
-                    .page_size(3)
-            },
+            begin: |c| c.project(1).list("session_recordings").param("offset", 10).page_size(3),
             pages: vec![
                 json!({"results": ids(1..=3), "has_next": true}),
                 json!({"results": ids(4..=4), "has_next": true}),
@@ -692,11 +657,7 @@ fn shapes() -> Vec<Shape> {
         },
         Shape {
             what: "result, as old routes say",
-            begin: |c| {
-                c.project(1)
-                    .list("insights/trend")
-                    .param("events", json!([{"id": "a"}]))
-            },
+            begin: |c| c.project(1).list("insights/trend").param("events", json!([{"id": "a"}])),
             pages: vec![
                 json!({"result": ids(1..=4), "next": "api/projects/1/insights/trend/?events=%5B%7B%22id%22%3A%22a%22%7D%5D&offset=25", "is_cached": false}),
                 json!({"is_cached": false, "next": null, "result": ids(5..=5)}),
@@ -735,11 +696,8 @@ fn every_shape_of_list_gives_all_items_once_and_in_order() {
     let things: Vec<Thing> = (1..=5).map(|id| Thing { id }).collect();
     for shape in shapes() {
         let what = shape.what;
-        let targets: Vec<String> = shape
-            .targets
-            .iter()
-            .map(|t| format!("GET /api/projects/1/{t}"))
-            .collect();
+        let targets: Vec<String> =
+            shape.targets.iter().map(|t| format!("GET /api/projects/1/{t}")).collect();
         let script = || Script::of(&shape.pages);
         for ahead in 0..=3 {
             let what = format!("{what}, {ahead} ahead");
@@ -756,9 +714,7 @@ fn every_shape_of_list_gives_all_items_once_and_in_order() {
             assert_eq!(server.lines(), targets, "{what}");
 
             let server = script();
-            let items = (shape.begin)(&server.client())
-                .prefetch(ahead)
-                .items_as::<Thing>();
+            let items = (shape.begin)(&server.client()).prefetch(ahead).items_as::<Thing>();
             let found: Result<Vec<Thing>, Error> = items.collect();
             assert_eq!(found.unwrap(), things, "{what}");
             assert_eq!(server.lines(), targets, "{what}");
@@ -767,10 +723,8 @@ fn every_shape_of_list_gives_all_items_once_and_in_order() {
             let mut pages = (shape.begin)(&server.client()).prefetch(ahead).pages();
             for (n, expected) in shape.pages.iter().enumerate() {
                 let page = pages.next().unwrap().unwrap();
-                let rows = expected
-                    .get("results")
-                    .or_else(|| expected.get("result"))
-                    .unwrap_or(expected);
+                let rows =
+                    expected.get("results").or_else(|| expected.get("result")).unwrap_or(expected);
                 assert_eq!(&json!(page.results), rows, "{what}");
                 assert_eq!(
                     (page.count, page.has_next),
@@ -783,40 +737,23 @@ fn every_shape_of_list_gives_all_items_once_and_in_order() {
 
             let server = script();
             assert_eq!(
-                (shape.begin)(&server.client())
-                    .prefetch(ahead)
-                    .all()
-                    .unwrap(),
+                (shape.begin)(&server.client()).prefetch(ahead).all().unwrap(),
                 all,
                 "{what}"
             );
             assert_eq!(server.lines(), targets, "{what}");
 
             let server = Script::of(&shape.pages[..1]);
-            let page = (shape.begin)(&server.client())
-                .prefetch(ahead)
-                .page()
-                .unwrap();
-            assert_eq!(
-                (page.count, page.has_next),
-                (shape.count, shape.pages.len() > 1),
-                "{what}"
-            );
+            let page = (shape.begin)(&server.client()).prefetch(ahead).page().unwrap();
+            assert_eq!((page.count, page.has_next), (shape.count, shape.pages.len() > 1), "{what}");
             assert_eq!(server.lines(), targets[..1], "{what}");
 
             let server = Script::of(&shape.pages[..1]);
-            let first = (shape.begin)(&server.client())
-                .prefetch(ahead)
-                .first()
-                .unwrap();
+            let first = (shape.begin)(&server.client()).prefetch(ahead).first().unwrap();
             assert_eq!(first, Some(all[0].clone()), "{what}");
             let mut only = targets[0].clone();
             if !only.contains("limit=") {
-                only += if only.contains('?') {
-                    "&limit=1"
-                } else {
-                    "?limit=1"
-                };
+                only += if only.contains('?') { "&limit=1" } else { "?limit=1" };
             }
             assert_eq!(server.lines(), [only], "{what}");
         }
@@ -829,25 +766,16 @@ fn the_first_item_may_come_behind_empty_pages() {
         json!({"results": [], "next": "http://in.example/?limit=1&offset=1"}),
         json!({"results": ids(9..=9), "next": "http://in.example/?limit=1&offset=2"}),
     ]);
-    assert_eq!(
-        script.client().project(1).list("things").first().unwrap(),
-        Some(json!({"id": 9}))
-    );
+    assert_eq!(script.client().project(1).list("things").first().unwrap(), Some(json!({"id": 9})));
     assert_eq!(
         script.lines(),
-        [
-            "GET /api/projects/1/things/?limit=1",
-            "GET /api/projects/1/things/?limit=1&offset=1"
-        ]
+        ["GET /api/projects/1/things/?limit=1", "GET /api/projects/1/things/?limit=1&offset=1"]
     );
     let script = Script::of(&[json!({"results": [], "next": null})]);
     assert_eq!(script.client().project(1).persons().first().unwrap(), None);
     assert_eq!(script.lines(), ["GET /api/projects/1/persons/?limit=1"]);
     let script = Script::of(&[json!({"results": [], "next": null})]);
-    assert_eq!(
-        script.client().project(1).persons().page().unwrap(),
-        Page::default()
-    );
+    assert_eq!(script.client().project(1).persons().page().unwrap(), Page::default());
     assert_eq!(script.lines(), ["GET /api/projects/1/persons/?limit=1000"]);
 }
 
@@ -878,19 +806,12 @@ fn pages_are_fetched_as_they_are_asked_for_and_as_many_ahead_as_said() {
         Server::start(|request| {
             let offset: u64 = request.param("offset").map_or(0, |n| n.parse().unwrap());
             let next = format!("http://in.example/?offset={}", offset + 1);
-            Answer::json(
-                200,
-                &json!({"results": [{"id": offset}], "next": next}).to_string(),
-            )
+            Answer::json(200, &json!({"results": [{"id": offset}], "next": next}).to_string())
         })
     };
     for ahead in 0..=3 {
         let server = endless();
-        let mut items = client(&server.url())
-            .project(1)
-            .list("things")
-            .prefetch(ahead)
-            .items();
+        let mut items = client(&server.url()).project(1).list("things").prefetch(ahead).items();
         for taken in 1..=3 {
             assert_eq!(items.next().unwrap().unwrap(), json!({"id": taken - 1}));
             let expected = taken + ahead;
@@ -899,11 +820,7 @@ fn pages_are_fetched_as_they_are_asked_for_and_as_many_ahead_as_said() {
                 thread::sleep(Duration::from_millis(1));
             }
             thread::sleep(Duration::from_millis(30));
-            assert_eq!(
-                server.requests().len(),
-                expected,
-                "{taken} taken, {ahead} ahead"
-            );
+            assert_eq!(server.requests().len(), expected, "{taken} taken, {ahead} ahead");
         }
         // Nobody wants more: the thread ends.
         drop(items);
@@ -917,28 +834,16 @@ fn pages_are_fetched_as_they_are_asked_for_and_as_many_ahead_as_said() {
 fn after_an_error_a_list_is_done() {
     let page = || ok(&json!({"results": ids(1..=2), "next": "http://in.example/?offset=2"}));
     let failing: Vec<(&str, Answer, fn(&Error) -> bool)> = vec![
-        ("a status", Answer::json(500, "{}"), |e| {
-            e.status() == Some(500)
-        }),
-        ("no list", Answer::json(200, r#"{"id": 1}"#), |e| {
+        ("a status", Answer::json(500, "{}"), |e| e.status() == Some(500)),
+        ("no list", Answer::json(200, r#"{"id": 1}"#), |e| matches!(e, Error::Decode(_))),
+        ("results that are no list", Answer::json(200, r#"{"results": {"a": 1}}"#), |e| {
             matches!(e, Error::Decode(_))
         }),
-        (
-            "results that are no list",
-            Answer::json(200, r#"{"results": {"a": 1}}"#),
-            |e| matches!(e, Error::Decode(_)),
-        ),
-        (
-            "no JSON",
-            Answer::new(200, "Content-Type: text/html\r\n", "<html>"),
-            |e| matches!(e, Error::Decode(_)),
-        ),
-        ("null", Answer::json(200, "null"), |e| {
+        ("no JSON", Answer::new(200, "Content-Type: text/html\r\n", "<html>"), |e| {
             matches!(e, Error::Decode(_))
         }),
-        ("an empty body", Answer::json(200, ""), |e| {
-            matches!(e, Error::Decode(_))
-        }),
+        ("null", Answer::json(200, "null"), |e| matches!(e, Error::Decode(_))),
+        ("an empty body", Answer::json(200, ""), |e| matches!(e, Error::Decode(_))),
         (
             "a row of another type",
             Answer::json(200, r#"{"results": [{"id": "x"}], "next": null}"#),
@@ -948,16 +853,9 @@ fn after_an_error_a_list_is_done() {
     for (what, answer, is_it) in failing {
         for ahead in 0..=3 {
             let script = Script::start(vec![page(), answer.clone()]);
-            let mut items = script
-                .client()
-                .project(1)
-                .list("things")
-                .prefetch(ahead)
-                .items_as::<Thing>();
-            let two = [
-                items.next().unwrap().unwrap(),
-                items.next().unwrap().unwrap(),
-            ];
+            let mut items =
+                script.client().project(1).list("things").prefetch(ahead).items_as::<Thing>();
+            let two = [items.next().unwrap().unwrap(), items.next().unwrap().unwrap()];
             assert_eq!(two.map(|thing| thing.id), [1, 2]);
             let error = items.next().unwrap().unwrap_err();
             assert!(is_it(&error), "{what}: {error:?}");
@@ -966,12 +864,8 @@ fn after_an_error_a_list_is_done() {
             assert_eq!(script.asked().len(), 2, "{what}");
         }
         let script = Script::start(vec![page(), answer]);
-        let all: Result<Vec<Thing>, Error> = script
-            .client()
-            .project(1)
-            .list("things")
-            .items_as()
-            .collect();
+        let all: Result<Vec<Thing>, Error> =
+            script.client().project(1).list("things").items_as().collect();
         assert!(is_it(&all.unwrap_err()));
     }
 }
@@ -990,10 +884,7 @@ fn a_next_that_cannot_be_followed_is_told_behind_the_rows_that_came_with_it() {
         ("an object", one(json!({"offset": 2}))),
         ("only a key", one(link(&format!("?personal_api_key={KEY}")))),
         ("the same page", one(link("?a=1&b=x%20y"))),
-        (
-            "the same page, written in another way",
-            one(link("?a=%31&b=x+y#f")),
-        ),
+        ("the same page, written in another way", one(link("?a=%31&b=x+y#f"))),
         (
             "has_next without a row",
             vec![
@@ -1031,9 +922,7 @@ fn a_next_that_cannot_be_followed_is_told_behind_the_rows_that_came_with_it() {
             let rows: Vec<Value> = items.by_ref().take(2).map(Result::unwrap).collect();
             assert_eq!(json!(rows), ids(1..=2), "{what}");
             let error = items.next().unwrap().unwrap_err();
-            let Error::Paging(failure) = &error else {
-                panic!("{what}: {error:?}")
-            };
+            let Error::Paging(failure) = &error else { panic!("{what}: {error:?}") };
             assert_eq!(
                 (failure.method(), failure.path()),
                 ("GET", "/api/projects/1/things/"),
@@ -1044,13 +933,7 @@ fn a_next_that_cannot_be_followed_is_told_behind_the_rows_that_came_with_it() {
             assert_eq!(script.asked().len(), pages.len(), "{what}");
         }
         let script = Script::of(&pages);
-        let all = script
-            .client()
-            .project(1)
-            .list("things")
-            .param("a", 1)
-            .param("b", "x y")
-            .all();
+        let all = script.client().project(1).list("things").param("a", 1).param("b", "x y").all();
         assert!(matches!(all, Err(Error::Paging(_))), "{what}: {all:?}");
     }
 }
@@ -1083,10 +966,7 @@ fn parameters_go_out_as_text_or_as_json() {
     let cases: Vec<(Value, Option<&str>)> = vec![
         (json!("plain"), Some("plain")),
         (json!(""), Some("")),
-        (
-            json!("a b&c=d+e/f?g#h%é\"\n"),
-            Some("a%20b%26c%3Dd%2Be%2Ff%3Fg%23h%25%C3%A9%22%0A"),
-        ),
+        (json!("a b&c=d+e/f?g#h%é\"\n"), Some("a%20b%26c%3Dd%2Be%2Ff%3Fg%23h%25%C3%A9%22%0A")),
         (json!("null"), Some("null")),
         (json!("[1]"), Some("%5B1%5D")),
         (json!(true), Some("true")),
@@ -1095,10 +975,7 @@ fn parameters_go_out_as_text_or_as_json() {
         (json!(1.5), Some("1.5")),
         (json!([1, 2]), Some("%5B1%2C2%5D")),
         (json!(["a", "b"]), Some("%5B%22a%22%2C%22b%22%5D")),
-        (
-            json!({"date_from": "-7d"}),
-            Some("%7B%22date_from%22%3A%22-7d%22%7D"),
-        ),
+        (json!({"date_from": "-7d"}), Some("%7B%22date_from%22%3A%22-7d%22%7D")),
         (json!(null), None),
     ];
     for (value, text) in cases {
@@ -1106,58 +983,28 @@ fn parameters_go_out_as_text_or_as_json() {
             Some(text) => format!("GET /api/projects/1/things/?x={text}&last=1"),
             None => "GET /api/projects/1/things/?last=1".to_owned(),
         };
-        project
-            .list("things")
-            .param("x", &value)
-            .param("last", 1)
-            .page()
-            .unwrap();
-        project
-            .get("things/")
-            .param("x", &value)
-            .param("last", 1)
-            .send()
-            .unwrap();
+        project.list("things").param("x", &value).param("last", 1).page().unwrap();
+        project.get("things/").param("x", &value).param("last", 1).send().unwrap();
         assert_eq!(lines(&server), [target.clone(), target], "{value}");
     }
     for (list, query) in [
         (project.list("things").param("x", "a"), "x=a"),
         (project.list("things").param("x", String::from("a")), "x=a"),
         (project.list("things").param("x", 'c'), "x=c"),
-        (
-            project
-                .list("things")
-                .param("x", Some("a"))
-                .param("y", None::<u8>),
-            "x=a",
-        ),
-        (
-            project.list("things").param("x", Named::TwoWords),
-            "x=two_words",
-        ),
+        (project.list("things").param("x", Some("a")).param("y", None::<u8>), "x=a"),
+        (project.list("things").param("x", Named::TwoWords), "x=two_words"),
         (project.list("things").param("x", ()), ""),
         (project.list("things").param("a b[]", "c"), "a%20b%5B%5D=c"),
-        (
-            project.list("things").param("x", None::<u8>).param("x", 1),
-            "x=1",
-        ),
+        (project.list("things").param("x", None::<u8>).param("x", 1), "x=1"),
         (project.list("things").page_size(7), "limit=7"),
         (project.list("things").param("limit", 8), "limit=8"),
     ] {
         list.page().unwrap();
         let mark = if query.is_empty() { "" } else { "?" };
-        assert_eq!(
-            lines(&server),
-            [format!("GET /api/projects/1/things/{mark}{query}")]
-        );
+        assert_eq!(lines(&server), [format!("GET /api/projects/1/things/{mark}{query}")]);
     }
     // A route may take a name more than once; a list may not, as the server would read one of the two.
-    project
-        .get("things/")
-        .param("tag", "a")
-        .param("tag", "b")
-        .send()
-        .unwrap();
+    project.get("things/").param("tag", "a").param("tag", "b").send().unwrap();
     assert_eq!(lines(&server), ["GET /api/projects/1/things/?tag=a&tag=b"]);
 }
 
@@ -1173,16 +1020,8 @@ fn the_defaults_of_persons_and_insights_give_way() {
         ["1000", "5", "6"].map(|limit| format!("GET /api/projects/1/persons/?limit={limit}"))
     );
     project.insights().page().unwrap();
-    project
-        .insights()
-        .param("order", "-last_modified_at")
-        .page()
-        .unwrap();
-    project
-        .insights()
-        .param("include_query_insights", false)
-        .page()
-        .unwrap();
+    project.insights().param("order", "-last_modified_at").page().unwrap();
+    project.insights().param("include_query_insights", false).page().unwrap();
     project
         .insights()
         .param("order", "name")
@@ -1190,11 +1029,7 @@ fn the_defaults_of_persons_and_insights_give_way() {
         .page_size(9)
         .page()
         .unwrap();
-    project
-        .insights()
-        .param("order", json!(null))
-        .page()
-        .unwrap();
+    project.insights().param("order", json!(null)).page().unwrap();
     assert_eq!(
         lines(&server),
         [
@@ -1214,10 +1049,7 @@ fn parameters_that_cannot_be_right_are_refused_before_anything_is_sent() {
     let project = script.client().project(1);
     let no_json = std::collections::BTreeMap::from([(vec![1], 2)]);
     for (error, why) in [
-        (
-            config(project.list("x").param("a", 1).param("a", 2).page()),
-            r#""a" is given twice"#,
-        ),
+        (config(project.list("x").param("a", 1).param("a", 2).page()), r#""a" is given twice"#),
         (
             config(project.list("x").page_size(5).param("limit", 6).all()),
             r#""limit" is given twice"#,
@@ -1226,26 +1058,14 @@ fn parameters_that_cannot_be_right_are_refused_before_anything_is_sent() {
             config(project.list("x").param("limit", 6).page_size(5).first()),
             r#""limit" is given twice"#,
         ),
-        (
-            config(project.list("x").page_size(5).page_size(5).page()),
-            r#""limit" is given twice"#,
-        ),
-        (
-            config(project.persons().search("a").search("b").page()),
-            r#""search" is given twice"#,
-        ),
+        (config(project.list("x").page_size(5).page_size(5).page()), r#""limit" is given twice"#),
+        (config(project.persons().search("a").search("b").page()), r#""search" is given twice"#),
         (
             config(project.insights().saved(true).param("saved", false).page()),
             r#""saved" is given twice"#,
         ),
         (
-            config(
-                project
-                    .insights()
-                    .param("order", "id")
-                    .param("order", "name")
-                    .page(),
-            ),
+            config(project.insights().param("order", "id").param("order", "name").page()),
             r#""order" is given twice"#,
         ),
         (
@@ -1258,41 +1078,15 @@ fn parameters_that_cannot_be_right_are_refused_before_anything_is_sent() {
             ),
             "properties go into filter",
         ),
-        (
-            config(project.list("x").page_size(0).page()),
-            "page size of 0",
-        ),
-        (
-            config(project.list("x").param("", 1).page()),
-            "without a name",
-        ),
-        (
-            config(project.get("x").param("", 1).send()),
-            "without a name",
-        ),
-        (
-            config(project.list("x").param("a", &no_json).page()),
-            "cannot be sent",
-        ),
-        (
-            config(project.get("x").param("a", &no_json).send()),
-            "cannot be sent",
-        ),
-        (
-            config(project.post("x").json(&no_json).send()),
-            "cannot be sent",
-        ),
+        (config(project.list("x").page_size(0).page()), "page size of 0"),
+        (config(project.list("x").param("", 1).page()), "without a name"),
+        (config(project.get("x").param("", 1).send()), "without a name"),
+        (config(project.list("x").param("a", &no_json).page()), "cannot be sent"),
+        (config(project.get("x").param("a", &no_json).send()), "cannot be sent"),
+        (config(project.post("x").json(&no_json).send()), "cannot be sent"),
         // The first fault is told, wherever it was made.
         (
-            config(
-                project
-                    .list("x")
-                    .param("", 1)
-                    .page_size(0)
-                    .items()
-                    .next()
-                    .unwrap(),
-            ),
+            config(project.list("x").param("", 1).page_size(0).items().next().unwrap()),
             "without a name",
         ),
     ] {
@@ -1303,47 +1097,18 @@ fn parameters_that_cannot_be_right_are_refused_before_anything_is_sent() {
             config(project.list("x").param(name, "").page()),
             config(project.get("x").param(name, "").send()),
         ] {
-            assert!(
-                error.starts_with(&format!("the {name} is empty")),
-                "{error}"
-            );
+            assert!(error.starts_with(&format!("the {name} is empty")), "{error}");
         }
     }
     for name in ["token", "api_key", "personal_api_key"] {
         for error in [
             config(project.list("x").param(name, "phx_z").page()),
-            config(
-                project
-                    .list("x")
-                    .param(name, "phx_z")
-                    .items()
-                    .next()
-                    .unwrap(),
-            ),
-            config(
-                project
-                    .list("x")
-                    .param(name, json!(null))
-                    .pages()
-                    .next()
-                    .unwrap(),
-            ),
+            config(project.list("x").param(name, "phx_z").items().next().unwrap()),
+            config(project.list("x").param(name, json!(null)).pages().next().unwrap()),
             config(project.get("x").param(name, "phx_z").send()),
             config(project.post("x").param(name, 1).json(json!({})).send()),
-            config(
-                script
-                    .client()
-                    .get("/api/users/@me/")
-                    .param(name, "phx_z")
-                    .text(),
-            ),
-            config(
-                script
-                    .client()
-                    .list("/api/projects/")
-                    .param(name, "phx_z")
-                    .all(),
-            ),
+            config(script.client().get("/api/users/@me/").param(name, "phx_z").text()),
+            config(script.client().list("/api/projects/").param(name, "phx_z").all()),
         ] {
             assert!(error.contains(name) && !error.contains("phx_z"), "{error}");
         }
@@ -1378,17 +1143,10 @@ fn a_request_is_sent_whole_in_every_method() {
             "PATCH" => client.patch(path),
             _ => client.delete(path),
         };
-        let request = if with_body {
-            request.json(&body)
-        } else {
-            request
-        };
+        let request = if with_body { request.json(&body) } else { request };
         assert_eq!(request.param("a", 1).send().unwrap(), json!({"id": 1}));
         let text = if with_body { text } else { "" };
-        assert_eq!(
-            script.sent(),
-            whole(method, &format!("{path}?a=1"), true, text)
-        );
+        assert_eq!(script.sent(), whole(method, &format!("{path}?a=1"), true, text));
     }
 }
 
@@ -1398,10 +1156,7 @@ fn the_key_goes_into_the_body_or_the_query_of_every_method() {
     for method in ["GET", "POST", "PUT", "PATCH", "DELETE"] {
         for (given, with_key) in [
             (None, format!(r#"{{"personal_api_key":"{KEY}"}}"#)),
-            (
-                Some(json!({})),
-                format!(r#"{{"personal_api_key":"{KEY}"}}"#),
-            ),
+            (Some(json!({})), format!(r#"{{"personal_api_key":"{KEY}"}}"#)),
             (
                 Some(json!({"a": 1, "z": [{}]})),
                 format!(r#"{{"personal_api_key":"{KEY}","a":1,"z":[{{}}]}}"#),
@@ -1452,11 +1207,7 @@ fn a_host_may_have_a_path_of_its_own_and_the_caller_a_name() {
     let host = format!("{}/posthog/eu/", script.url());
     let client = on(&host).user_agent("my-tool/1.2 (x; y)").build().unwrap();
     assert_eq!(client.project(1).list("things").all().unwrap().len(), 3);
-    let asked: Vec<String> = script
-        .asked()
-        .iter()
-        .map(|r| sent(r, &script.url()))
-        .collect();
+    let asked: Vec<String> = script.asked().iter().map(|r| sent(r, &script.url())).collect();
     let named = |target: &str| {
         get(&format!("/posthog/eu/api/projects/1/things/{target}"))
             .replace("user-agent: ", "user-agent: my-tool/1.2 (x; y) ")
@@ -1467,74 +1218,31 @@ fn a_host_may_have_a_path_of_its_own_and_the_caller_a_name() {
 #[test]
 fn answers_are_read_as_json_as_a_type_or_as_text() {
     let answer = |status, body: &str| {
-        Script::start(vec![Answer::new(
-            status,
-            "Content-Type: application/json\r\n",
-            body,
-        )])
+        Script::start(vec![Answer::new(status, "Content-Type: application/json\r\n", body)])
     };
     let script = answer(200, r#"{"id": 5, "more": [1]}"#);
-    assert_eq!(
-        script
-            .client()
-            .project(1)
-            .get("x/")
-            .send_as::<Thing>()
-            .unwrap(),
-        Thing { id: 5 }
-    );
+    assert_eq!(script.client().project(1).get("x/").send_as::<Thing>().unwrap(), Thing { id: 5 });
     assert_eq!(script.sent(), get("/api/projects/1/x/"));
 
     // A success without a body is null, whichever success it is.
     for status in [200, 201, 202, 204] {
         assert_eq!(
-            answer(status, "")
-                .client()
-                .project(1)
-                .delete("x/7/")
-                .send()
-                .unwrap(),
+            answer(status, "").client().project(1).delete("x/7/").send().unwrap(),
             Value::Null
         );
         assert_eq!(
-            answer(status, "")
-                .client()
-                .project(1)
-                .post("x/")
-                .send_as::<Option<Thing>>()
-                .unwrap(),
+            answer(status, "").client().project(1).post("x/").send_as::<Option<Thing>>().unwrap(),
             None
         );
-        let error = answer(status, "")
-            .client()
-            .project(1)
-            .patch("x/")
-            .send_as::<Thing>()
-            .unwrap_err();
-        assert!(
-            matches!(&error, Error::Decode(_)) && error.status() == Some(status),
-            "{error:?}"
-        );
-        assert_eq!(
-            answer(status, "")
-                .client()
-                .project(1)
-                .get("x/")
-                .text()
-                .unwrap(),
-            ""
-        );
+        let error =
+            answer(status, "").client().project(1).patch("x/").send_as::<Thing>().unwrap_err();
+        assert!(matches!(&error, Error::Decode(_)) && error.status() == Some(status), "{error:?}");
+        assert_eq!(answer(status, "").client().project(1).get("x/").text().unwrap(), "");
     }
     let text = "id,name\r\n1,\"é, \"\"x\"\"\"\r\n";
     let script = Script::start(vec![Answer::new(200, "Content-Type: text/csv\r\n", text)]);
     assert_eq!(
-        script
-            .client()
-            .project(1)
-            .get("persons/")
-            .param("format", "csv")
-            .text()
-            .unwrap(),
+        script.client().project(1).get("persons/").param("format", "csv").text().unwrap(),
         text
     );
     let accepts_all = get("/api/projects/1/persons/?format=csv")
@@ -1547,24 +1255,15 @@ fn answers_are_read_as_json_as_a_type_or_as_text() {
         ("{\"id\": 1} x", "trailing"),
         ("{\"id\": \"x\"}", "invalid type"),
     ] {
-        let error = answer(200, body)
-            .client()
-            .project(1)
-            .get("x/")
-            .send_as::<Thing>()
-            .unwrap_err();
-        let Error::Decode(decode) = &error else {
-            panic!("{error:?}")
-        };
+        let error = answer(200, body).client().project(1).get("x/").send_as::<Thing>().unwrap_err();
+        let Error::Decode(decode) = &error else { panic!("{error:?}") };
         assert_eq!(
             (decode.status(), decode.content_type(), decode.body()),
             (200, Some("application/json"), body)
         );
         assert!(decode.message().contains(why), "{error}");
         assert!(
-            error
-                .to_string()
-                .starts_with("GET /api/projects/1/x/: 200 (application/json): "),
+            error.to_string().starts_with("GET /api/projects/1/x/: 200 (application/json): "),
             "{error}"
         );
     }
@@ -1573,11 +1272,7 @@ fn answers_are_read_as_json_as_a_type_or_as_text() {
 #[test]
 fn what_the_server_says_is_told_whatever_shape_it_says_it_in() {
     for (status, body, detail) in [
-        (
-            400,
-            r#"{"error": "Provide one of them"}"#,
-            Some("Provide one of them"),
-        ),
+        (400, r#"{"error": "Provide one of them"}"#, Some("Provide one of them")),
         (400, r#"{"success": false, "message": "No"}"#, Some("No")),
         (
             500,
@@ -1591,19 +1286,9 @@ fn what_the_server_says_is_told_whatever_shape_it_says_it_in() {
         (404, "[1]", None),
     ] {
         let script = Script::start(vec![Answer::json(status, body)]);
-        let error = script
-            .client()
-            .project(1)
-            .get("persons/x/")
-            .send()
-            .unwrap_err();
-        let Error::Api(api) = &error else {
-            panic!("{error:?}")
-        };
-        assert_eq!(
-            (api.status(), api.detail(), api.body()),
-            (status, detail, body)
-        );
+        let error = script.client().project(1).get("persons/x/").send().unwrap_err();
+        let Error::Api(api) = &error else { panic!("{error:?}") };
+        assert_eq!((api.status(), api.detail(), api.body()), (status, detail, body));
         let said = match detail {
             Some(detail) => format!("GET /api/projects/1/persons/x/: {status}: {detail}"),
             None if body.is_empty() => format!("GET /api/projects/1/persons/x/: {status}: no body"),
@@ -1621,22 +1306,13 @@ fn a_request_waits_as_long_as_it_says() {
         }
         Answer::json(200, "{}")
     });
-    let client = on(&server.url())
-        .timeout(Duration::from_secs(20))
-        .build()
-        .unwrap();
+    let client = on(&server.url()).timeout(Duration::from_secs(20)).build().unwrap();
     let project = client.project(1);
     let short = Duration::from_millis(80);
     let start = Instant::now();
     for (result, call) in [
-        (
-            client.get("/api/users/@me/").timeout(short).send(),
-            "GET /api/users/@me/",
-        ),
-        (
-            project.hogql("select 1").timeout(short).send(),
-            "POST /api/projects/1/query/",
-        ),
+        (client.get("/api/users/@me/").timeout(short).send(), "GET /api/users/@me/"),
+        (project.hogql("select 1").timeout(short).send(), "POST /api/projects/1/query/"),
     ] {
         let error = result.unwrap_err();
         assert!(matches!(error, Error::Timeout(_)) && error.is_timeout());
@@ -1663,11 +1339,7 @@ fn a_query_goes_out_whole() {
             r#"{"query":{"kind":"HogQLQuery","query":"select 1"}}"#,
         ),
         (
-            |c| {
-                c.project(1)
-                    .hogql("select 'é' where a = {a}")
-                    .value("a", "x' OR 1=1 --")
-            },
+            |c| c.project(1).hogql("select 'é' where a = {a}").value("a", "x' OR 1=1 --"),
             r#"{"query":{"kind":"HogQLQuery","query":"select 'é' where a = {a}","values":{"a":"x' OR 1=1 --"}}}"#,
         ),
         (
@@ -1682,11 +1354,7 @@ fn a_query_goes_out_whole() {
             r#"{"query":{"kind":"HogQLQuery","query":"select {n}, { list }, {none}, {n}, {o}","values":{"list":["a","b"],"n":18446744073709551615,"none":null,"o":1.5}}}"#,
         ),
         (
-            |c| {
-                c.project(1)
-                    .hogql("select 1")
-                    .refresh(Refresh::ForceBlocking)
-            },
+            |c| c.project(1).hogql("select 1").refresh(Refresh::ForceBlocking),
             r#"{"query":{"kind":"HogQLQuery","query":"select 1"},"refresh":"force_blocking"}"#,
         ),
         (
@@ -1717,19 +1385,10 @@ fn a_query_goes_out_whole() {
         let answer = table(&["a"], &json!([[1]]));
         let script = Script::of(std::slice::from_ref(&answer));
         assert_eq!(make(&script.client()).send().unwrap(), answer);
-        assert_eq!(
-            script.sent(),
-            whole("POST", "/api/projects/1/query/", true, body)
-        );
+        assert_eq!(script.sent(), whole("POST", "/api/projects/1/query/", true, body));
         let script = Script::of(std::slice::from_ref(&answer));
-        assert_eq!(
-            json!(make(&script.client()).rows().unwrap()),
-            json!([{"a": 1}])
-        );
-        assert_eq!(
-            script.sent(),
-            whole("POST", "/api/projects/1/query/", true, body)
-        );
+        assert_eq!(json!(make(&script.client()).rows().unwrap()), json!([{"a": 1}]));
+        assert_eq!(script.sent(), whole("POST", "/api/projects/1/query/", true, body));
     }
     for (refresh, name) in [
         (Refresh::ForceCache, "force_cache"),
@@ -1740,13 +1399,7 @@ fn a_query_goes_out_whole() {
         (Refresh::ForceAsync, "force_async"),
     ] {
         let script = Script::of(&[json!({})]);
-        script
-            .client()
-            .project(1)
-            .hogql("select 1")
-            .refresh(refresh)
-            .send()
-            .unwrap();
+        script.client().project(1).hogql("select 1").refresh(refresh).send().unwrap();
         let body: Value = serde_json::from_slice(&script.asked()[0].body).unwrap();
         assert_eq!(body["refresh"], name);
     }
@@ -1766,22 +1419,10 @@ fn a_query_that_cannot_be_right_is_refused() {
         (hogql("select {ab}").value("a", 1), "no placeholder {a}"),
         (hogql("select {a").value("a", 1), "no placeholder {a}"),
         (hogql("select {a}").value("", 1), "no placeholder {}"),
-        (
-            hogql("select {a}").value("a", 1).value("a", 2),
-            "{a} is given twice",
-        ),
-        (
-            hogql("select {a}, {b}")
-                .value("a", 1)
-                .value("b", 2)
-                .value("a", 1),
-            "{a} is given twice",
-        ),
+        (hogql("select {a}").value("a", 1).value("a", 2), "{a} is given twice"),
+        (hogql("select {a}, {b}").value("a", 1).value("b", 2).value("a", 1), "{a} is given twice"),
         (hogql("select {a}").value("a", &no_json), "cannot be sent"),
-        (
-            project.query(json!({"kind": "EventsQuery"})).value("a", 1),
-            "HogQLQuery only",
-        ),
+        (project.query(json!({"kind": "EventsQuery"})).value("a", 1), "HogQLQuery only"),
         (project.query(json!([1])), "no object"),
         (project.query("select 1"), "no object"),
         (project.query(&no_json), "cannot be sent"),
@@ -1800,10 +1441,8 @@ fn a_query_that_cannot_be_right_is_refused() {
 
 #[test]
 fn columns_of_one_name_do_not_swallow_each_other() {
-    let answer = table(
-        &["a", "a", "a_2", "b", "a"],
-        &json!([[1, 2, 3, 4, 5], [null, "x", [], {}, 1.5]]),
-    );
+    let answer =
+        table(&["a", "a", "a_2", "b", "a"], &json!([[1, 2, 3, 4, 5], [null, "x", [], {}, 1.5]]));
     let script = Script::of(&[answer]);
     let rows = script.client().project(1).hogql("select 1").rows().unwrap();
     assert_eq!(rows.len(), 2);
@@ -1838,44 +1477,14 @@ fn an_answer_that_is_cut_or_may_be_is_an_error_of_rows_alone() {
         (3, json!({"hasMore": true}), plain, true),
         (100, json!({"hasMore": false}), plain, false),
         // The server puts a LIMIT on, and says so only in the statement that it writes back.
-        (
-            100,
-            json!({"hogql": "SELECT n FROM t LIMIT 100"}),
-            plain,
-            true,
-        ),
-        (
-            99,
-            json!({"hogql": "SELECT n FROM t LIMIT 100"}),
-            plain,
-            false,
-        ),
-        (
-            100,
-            json!({"hasMore": null, "hogql": "SELECT n FROM t LIMIT 100"}),
-            plain,
-            true,
-        ),
-        (
-            101,
-            json!({"hasMore": null, "hogql": "SELECT n FROM t LIMIT 101"}),
-            plain,
-            true,
-        ),
+        (100, json!({"hogql": "SELECT n FROM t LIMIT 100"}), plain, true),
+        (99, json!({"hogql": "SELECT n FROM t LIMIT 100"}), plain, false),
+        (100, json!({"hasMore": null, "hogql": "SELECT n FROM t LIMIT 100"}), plain, true),
+        (101, json!({"hasMore": null, "hogql": "SELECT n FROM t LIMIT 101"}), plain, true),
         (100, json!({}), plain, true),
         (99, json!({}), plain, false),
-        (
-            100,
-            json!({"hogql": "SELECT n FROM t LIMIT 100"}),
-            "select n from t limit 100",
-            false,
-        ),
-        (
-            5,
-            json!({"hogql": "SELECT n FROM t LIMIT 5"}),
-            "select n from t LIMIT 5",
-            false,
-        ),
+        (100, json!({"hogql": "SELECT n FROM t LIMIT 100"}), "select n from t limit 100", false),
+        (5, json!({"hogql": "SELECT n FROM t LIMIT 5"}), "select n from t LIMIT 5", false),
         (
             5,
             json!({"hogql": "SELECT n FROM t LIMIT 5 OFFSET 3"}),
@@ -1901,25 +1510,10 @@ fn an_answer_that_is_cut_or_may_be_is_an_error_of_rows_alone() {
             "select n from t limit 20000",
             false,
         ),
-        (
-            50_000,
-            json!({"hasMore": null}),
-            "select n from t limit 60000",
-            true,
-        ),
+        (50_000, json!({"hasMore": null}), "select n from t limit 60000", true),
         // A LIMIT of something else is none of the statement's.
-        (
-            100,
-            json!({}),
-            "select n from (select n from t limit 5000)",
-            true,
-        ),
-        (
-            100,
-            json!({}),
-            "select 'limit 5000' from t -- limit 6000",
-            true,
-        ),
+        (100, json!({}), "select n from (select n from t limit 5000)", true),
+        (100, json!({}), "select 'limit 5000' from t -- limit 6000", true),
         (100, json!({}), "select n from t limit 1 by n", true),
     ] {
         assert_cut(n, &more, sql, cut);
@@ -1933,12 +1527,7 @@ fn an_answer_that_is_cut_or_may_be_is_an_error_of_rows_alone() {
 #[test]
 fn an_answer_to_a_union_may_be_cut_in_each_of_its_parts() {
     for (n, more, sql, cut) in [
-        (
-            100,
-            json!({}),
-            "select n from t union all select n from u",
-            true,
-        ),
+        (100, json!({}), "select n from t union all select n from u", true),
         (
             150,
             json!({"hogql": "SELECT n FROM t LIMIT 100 UNION ALL SELECT n FROM u LIMIT 100"}),
@@ -1951,24 +1540,14 @@ fn an_answer_to_a_union_may_be_cut_in_each_of_its_parts() {
             "select n from t union all select n from u limit 5000",
             true,
         ),
-        (
-            99,
-            json!({}),
-            "select n from t union all select n from u",
-            false,
-        ),
+        (99, json!({}), "select n from t union all select n from u", false),
         (
             150,
             json!({"hogql": "SELECT n FROM t LIMIT 500 UNION ALL SELECT n FROM u LIMIT 500"}),
             "select n from t limit 500 union all select n from u limit 500",
             false,
         ),
-        (
-            110,
-            json!({}),
-            "select n from t limit 500 union all select n from u",
-            true,
-        ),
+        (110, json!({}), "select n from t limit 500 union all select n from u", true),
         (
             110,
             json!({}),
@@ -1983,30 +1562,15 @@ fn an_answer_to_a_union_may_be_cut_in_each_of_its_parts() {
 #[test]
 fn parentheses_around_a_statement_are_no_limit() {
     for (n, more, sql, cut) in [
-        (
-            150,
-            json!({}),
-            "(select n from t) union all (select n from u)",
-            true,
-        ),
+        (150, json!({}), "(select n from t) union all (select n from u)", true),
         (
             150,
             json!({}),
             "(select n from t limit 500) union all (select n from u limit 500)",
             false,
         ),
-        (
-            100,
-            json!({"hogql": "SELECT n FROM t LIMIT 100"}),
-            "(select n from t)",
-            true,
-        ),
-        (
-            100,
-            json!({"hogql": "SELECT n FROM t LIMIT 500"}),
-            "(select n from t limit 500)",
-            false,
-        ),
+        (100, json!({"hogql": "SELECT n FROM t LIMIT 100"}), "(select n from t)", true),
+        (100, json!({"hogql": "SELECT n FROM t LIMIT 500"}), "(select n from t limit 500)", false),
     ] {
         assert_cut(n, &more, sql, cut);
     }
@@ -2041,22 +1605,13 @@ fn assert_cut(n: u64, more: &Value, sql: &str, cut: bool) {
 #[test]
 fn a_query_that_failed_under_a_200_is_an_error() {
     for (answer, why) in [
-        (
-            json!({"error": "Unknown table", "results": [], "columns": []}),
-            Some("Unknown table"),
-        ),
+        (json!({"error": "Unknown table", "results": [], "columns": []}), Some("Unknown table")),
         (
             json!({"results": null, "query_status": {"id": "q", "complete": true, "error": true, "error_message": "Too slow"}}),
             Some("Too slow"),
         ),
-        (
-            json!({"error": "", "results": [[1]], "columns": ["a"]}),
-            None,
-        ),
-        (
-            json!({"error": null, "results": [[1]], "columns": ["a"]}),
-            None,
-        ),
+        (json!({"error": "", "results": [[1]], "columns": ["a"]}), None),
+        (json!({"error": null, "results": [[1]], "columns": ["a"]}), None),
     ] {
         let script = Script::of(std::slice::from_ref(&answer));
         match (script.client().project(1).hogql("select 1").send(), why) {
@@ -2088,40 +1643,22 @@ fn a_scan_asks_for_page_after_page_behind_the_last_key() {
         .map(|rows| json!({"columns": ["id", "n"], "results": rows, "hasMore": true}))
         .collect();
     let script = Script::of(&answers);
-    let query = script
-        .client()
-        .project(1)
-        .hogql(sql)
-        .value("a", "x")
-        .refresh(Refresh::ForceBlocking);
+    let query =
+        script.client().project(1).hogql(sql).value("a", "x").refresh(Refresh::ForceBlocking);
     let mut scan = query.scan("id").page_size(2);
-    let found: Vec<u64> = scan
-        .by_ref()
-        .map(|row| row.unwrap()["n"].as_u64().unwrap())
-        .collect();
+    let found: Vec<u64> = scan.by_ref().map(|row| row.unwrap()["n"].as_u64().unwrap()).collect();
     assert_eq!(found, [1, 2, 3, 4, 5, 6]);
     assert!(scan.next().is_none() && scan.next().is_none());
     let page = |after: Option<&str>| {
         let (only, values) = match after {
-            Some(key) => (
-                " WHERE `id` > {scan_after}",
-                json!({"a": "x", "scan_after": key}),
-            ),
+            Some(key) => (" WHERE `id` > {scan_after}", json!({"a": "x", "scan_after": key})),
             None => ("", json!({"a": "x"})),
         };
         let sql = format!("SELECT * FROM ({sql}\n){only} ORDER BY `id` LIMIT 2 WITH TIES");
         json!({"query": {"kind": "HogQLQuery", "query": sql, "values": values}, "refresh": "force_blocking"})
     };
     let asked: Vec<Value> = script.asked().iter().map(body).collect();
-    assert_eq!(
-        asked,
-        [
-            page(None),
-            page(Some("k2")),
-            page(Some("k3")),
-            page(Some("k5"))
-        ]
-    );
+    assert_eq!(asked, [page(None), page(Some("k2")), page(Some("k3")), page(Some("k5"))]);
     for request in script.asked() {
         let text = String::from_utf8(request.body.clone()).unwrap();
         assert_eq!(
@@ -2131,15 +1668,7 @@ fn a_scan_asks_for_page_after_page_behind_the_last_key() {
     }
     // The size of a page, unless it is said.
     let script = Script::of(&[json!({"columns": ["n"], "results": []})]);
-    assert!(
-        script
-            .client()
-            .project(1)
-            .hogql("select n from t")
-            .scan("n")
-            .next()
-            .is_none()
-    );
+    assert!(script.client().project(1).hogql("select n from t").scan("n").next().is_none());
     assert_eq!(
         body(&script.asked()[0]),
         json!({"query": {"kind": "HogQLQuery", "query": "SELECT * FROM (select n from t\n) ORDER BY `n` LIMIT 10000 WITH TIES"}})
@@ -2148,11 +1677,9 @@ fn a_scan_asks_for_page_after_page_behind_the_last_key() {
 
 #[test]
 fn keys_of_a_scan_stay_what_they_are() {
-    for (first, second) in [
-        (json!(1), json!(u64::MAX)),
-        (json!(-5), json!(2.5)),
-        (json!("a'b\\"), json!("é")),
-    ] {
+    for (first, second) in
+        [(json!(1), json!(u64::MAX)), (json!(-5), json!(2.5)), (json!("a'b\\"), json!("é"))]
+    {
         let page = |key: &Value| json!({"columns": ["weird key"], "results": [[key]]});
         let script = Script::of(&[
             page(&first),
@@ -2170,10 +1697,7 @@ fn keys_of_a_scan_stay_what_they_are() {
         let asked = script.asked();
         assert_eq!(body(&asked[1])["query"]["values"]["scan_after"], first);
         assert_eq!(body(&asked[2])["query"]["values"]["scan_after"], second);
-        let sql = body(&asked[1])["query"]["query"]
-            .as_str()
-            .unwrap()
-            .to_owned();
+        let sql = body(&asked[1])["query"]["query"].as_str().unwrap().to_owned();
         assert!(
             sql.contains(") WHERE `weird key` > {scan_after} ORDER BY `weird key` LIMIT"),
             "{sql}"
@@ -2198,16 +1722,10 @@ fn a_scan_of_all_persons_gives_each_once_whatever_the_page_size() {
     }
     everybody.sort();
     assert_eq!(everybody.len(), 250);
-    for (size, requests) in [
-        (Some(7), 37),
-        (Some(100), 4),
-        (Some(250), 2),
-        (Some(10_000), 2),
-        (None, 2),
-    ] {
-        let scan = project
-            .hogql("select id, created_at from persons")
-            .scan("id");
+    for (size, requests) in
+        [(Some(7), 37), (Some(100), 4), (Some(250), 2), (Some(10_000), 2), (None, 2)]
+    {
+        let scan = project.hogql("select id, created_at from persons").scan("id");
         let scan = match size {
             Some(size) => scan.page_size(size),
             None => scan,
@@ -2216,19 +1734,11 @@ fn a_scan_of_all_persons_gives_each_once_whatever_the_page_size() {
         let mut ids: Vec<&str> = rows.iter().map(|row| row["id"].as_str().unwrap()).collect();
         ids.sort_unstable();
         assert_eq!(ids, everybody, "{size:?}");
-        assert!(
-            rows.iter()
-                .all(|row| row.len() == 2 && row["created_at"].is_string())
-        );
+        assert!(rows.iter().all(|row| row.len() == 2 && row["created_at"].is_string()));
         assert_eq!(standin.take_requests().len(), requests, "{size:?}");
     }
     // A walk that was left goes on behind the last row that was kept.
-    let begin = || {
-        project
-            .hogql("select id from persons")
-            .scan("id")
-            .page_size(40)
-    };
+    let begin = || project.hogql("select id from persons").scan("id").page_size(40);
     let id =
         |row: Result<Map<String, Value>, Error>| row.unwrap()["id"].as_str().unwrap().to_owned();
     let whole: Vec<String> = begin().map(id).collect();
@@ -2273,22 +1783,13 @@ fn a_scan_that_cannot_be_walked_is_refused_before_anything_is_sent() {
         (scan("select id from t) union all (select 1"), "not closed"),
         (scan("select 'a from t"), "not closed"),
         (scan("select id from t /* x"), "not closed"),
-        (
-            scan("select id from t where id > {scan_after}"),
-            "scan_after",
-        ),
+        (scan("select id from t where id > {scan_after}"), "scan_after"),
         (scan(""), "empty"),
         (project.hogql("select 1").scan(""), "no name of a column"),
         (project.hogql("select 1").scan("a`b"), "no name of a column"),
         (project.hogql("select 1").scan("a\\"), "no name of a column"),
-        (
-            project.hogql("select 1").scan("a\nb"),
-            "no name of a column",
-        ),
-        (
-            project.query(json!({"kind": "EventsQuery"})).scan("id"),
-            "only a HogQL query",
-        ),
+        (project.hogql("select 1").scan("a\nb"), "no name of a column"),
+        (project.query(json!({"kind": "EventsQuery"})).scan("id"), "only a HogQL query"),
         (scan("select id from t").page_size(0), "page size of 0"),
         (scan("select id from t").after(json!(null)), "no key"),
         (scan("select id from t").after([1]), "no key"),
@@ -2309,16 +1810,7 @@ fn a_scan_that_cannot_be_walked_is_refused_before_anything_is_sent() {
         "select id from t /* offset */ where a = {a}",
     ] {
         let script = Script::of(&[json!({"columns": ["id"], "results": []})]);
-        assert!(
-            script
-                .client()
-                .project(1)
-                .hogql(sql)
-                .scan("id")
-                .next()
-                .is_none(),
-            "{sql}"
-        );
+        assert!(script.client().project(1).hogql(sql).scan("id").next().is_none(), "{sql}");
         script.asked();
     }
 }
@@ -2327,67 +1819,31 @@ fn a_scan_that_cannot_be_walked_is_refused_before_anything_is_sent() {
 fn a_scan_that_cannot_go_on_is_an_error_and_then_done() {
     let page = |rows: Value| ok(&json!({"columns": ["id", "n"], "results": rows}));
     for (what, answers, good) in [
-        (
-            "a status",
-            vec![
-                page(json!([["a", 1]])),
-                Answer::json(400, r#"{"detail":"x"}"#),
-            ],
-            1,
-        ),
-        (
-            "the same row again",
-            vec![page(json!([["a", 1]])), page(json!([["a", 1]]))],
-            1,
-        ),
-        (
-            "a key that is null",
-            vec![page(json!([["a", 1], [null, 2]]))],
-            0,
-        ),
+        ("a status", vec![page(json!([["a", 1]])), Answer::json(400, r#"{"detail":"x"}"#)], 1),
+        ("the same row again", vec![page(json!([["a", 1]])), page(json!([["a", 1]]))], 1),
+        ("a key that is null", vec![page(json!([["a", 1], [null, 2]]))], 0),
         ("a key that is a list", vec![page(json!([[["a"], 1]]))], 0),
-        (
-            "no key among the columns",
-            vec![ok(&json!({"columns": ["n"], "results": [[1]]}))],
-            0,
-        ),
+        ("no key among the columns", vec![ok(&json!({"columns": ["n"], "results": [[1]]}))], 0),
         ("no rows", vec![ok(&json!({"results": [{"id": 1}]}))], 0),
         ("a row that is short", vec![page(json!([["a"]]))], 0),
         (
             "a failure under a 200",
-            vec![ok(
-                &json!({"error": "no", "columns": ["id"], "results": []}),
-            )],
+            vec![ok(&json!({"error": "no", "columns": ["id"], "results": []}))],
             0,
         ),
     ] {
         let script = Script::start(answers);
-        let mut scan = script
-            .client()
-            .project(1)
-            .hogql("select id, n from t")
-            .scan("id")
-            .page_size(1);
-        assert_eq!(
-            scan.by_ref().take_while(Result::is_ok).count(),
-            good,
-            "{what}"
-        );
+        let mut scan =
+            script.client().project(1).hogql("select id, n from t").scan("id").page_size(1);
+        assert_eq!(scan.by_ref().take_while(Result::is_ok).count(), good, "{what}");
         assert!(scan.next().is_none() && scan.next().is_none(), "{what}");
         script.asked();
     }
     let script = Script::start(vec![page(json!([["a", 1]])), page(json!([["a", 1]]))]);
-    let mut scan = script
-        .client()
-        .project(1)
-        .hogql("select id, n from t")
-        .scan("id");
+    let mut scan = script.client().project(1).hogql("select id, n from t").scan("id");
     assert!(scan.next().unwrap().is_ok());
     let error = scan.next().unwrap().unwrap_err();
-    assert!(
-        matches!(&error, Error::Query(m) if m.contains("never end")),
-        "{error:?}"
-    );
+    assert!(matches!(&error, Error::Query(m) if m.contains("never end")), "{error:?}");
 }
 
 // Pace.
@@ -2416,17 +1872,8 @@ fn requests_are_spread_over_the_minute_and_the_waits_are_seen() {
     let slack = Duration::from_millis(5);
     let start = Instant::now();
     for n in 0..4 {
-        client
-            .project(1)
-            .list("things")
-            .param("n", n)
-            .page()
-            .unwrap();
-        assert!(
-            start.elapsed() + slack >= slot * n,
-            "request {n} after {:?}",
-            start.elapsed()
-        );
+        client.project(1).list("things").param("n", n).page().unwrap();
+        assert!(start.elapsed() + slack >= slot * n, "request {n} after {:?}", start.elapsed());
     }
     // Clones have one pace, and what was not used is not saved up.
     thread::sleep(Duration::from_millis(250));
@@ -2453,10 +1900,7 @@ fn requests_are_spread_over_the_minute_and_the_waits_are_seen() {
 
     // Without it nothing waits.
     let server = empty();
-    let quick = on(&server.url())
-        .on_retry(|event| panic!("{event:?}"))
-        .build()
-        .unwrap();
+    let quick = on(&server.url()).on_retry(|event| panic!("{event:?}")).build().unwrap();
     for _ in 0..5 {
         quick.project(1).list("things").page().unwrap();
     }

@@ -26,11 +26,7 @@ fn bodies_that_are_no_json() {
     let digits = format!("[{}]", "9".repeat(400));
     let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
     for (name, bytes, message) in [
-        (
-            "HTML",
-            "<!doctype html>\n<html>PostHog</html>".into(),
-            "line 1 column 1",
-        ),
+        ("HTML", "<!doctype html>\n<html>PostHog</html>".into(), "line 1 column 1"),
         ("text", "OK".into(), "line 1 column 1"),
         ("CSV", "id,name\n1,a".into(), "line 1 column 1"),
         ("truncated JSON", r#"{"results": [1, 2"#.into(), "EOF"),
@@ -38,34 +34,18 @@ fn bodies_that_are_no_json() {
         ("two values", "{}{}".into(), "trailing"),
         ("a comma too many", "[1,]".into(), "trailing comma"),
         ("single quotes", "{'a': 1}".into(), "line 1 column 2"),
-        (
-            "bad UTF-8 in a string",
-            b"[\"caf\xe9\"]".to_vec(),
-            "line 1 column",
-        ),
+        ("bad UTF-8 in a string", b"[\"caf\xe9\"]".to_vec(), "line 1 column"),
         ("UTF-16", b"\xff\xfe[\0]\0".to_vec(), "line 1 column 1"),
         ("400 digits", digits.into_bytes(), "out of range"),
         ("an exponent of 400", "[1e400]".into(), "out of range"),
         ("200 levels", deep.into_bytes(), "recursion limit"),
-        (
-            "half a surrogate pair",
-            r#"["\ud800"]"#.into(),
-            "hex escape",
-        ),
+        ("half a surrogate pair", r#"["\ud800"]"#.into(), "hex escape"),
         ("a control character", "[\"a\nb\"]".into(), "control"),
-        (
-            "a number with a zero before it",
-            "[01]".into(),
-            "invalid number",
-        ),
+        ("a number with a zero before it", "[01]".into(), "invalid number"),
         ("an unknown word", "[undefined]".into(), "line 1 column"),
         ("NaN with more behind it", "[NaNcy]".into(), "line 1 column"),
         ("zeros", vec![0; 50], "line 1 column 1"),
-        (
-            "two byte order marks",
-            "\u{feff}\u{feff}[]".into(),
-            "line 1 column 1",
-        ),
+        ("two byte order marks", "\u{feff}\u{feff}[]".into(), "line 1 column 1"),
         ("spaces only", "   \n ".into(), "EOF"),
     ] {
         let bytes: Vec<u8> = bytes;
@@ -88,15 +68,9 @@ fn bodies_that_are_no_json() {
 fn a_web_page_for_an_answer_is_said_to_be_one() {
     let page = Act::status(200).body("text/html; charset=utf-8", "<!doctype html><title>PostHog");
     let failed = error(fate(page));
-    assert_eq!(
-        decode(&failed).content_type(),
-        Some("text/html; charset=utf-8")
-    );
+    assert_eq!(decode(&failed).content_type(), Some("text/html; charset=utf-8"));
     let line = failed.to_string();
-    assert!(
-        line.contains("text/html") && line.contains("web page"),
-        "{line}"
-    );
+    assert!(line.contains("text/html") && line.contains("web page"), "{line}");
 }
 
 #[test]
@@ -105,16 +79,8 @@ fn bodies_that_are_read() {
         ("an empty body", Act::status(200), Value::Null),
         ("204", Act::status(204), Value::Null),
         ("202 with nothing", Act::status(202), Value::Null),
-        (
-            "201",
-            Act::json(201, &json!({"success": true})),
-            json!({"success": true}),
-        ),
-        (
-            "202 with JSON",
-            Act::json(202, &json!({"a": 1})),
-            json!({"a": 1}),
-        ),
+        ("201", Act::json(201, &json!({"success": true})), json!({"success": true})),
+        ("202 with JSON", Act::json(202, &json!({"a": 1})), json!({"a": 1})),
         ("206", Act::json(206, &json!([1])), json!([1])),
         ("299", Act::json(299, &json!([1])), json!([1])),
         ("a byte order mark", body("\u{feff}[1]"), json!([1])),
@@ -150,39 +116,15 @@ fn bodies_that_are_read() {
             body(format!("{}{}", "[".repeat(100), "]".repeat(100))),
             serde_json::from_str(&format!("{}{}", "[".repeat(100), "]".repeat(100))).unwrap(),
         ),
-        (
-            "a name twice: the last counts",
-            body(r#"{"a": 1, "a": 2}"#),
-            json!({"a": 2}),
-        ),
-        (
-            "escapes",
-            body(r#"["\u00e9\ud83d\ude00\u0000"]"#),
-            json!(["\u{e9}\u{1f600}\u{0}"]),
-        ),
-        (
-            "the wrong content type",
-            Act::status(200).body("text/plain", "[1]"),
-            json!([1]),
-        ),
-        (
-            "no content type",
-            Act::status(200).body("", "[1]"),
-            json!([1]),
-        ),
+        ("a name twice: the last counts", body(r#"{"a": 1, "a": 2}"#), json!({"a": 2})),
+        ("escapes", body(r#"["\u00e9\ud83d\ude00\u0000"]"#), json!(["\u{e9}\u{1f600}\u{0}"])),
+        ("the wrong content type", Act::status(200).body("text/plain", "[1]"), json!([1])),
+        ("no content type", Act::status(200).body("", "[1]"), json!([1])),
         ("chunks", body("[1, 2, 3]").chunked(), json!([1, 2, 3])),
-        (
-            "an end with the connection",
-            body("[1]").unframed(),
-            json!([1]),
-        ),
+        ("an end with the connection", body("[1]").unframed(), json!([1])),
         ("gzip", body("[1]").gzip(), json!([1])),
         ("gzip in chunks", body("[1]").gzip().chunked(), json!([1])),
-        (
-            "gzip until the end of the connection",
-            body("[1]").gzip().unframed(),
-            json!([1]),
-        ),
+        ("gzip until the end of the connection", body("[1]").gzip().unframed(), json!([1])),
         ("gzip of nothing", body("").gzip(), Value::Null),
         (
             "a header in small letters with bare line ends",
@@ -223,14 +165,8 @@ fn gzip_that_is_broken() {
     checksum[at] ^= 0xff;
     for (name, act) in [
         ("cut, the connection closed", zipped(whole.clone()).cut(9)),
-        (
-            "cut, of its right length",
-            zipped(whole[..whole.len() - 9].to_vec()),
-        ),
-        (
-            "cut in the checksum",
-            zipped(whole[..whole.len() - 4].to_vec()),
-        ),
+        ("cut, of its right length", zipped(whole[..whole.len() - 9].to_vec())),
+        ("cut in the checksum", zipped(whole[..whole.len() - 4].to_vec())),
         ("cut in its header", zipped(whole[..5].to_vec())),
         (
             "cut, until the end of the connection",
@@ -239,10 +175,7 @@ fn gzip_that_is_broken() {
         ("a flipped byte", zipped(flipped)),
         ("a wrong checksum", zipped(checksum)),
         ("not gzip at all", zipped(b"{\"answer\": 1}".to_vec())),
-        (
-            "something behind it",
-            zipped([whole.clone(), b"junk".to_vec()].concat()),
-        ),
+        ("something behind it", zipped([whole.clone(), b"junk".to_vec()].concat())),
     ] {
         let failed = error_in(name, fate(act));
         transport(&failed);
@@ -251,9 +184,7 @@ fn gzip_that_is_broken() {
 
 #[test]
 fn a_coding_that_nobody_asked_for_is_an_error() {
-    let failed = error(fate(
-        body(b"\x28\xb5\x2f\xfd".to_vec()).header("Content-Encoding", "zstd"),
-    ));
+    let failed = error(fate(body(b"\x28\xb5\x2f\xfd".to_vec()).header("Content-Encoding", "zstd")));
     decode(&failed);
 }
 
@@ -264,15 +195,9 @@ fn a_body_over_the_limit() {
     for (name, act) in [
         ("with a Content-Length", body(spaces(limit + 1))),
         ("in chunks", body(spaces(limit + 1)).chunked()),
-        (
-            "until the end of the connection",
-            body(spaces(limit + 1)).unframed(),
-        ),
+        ("until the end of the connection", body(spaces(limit + 1)).unframed()),
         ("compressed", body(spaces(limit + 1)).gzip()),
-        (
-            "endless",
-            Act::raw("HTTP/1.1 200 OK\r\n\r\n").repeat(spaces(8192), u64::MAX),
-        ),
+        ("endless", Act::raw("HTTP/1.1 200 OK\r\n\r\n").repeat(spaces(8192), u64::MAX)),
         (
             "endless chunks",
             Act::raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -280,20 +205,10 @@ fn a_body_over_the_limit() {
         ),
     ] {
         let server = Server::script([act]);
-        let client = builder(server.url())
-            .max_body_bytes(limit as u64)
-            .build()
-            .unwrap();
+        let client = builder(server.url()).max_body_bytes(limit as u64).build().unwrap();
         let failed = within(AT_ONCE, || error_in(name, client.me()));
-        assert!(
-            matches!(failed, Error::TooLarge { limit: 65_536 }),
-            "{name}: {failed:?}"
-        );
-        assert!(
-            server.sent() < 40 * MIB,
-            "{name}: {} bytes were sent",
-            server.sent()
-        );
+        assert!(matches!(failed, Error::TooLarge { limit: 65_536 }), "{name}: {failed:?}");
+        assert!(server.sent() < 40 * MIB, "{name}: {} bytes were sent", server.sent());
     }
 }
 
@@ -301,10 +216,7 @@ fn a_body_over_the_limit() {
 fn a_length_that_nobody_could_hold_takes_neither_the_memory_nor_the_time() {
     let server = Server::script([body("[]").length(1 << 62)]);
     let failed = within(SLOW, || error(hasty(&server).me()));
-    assert!(
-        matches!(failed, Error::TooLarge { .. } | Error::Timeout(_)),
-        "{failed:?}"
-    );
+    assert!(matches!(failed, Error::TooLarge { .. } | Error::Timeout(_)), "{failed:?}");
 }
 
 #[test]
@@ -318,10 +230,7 @@ fn a_body_of_exactly_the_limit_is_read() {
         body(bytes.clone()).gzip(),
     ] {
         let server = Server::script([act]);
-        let client = builder(server.url())
-            .max_body_bytes(limit as u64)
-            .build()
-            .unwrap();
+        let client = builder(server.url()).max_body_bytes(limit as u64).build().unwrap();
         assert_eq!(client.me().unwrap(), json!([]));
     }
 }
@@ -331,9 +240,7 @@ fn bomb() -> (Vec<u8>, Vec<u8>) {
     let mut packer = Compress::new(Compression::best(), false);
     let mut block = Vec::with_capacity(64 * 1024);
     let spaces = vec![b' '; MIB];
-    packer
-        .compress_vec(&spaces, &mut block, FlushCompress::Full)
-        .unwrap();
+    packer.compress_vec(&spaces, &mut block, FlushCompress::Full).unwrap();
     assert_eq!(packer.total_in() as usize, MIB);
     (b"\x1f\x8b\x08\0\0\0\0\0\0\xff".to_vec(), block)
 }
@@ -346,20 +253,10 @@ fn a_gzip_bomb_is_not_unpacked() {
     let head = "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n";
     let act = Act::raw([head.as_bytes(), &header].concat()).repeat(block.clone(), 10 * 1024);
     let server = Server::script([act.then(End::Close)]);
-    let client = builder(server.url())
-        .max_body_bytes(4 * MIB as u64)
-        .build()
-        .unwrap();
+    let client = builder(server.url()).max_body_bytes(4 * MIB as u64).build().unwrap();
     let failed = within(AT_ONCE, || error(client.me()));
-    assert!(
-        matches!(failed, Error::TooLarge { limit: 4_194_304 }),
-        "{failed:?}"
-    );
-    assert!(
-        server.sent() < 8 * MIB,
-        "all of it was taken: {} bytes",
-        server.sent()
-    );
+    assert!(matches!(failed, Error::TooLarge { limit: 4_194_304 }), "{failed:?}");
+    assert!(server.sent() < 8 * MIB, "all of it was taken: {} bytes", server.sent());
 }
 
 #[test]
@@ -385,28 +282,15 @@ fn answers_larger_than_a_buffer_are_read_by_the_clients_own_agent() {
         ("by its length", body(text.clone())),
         ("in chunks", body(text.clone()).chunked()),
         ("in one chunk", Act::raw(whole_chunk.concat())),
-        (
-            "until the end of the connection",
-            body(text.clone()).unframed(),
-        ),
+        ("until the end of the connection", body(text.clone()).unframed()),
         ("gzip", body(text.clone()).gzip()),
         ("gzip in chunks", body(text.clone()).gzip().chunked()),
-        (
-            "a header of 60 KiB",
-            body(text.clone()).header("X-Long", "x".repeat(60 * 1024)),
-        ),
+        ("a header of 60 KiB", body(text.clone()).header("X-Long", "x".repeat(60 * 1024))),
     ] {
         let server = Server::script([act]);
-        let client = posthog_api::Client::builder(KEY)
-            .host(server.url())
-            .build()
-            .unwrap();
+        let client = posthog_api::Client::builder(KEY).host(server.url()).build().unwrap();
         let got = client.get("/api/x/").send_as::<Vec<u32>>();
-        assert_eq!(
-            got.unwrap_or_else(|e| panic!("{name}: {e}")),
-            rows,
-            "{name}"
-        );
+        assert_eq!(got.unwrap_or_else(|e| panic!("{name}: {e}")), rows, "{name}");
     }
 }
 
@@ -428,15 +312,10 @@ fn text_is_handed_over_as_it_is_or_not_at_all() {
 #[test]
 fn an_answer_of_another_shape_than_the_callers_type_says_where() {
     let server = Server::script([body("{\n  \"id\": \"seven\"\n}")]);
-    let read = client(&server)
-        .get("/api/x/")
-        .send_as::<std::collections::BTreeMap<String, u64>>();
+    let read = client(&server).get("/api/x/").send_as::<std::collections::BTreeMap<String, u64>>();
     let failed = error(read);
     let message = decode(&failed).message();
-    assert!(
-        message.contains("line 2") && message.contains("seven"),
-        "{message}"
-    );
+    assert!(message.contains("line 2") && message.contains("seven"), "{message}");
 }
 
 #[test]
@@ -451,10 +330,7 @@ fn of_a_body_that_is_no_json_64_kib_are_kept() {
 fn a_key_that_comes_back_in_an_answer_is_shown_nowhere() {
     for (name, act) in [
         ("in the body", body(format!("<p>{KEY}</p>"))),
-        (
-            "in the content type",
-            Act::status(200).body(&format!("text/{KEY}"), "<p>"),
-        ),
+        ("in the content type", Act::status(200).body(&format!("text/{KEY}"), "<p>")),
         (
             "in the request id",
             Act::raw(format!(
@@ -466,10 +342,7 @@ fn a_key_that_comes_back_in_an_answer_is_shown_nowhere() {
             "in a header that breaks the answer",
             Act::raw(format!("HTTP/1.1 200 OK\r\n{KEY}\r\n\r\n")),
         ),
-        (
-            "in a status line that breaks the answer",
-            Act::raw(format!("HTTP/1.1 {KEY}\r\n\r\n")),
-        ),
+        ("in a status line that breaks the answer", Act::raw(format!("HTTP/1.1 {KEY}\r\n\r\n"))),
     ] {
         let server = Server::script([act.then(End::Close)]);
         let read = client(&server).get("/api/x/").send_as::<u64>();
@@ -493,11 +366,7 @@ fn a_key_sent_another_way_is_no_safer_to_show() {
             Act::error(404, "invalid_request", "not_found", KEY),
         ])
         .expects(way);
-        let client = builder(server.url())
-            .auth(auth)
-            .agent(agent())
-            .build()
-            .unwrap();
+        let client = builder(server.url()).auth(auth).agent(agent()).build().unwrap();
         transport(&error(client.me()));
         decode(&error(client.me()));
         let failed = error(client.me());

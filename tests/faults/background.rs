@@ -10,10 +10,7 @@ use std::time::Duration;
 const ID: &str = "0193-cafe";
 
 fn running() -> Act {
-    Act::json(
-        202,
-        &json!({"query_status": {"id": ID, "complete": false, "error": false}}),
-    )
+    Act::json(202, &json!({"query_status": {"id": ID, "complete": false, "error": false}}))
 }
 
 fn done() -> Act {
@@ -56,10 +53,7 @@ fn a_background_query_that_is_done_at_once() {
         ("complete in its status", done()),
         (
             "with a status that is null",
-            Act::json(
-                200,
-                &json!({"columns": ["a"], "results": [[7]], "query_status": null}),
-            ),
+            Act::json(200, &json!({"columns": ["a"], "results": [[7]], "query_status": null})),
         ),
         (
             "with results, whatever its status says",
@@ -90,31 +84,11 @@ fn a_background_query_that_is_done_after_five_polls() {
 #[test]
 fn a_background_query_that_fails() {
     let rows = [
-        (
-            "with a message",
-            failed_with(400, json!("Unknown column 'a'")),
-            "Unknown column 'a'",
-        ),
-        (
-            "under a 200",
-            failed_with(200, json!("Unknown column 'a'")),
-            "Unknown column 'a'",
-        ),
-        (
-            "without a message",
-            failed_with(400, Value::Null),
-            "does not say why",
-        ),
-        (
-            "with an empty message",
-            failed_with(200, json!("")),
-            "does not say why",
-        ),
-        (
-            "with a message that is no text",
-            failed_with(400, json!({"a": 1})),
-            "failed",
-        ),
+        ("with a message", failed_with(400, json!("Unknown column 'a'")), "Unknown column 'a'"),
+        ("under a 200", failed_with(200, json!("Unknown column 'a'")), "Unknown column 'a'"),
+        ("without a message", failed_with(400, Value::Null), "does not say why"),
+        ("with an empty message", failed_with(200, json!("")), "does not say why"),
+        ("with a message that is no text", failed_with(400, json!({"a": 1})), "failed"),
         (
             "done, but without results",
             Act::json(200, &json!({"query_status": {"id": ID, "complete": true}})),
@@ -122,10 +96,7 @@ fn a_background_query_that_fails() {
         ),
         (
             "done, but with results that are none",
-            Act::json(
-                200,
-                &json!({"query_status": {"id": ID, "complete": true, "results": [1]}}),
-            ),
+            Act::json(200, &json!({"query_status": {"id": ID, "complete": true, "results": [1]}})),
             "no results",
         ),
         (
@@ -143,10 +114,7 @@ fn a_background_query_that_fails() {
 
 #[test]
 fn a_background_query_that_fails_at_once() {
-    for act in [
-        failed_with(200, json!("No.")),
-        failed_with(202, json!("No.")),
-    ] {
+    for act in [failed_with(200, json!("No.")), failed_with(202, json!("No."))] {
         let server = Server::script([act]);
         let failed = error(sql(&client(&server)).background().send());
         assert!(query(&failed).contains("No."), "{failed}");
@@ -156,11 +124,8 @@ fn a_background_query_that_fails_at_once() {
 #[test]
 fn a_failed_query_under_a_500_is_told_as_one() {
     // Tried again once, as every 500.
-    let server = Server::script([
-        running(),
-        failed_with(500, Value::Null),
-        failed_with(500, Value::Null),
-    ]);
+    let server =
+        Server::script([running(), failed_with(500, Value::Null), failed_with(500, Value::Null)]);
     let failed = error(sql(&trying(&server, 3)).background().send());
     assert!(query(&failed).contains("does not say why"), "{failed}");
 }
@@ -188,10 +153,7 @@ fn a_background_query_without_an_id_to_ask_by() {
         ("a number", json!({"complete": false, "id": 7})),
         ("empty", json!({"complete": false, "id": ""})),
         ("dots", json!({"complete": false, "id": ".."})),
-        (
-            "a path",
-            json!({"complete": false, "id": "../../users/@me"}),
-        ),
+        ("a path", json!({"complete": false, "id": "../../users/@me"})),
     ] {
         let server = Server::script([Act::json(202, &json!({"query_status": status}))]);
         let failed = error_in(name, sql(&client(&server)).background().send());
@@ -205,32 +167,19 @@ fn an_id_of_the_servers_own_is_one_segment() {
     let status = json!({"query_status": {"id": id, "complete": false}});
     let server = Server::script([Act::json(202, &status), done()]);
     sql(&client(&server)).background().send().unwrap();
-    assert_eq!(
-        calls(&server)[1],
-        "GET /api/projects/1/query/a%20b%3Fc%23d/"
-    );
+    assert_eq!(calls(&server)[1], "GET /api/projects/1/query/a%20b%3Fc%23d/");
 }
 
 #[test]
 fn a_background_query_that_is_not_done_in_time_is_cancelled() {
-    let server = Server::start(|r, _| {
-        if r.method == "DELETE" {
-            Act::status(204)
-        } else {
-            running()
-        }
-    });
+    let server =
+        Server::start(|r, _| if r.method == "DELETE" { Act::status(204) } else { running() });
     let client = client(&server);
-    let query = sql(&client)
-        .background()
-        .timeout(Duration::from_millis(700));
+    let query = sql(&client).background().timeout(Duration::from_millis(700));
     let failed = within(Duration::from_secs(4), || error(query.send()));
     assert!(timeout(&failed).message().contains("700ms"), "{failed}");
     let calls = calls(&server);
-    assert_eq!(
-        calls.last().unwrap(),
-        &format!("DELETE /api/projects/1/query/{ID}/")
-    );
+    assert_eq!(calls.last().unwrap(), &format!("DELETE /api/projects/1/query/{ID}/"));
     assert!((2..=6).contains(&calls.len()), "{calls:?}");
 }
 
@@ -242,47 +191,28 @@ fn a_poll_that_hangs_ends_with_the_query_and_cancels_it() {
         _ => Act::silence(),
     });
     let client = client(&server);
-    let query = sql(&client)
-        .background()
-        .timeout(Duration::from_millis(700));
+    let query = sql(&client).background().timeout(Duration::from_millis(700));
     let failed = within(Duration::from_secs(4), || error(query.send()));
     timeout(&failed);
-    assert_eq!(
-        calls(&server).last().unwrap(),
-        &format!("DELETE /api/projects/1/query/{ID}/")
-    );
+    assert_eq!(calls(&server).last().unwrap(), &format!("DELETE /api/projects/1/query/{ID}/"));
 }
 
 #[test]
 fn a_cancelling_that_fails_or_hangs_changes_nothing() {
     let acts = [
-        (
-            "refused",
-            Act::error(405, "invalid_request", "method_not_allowed", "No."),
-        ),
+        ("refused", Act::error(405, "invalid_request", "method_not_allowed", "No.")),
         ("broken", Act::reset()),
-        (
-            "throttled for an hour",
-            Act::status(429).header("Retry-After", "3600"),
-        ),
+        ("throttled for an hour", Act::status(429).header("Retry-After", "3600")),
         ("silent", Act::silence()),
     ];
     together(acts, |(name, act)| {
-        let server = Server::start(move |r, _| {
-            if r.method == "DELETE" {
-                act.clone()
-            } else {
-                running()
-            }
-        });
+        let server =
+            Server::start(move |r, _| if r.method == "DELETE" { act.clone() } else { running() });
         let client = trying(&server, 3);
         let query = sql(&client).background().timeout(TIMEOUT);
         let failed = within(AT_ONCE, || error_in(name, query.send()));
         assert_eq!(timeout(&failed).method(), "GET", "{name}");
-        let deletes = calls(&server)
-            .iter()
-            .filter(|c| c.starts_with("DELETE"))
-            .count();
+        let deletes = calls(&server).iter().filter(|c| c.starts_with("DELETE")).count();
         assert_eq!(deletes, 1, "{name}");
     });
 }
@@ -298,32 +228,16 @@ fn a_background_query_whose_beginning_hangs_ends_in_time() {
 #[test]
 fn polls_come_through_faults() {
     let again = Act::status(503).header("Retry-After", "0");
-    let server = Server::script([
-        running(),
-        Act::reset(),
-        again.clone(),
-        running(),
-        again,
-        done(),
-    ]);
+    let server = Server::script([running(), Act::reset(), again.clone(), running(), again, done()]);
     let rows = sql(&trying(&server, 3)).background().rows().unwrap();
     assert_eq!(rows[0]["a"], 7);
-    assert_eq!(
-        calls(&server)
-            .iter()
-            .filter(|c| c.starts_with("POST"))
-            .count(),
-        1
-    );
+    assert_eq!(calls(&server).iter().filter(|c| c.starts_with("POST")).count(), 1);
 }
 
 #[test]
 fn a_poll_that_says_to_wait_longer_than_there_is_time_fails_at_once() {
-    let server = Server::script([
-        running(),
-        Act::status(429).header("Retry-After", "30"),
-        Act::status(204),
-    ]);
+    let server =
+        Server::script([running(), Act::status(429).header("Retry-After", "30"), Act::status(204)]);
     let client = trying(&server, 3);
     let query = sql(&client).background().timeout(Duration::from_secs(4));
     let failed = within(Duration::from_secs(2), || error(query.send()));
@@ -368,21 +282,9 @@ fn refreshes_in_the_background_keep_their_sense() {
 #[test]
 fn a_failure_under_a_200_is_an_error() {
     for (name, body, words) in [
-        (
-            "error",
-            json!({"error": "Syntax error", "results": []}),
-            Some("Syntax error"),
-        ),
-        (
-            "an empty error",
-            json!({"error": "", "results": [], "columns": []}),
-            None,
-        ),
-        (
-            "no error",
-            json!({"error": null, "results": [], "columns": []}),
-            None,
-        ),
+        ("error", json!({"error": "Syntax error", "results": []}), Some("Syntax error")),
+        ("an empty error", json!({"error": "", "results": [], "columns": []}), None),
+        ("no error", json!({"error": null, "results": [], "columns": []}), None),
         (
             "a failed status",
             json!({"results": null, "query_status": {"error": true, "error_message": "Too many"}}),
@@ -411,12 +313,7 @@ fn rows_that_are_cut_or_may_be_are_an_error() {
     let limit = |n: u32| format!("SELECT a FROM events LIMIT {n}");
     let bare = "SELECT a FROM events".to_owned();
     for (name, sql, answer, whole) in [
-        (
-            "the server says so",
-            limit(10),
-            table(10, json!(true), ""),
-            false,
-        ),
+        ("the server says so", limit(10), table(10, json!(true), ""), false),
         (
             "100 without a LIMIT, which the server put on",
             bare.clone(),
@@ -429,30 +326,10 @@ fn rows_that_are_cut_or_may_be_are_an_error() {
             table(100, Value::Null, ""),
             false,
         ),
-        (
-            "99 without a LIMIT",
-            bare.clone(),
-            table(99, Value::Null, &limit(100)),
-            true,
-        ),
-        (
-            "100 and the word that it is all",
-            bare,
-            table(100, json!(false), &limit(100)),
-            true,
-        ),
-        (
-            "as many as the LIMIT says",
-            limit(10),
-            table(10, Value::Null, &limit(10)),
-            true,
-        ),
-        (
-            "fewer than the LIMIT says",
-            limit(200),
-            table(100, Value::Null, &limit(200)),
-            true,
-        ),
+        ("99 without a LIMIT", bare.clone(), table(99, Value::Null, &limit(100)), true),
+        ("100 and the word that it is all", bare, table(100, json!(false), &limit(100)), true),
+        ("as many as the LIMIT says", limit(10), table(10, Value::Null, &limit(10)), true),
+        ("fewer than the LIMIT says", limit(200), table(100, Value::Null, &limit(200)), true),
         (
             "a LIMIT that the server made smaller",
             limit(90_000),
@@ -469,11 +346,9 @@ fn rows_that_are_cut_or_may_be_are_an_error() {
         let server = Server::script([Act::json(200, &answer)]);
         let rows = client(&server).project(1).hogql(sql).rows();
         match rows {
-            Ok(rows) if whole => assert_eq!(
-                rows.len(),
-                answer["results"].as_array().unwrap().len(),
-                "{name}"
-            ),
+            Ok(rows) if whole => {
+                assert_eq!(rows.len(), answer["results"].as_array().unwrap().len(), "{name}")
+            }
             Err(failed) if !whole => {
                 let failed = seen(failed);
                 assert!(
@@ -499,22 +374,10 @@ fn columns_of_one_name_without_end_take_no_time_without_end() {
 fn an_answer_without_rows_is_an_error() {
     for (name, body) in [
         ("no columns", json!({"results": [[1]]})),
-        (
-            "rows that are objects",
-            json!({"columns": ["a"], "results": [{"a": 1}]}),
-        ),
-        (
-            "more cells than columns",
-            json!({"columns": ["a"], "results": [[1, 2]]}),
-        ),
-        (
-            "fewer cells than columns",
-            json!({"columns": ["a", "b"], "results": [[1]]}),
-        ),
-        (
-            "results a text",
-            json!({"columns": ["a"], "results": "none"}),
-        ),
+        ("rows that are objects", json!({"columns": ["a"], "results": [{"a": 1}]})),
+        ("more cells than columns", json!({"columns": ["a"], "results": [[1, 2]]})),
+        ("fewer cells than columns", json!({"columns": ["a", "b"], "results": [[1]]})),
+        ("results a text", json!({"columns": ["a"], "results": "none"})),
         ("a list", json!([[1]])),
     ] {
         let server = Server::script([Act::json(200, &body)]);
@@ -522,10 +385,7 @@ fn an_answer_without_rows_is_an_error() {
         assert!(matches!(failed, Error::Query(_)), "{name}: {failed:?}");
     }
     for (name, act) in [
-        (
-            "results null",
-            Act::json(200, &json!({"columns": ["a"], "results": null})),
-        ),
+        ("results null", Act::json(200, &json!({"columns": ["a"], "results": null}))),
         ("nothing", Act::status(200)),
     ] {
         let server = Server::script([act]);
@@ -544,11 +404,7 @@ fn keys(n: std::ops::Range<u64>) -> Vec<Value> {
 }
 
 fn scan(client: &Client) -> Scan {
-    client
-        .project(1)
-        .hogql("SELECT k, v FROM events")
-        .scan("k")
-        .page_size(2)
+    client.project(1).hogql("SELECT k, v FROM events").scan("k").page_size(2)
 }
 
 /// The keys until the end or the first error; it is done after either.
@@ -562,21 +418,14 @@ fn walk(mut scan: Scan) -> (Vec<Value>, Option<Error>) {
         }
         assert!(found.len() < 1_000, "it goes on");
     };
-    assert!(
-        scan.next().is_none() && scan.next().is_none(),
-        "it goes on after its end"
-    );
+    assert!(scan.next().is_none() && scan.next().is_none(), "it goes on after its end");
     (found, failed)
 }
 
 #[test]
 fn a_scan_walks_by_its_key_until_a_page_is_empty() {
-    let server = Server::script([
-        page(&keys(0..2)),
-        page(&keys(2..5)),
-        page(&keys(5..6)),
-        page(&[]),
-    ]);
+    let server =
+        Server::script([page(&keys(0..2)), page(&keys(2..5)), page(&keys(5..6)), page(&[])]);
     let (found, failed) = walk(scan(&client(&server)));
     assert_eq!((found, failed.is_none()), (keys(0..6), true));
     let after: Vec<Value> = server
@@ -599,18 +448,12 @@ fn an_error_in_the_middle_of_a_scan_ends_it_behind_the_rows_before_it() {
         ("an error status", Act::error(400, "x", "y", "No.")),
         ("a broken connection", page(&keys(2..4)).cut(4)),
         ("a web page", Act::status(200).body("text/html", "<p>")),
-        (
-            "a failure under a 200",
-            Act::json(200, &json!({"error": "No."})),
-        ),
+        ("a failure under a 200", Act::json(200, &json!({"error": "No."}))),
         ("no columns", Act::json(200, &json!({"results": [[1]]}))),
         ("the page before again", page(&keys(0..2))),
         ("a key that is null", page(&[json!(2), Value::Null])),
         ("a key that is an object", page(&[json!({"a": 1})])),
-        (
-            "no such column",
-            Act::json(200, &json!({"columns": ["other"], "results": [[1]]})),
-        ),
+        ("no such column", Act::json(200, &json!({"columns": ["other"], "results": [[1]]}))),
     ] {
         let server = Server::script([page(&keys(0..2)), act]);
         let (found, failed) = walk(scan(&client(&server)));
@@ -633,13 +476,8 @@ fn a_scan_whose_server_goes_round_ends() {
 #[test]
 fn a_scan_comes_through_faults() {
     let again = Act::status(503).header("Retry-After", "0");
-    let server = Server::script([
-        again.clone(),
-        page(&keys(0..2)),
-        again,
-        page(&keys(2..3)),
-        page(&[]),
-    ]);
+    let server =
+        Server::script([again.clone(), page(&keys(0..2)), again, page(&keys(2..3)), page(&[])]);
     let (found, failed) = walk(scan(&trying(&server, 1)));
     assert_eq!((found, failed.is_none()), (keys(0..3), true));
 }
@@ -649,59 +487,20 @@ fn a_scan_that_cannot_be_walked_is_refused() {
     let server = Server::script([]);
     let project = client(&server).project(1);
     for (name, scan) in [
-        (
-            "an order of its own",
-            project.hogql("SELECT k FROM e ORDER BY k").scan("k"),
-        ),
-        (
-            "a LIMIT of its own",
-            project.hogql("SELECT k FROM e LIMIT 5").scan("k"),
-        ),
-        (
-            "an offset",
-            project.hogql("SELECT k FROM e OFFSET 5").scan("k"),
-        ),
-        (
-            "two statements",
-            project.hogql("SELECT k FROM e; SELECT 1").scan("k"),
-        ),
-        (
-            "an open parenthesis",
-            project.hogql("SELECT (k FROM e").scan("k"),
-        ),
-        (
-            "one that closes ours",
-            project.hogql("SELECT k FROM e) --").scan("k"),
-        ),
-        (
-            "an open string",
-            project.hogql("SELECT 'k FROM e").scan("k"),
-        ),
-        (
-            "an open comment",
-            project.hogql("SELECT k FROM e /* x").scan("k"),
-        ),
+        ("an order of its own", project.hogql("SELECT k FROM e ORDER BY k").scan("k")),
+        ("a LIMIT of its own", project.hogql("SELECT k FROM e LIMIT 5").scan("k")),
+        ("an offset", project.hogql("SELECT k FROM e OFFSET 5").scan("k")),
+        ("two statements", project.hogql("SELECT k FROM e; SELECT 1").scan("k")),
+        ("an open parenthesis", project.hogql("SELECT (k FROM e").scan("k")),
+        ("one that closes ours", project.hogql("SELECT k FROM e) --").scan("k")),
+        ("an open string", project.hogql("SELECT 'k FROM e").scan("k")),
+        ("an open comment", project.hogql("SELECT k FROM e /* x").scan("k")),
         ("no key", project.hogql("SELECT k FROM e").scan("")),
-        (
-            "a key that breaks out",
-            project.hogql("SELECT k FROM e").scan("k` OR 1 --"),
-        ),
-        (
-            "its own placeholder",
-            project.hogql("SELECT {scan_after} AS k").scan("k"),
-        ),
-        (
-            "no rows a page",
-            project.hogql("SELECT k FROM e").scan("k").page_size(0),
-        ),
-        (
-            "a start that is no key",
-            project.hogql("SELECT k FROM e").scan("k").after(json!([1])),
-        ),
-        (
-            "another kind",
-            project.query(json!({"kind": "EventsQuery"})).scan("k"),
-        ),
+        ("a key that breaks out", project.hogql("SELECT k FROM e").scan("k` OR 1 --")),
+        ("its own placeholder", project.hogql("SELECT {scan_after} AS k").scan("k")),
+        ("no rows a page", project.hogql("SELECT k FROM e").scan("k").page_size(0)),
+        ("a start that is no key", project.hogql("SELECT k FROM e").scan("k").after(json!([1]))),
+        ("another kind", project.query(json!({"kind": "EventsQuery"})).scan("k")),
         ("no SQL", project.hogql("").scan("k")),
     ] {
         let (found, failed) = walk(scan);

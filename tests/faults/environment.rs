@@ -39,14 +39,8 @@ fn child() {
 /// What comes of `task` with these variables and no others of their kind.
 fn outcome(task: &str, variables: &[(&str, &OsStr)]) -> String {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command
-        .args(["environment::child", "--exact", "--ignored", "--nocapture"])
-        .env(TASK, task);
-    for name in [
-        "POSTHOG_PERSONAL_API_KEY",
-        "POSTHOG_HOST",
-        "POSTHOG_PROJECT_ID",
-    ] {
+    command.args(["environment::child", "--exact", "--ignored", "--nocapture"]).env(TASK, task);
+    for name in ["POSTHOG_PERSONAL_API_KEY", "POSTHOG_HOST", "POSTHOG_PROJECT_ID"] {
         command.env_remove(name);
     }
     for name in ["ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"] {
@@ -56,16 +50,10 @@ fn outcome(task: &str, variables: &[(&str, &OsStr)]) -> String {
     let done = command.envs(variables.iter().copied()).output().unwrap();
     let text = String::from_utf8(done.stdout).unwrap();
     let words = text.split_once("outcome: ").unwrap_or_else(|| {
-        panic!(
-            "no outcome: {text}{}",
-            String::from_utf8_lossy(&done.stderr)
-        );
+        panic!("no outcome: {text}{}", String::from_utf8_lossy(&done.stderr));
     });
     assert!(done.status.success(), "{text}");
-    assert!(
-        !shows_key(text.as_bytes()) && !shows_key(&done.stderr),
-        "{text}"
-    );
+    assert!(!shows_key(text.as_bytes()) && !shows_key(&done.stderr), "{text}");
     words.1.lines().next().unwrap().to_owned()
 }
 
@@ -88,14 +76,7 @@ fn variables_that_are_missing_empty_or_no_text() {
     let key = Some(os(KEY));
     let project = "project";
     for (name, task, key, host, id, words) in [
-        (
-            "no key",
-            "client",
-            None,
-            None,
-            None,
-            "POSTHOG_PERSONAL_API_KEY is not set",
-        ),
+        ("no key", "client", None, None, None, "POSTHOG_PERSONAL_API_KEY is not set"),
         (
             "an empty key",
             "client",
@@ -120,22 +101,8 @@ fn variables_that_are_missing_empty_or_no_text() {
             None,
             "POSTHOG_PERSONAL_API_KEY is not valid UTF-8",
         ),
-        (
-            "a key that cannot be one",
-            "client",
-            Some(os("phx_a b")),
-            None,
-            None,
-            "space",
-        ),
-        (
-            "a project key",
-            "client",
-            Some(os("phc_ab")),
-            None,
-            None,
-            "phc_",
-        ),
+        ("a key that cannot be one", "client", Some(os("phx_a b")), None, None, "space"),
+        ("a project key", "client", Some(os("phc_ab")), None, None, "phc_"),
         (
             "an empty host",
             "client",
@@ -168,14 +135,7 @@ fn variables_that_are_missing_empty_or_no_text() {
             None,
             "https://eu.posthog.com",
         ),
-        (
-            "no project",
-            project,
-            key.clone(),
-            None,
-            None,
-            "POSTHOG_PROJECT_ID is not set",
-        ),
+        ("no project", project, key.clone(), None, None, "POSTHOG_PROJECT_ID is not set"),
         (
             "an empty project",
             project,
@@ -234,19 +194,14 @@ fn variables_that_are_missing_empty_or_no_text() {
         .filter_map(|(name, value)| Some((name, value.as_deref()?)))
         .collect();
         let got = outcome(task, &variables);
-        assert!(
-            got.contains(words) && got.contains("Config("),
-            "{name}: {got}"
-        );
+        assert!(got.contains(words) && got.contains("Config("), "{name}: {got}");
     }
 }
 
 #[test]
 fn a_key_in_the_variable_of_the_host_is_not_shown() {
-    let variables: [(&str, &OsStr); 2] = [
-        ("POSTHOG_PERSONAL_API_KEY", KEY.as_ref()),
-        ("POSTHOG_HOST", KEY.as_ref()),
-    ];
+    let variables: [(&str, &OsStr); 2] =
+        [("POSTHOG_PERSONAL_API_KEY", KEY.as_ref()), ("POSTHOG_HOST", KEY.as_ref())];
     assert!(outcome("client", &variables).contains("Config("));
 }
 
@@ -261,10 +216,7 @@ fn variables_that_are_right() {
     assert!(outcome("client", &variables[..1]).contains("https://us.posthog.com"));
     assert!(outcome("client", &variables[..2]).contains("https://eu.posthog.com"));
     let project = outcome("project", &variables);
-    assert!(
-        project.contains("42") && project.contains("https://eu.posthog.com"),
-        "{project}"
-    );
+    assert!(project.contains("42") && project.contains("https://eu.posthog.com"), "{project}");
 }
 
 /// A proxy that lets one call through, and is the server behind itself.
@@ -296,10 +248,7 @@ fn a_host_in_no_proxy_is_called_itself() {
         let proxy = Server::stranger();
         let server = Server::script([Act::json(200, &json!({"behind": "nothing"}))]);
         let url = os(&proxy.url());
-        let got = outcome(
-            &server.url(),
-            &[("HTTP_PROXY", &url), ("NO_PROXY", hosts.as_ref())],
-        );
+        let got = outcome(&server.url(), &[("HTTP_PROXY", &url), ("NO_PROXY", hosts.as_ref())]);
         assert!(got.contains("nothing"), "{hosts}: {got}");
     }
 }
@@ -308,10 +257,8 @@ fn a_host_in_no_proxy_is_called_itself() {
 fn a_host_beside_no_proxy_goes_through_the_proxy() {
     let proxy = tunnel("posthog.example");
     let url = os(&proxy.url());
-    let variables: [(&str, &OsStr); 2] = [
-        ("HTTP_PROXY", &url),
-        ("NO_PROXY", "127.0.0.1,other.example".as_ref()),
-    ];
+    let variables: [(&str, &OsStr); 2] =
+        [("HTTP_PROXY", &url), ("NO_PROXY", "127.0.0.1,other.example".as_ref())];
     let got = outcome("http://posthog.example", &variables);
     assert!(got.contains("a proxy"), "{got}");
 }
@@ -329,10 +276,7 @@ fn a_proxy_that_is_no_url_is_passed_over() {
 fn a_proxy_that_is_not_there_is_an_error_that_names_no_password() {
     let variables: [(&str, &OsStr); 1] = [("HTTP_PROXY", "http://me:secret@127.0.0.1:1".as_ref())];
     let got = outcome("http://posthog.example", &variables);
-    assert!(
-        got.contains("Transport(") && !got.contains("secret"),
-        "{got}"
-    );
+    assert!(got.contains("Transport(") && !got.contains("secret"), "{got}");
 }
 
 #[test]

@@ -98,10 +98,7 @@ fn keys_that_cannot_be_one_are_refused_and_not_shown() {
         ("a project key in spaces", " phc_Zz1 "),
         ("the header's own word", "Bearer phx_Zz1"),
     ] {
-        let built = Client::builder(key)
-            .host(server.url())
-            .agent(agent())
-            .build();
+        let built = Client::builder(key).host(server.url()).agent(agent()).build();
         let failed = error_in(name, built);
         config(&failed);
         let words = format!("{failed} {failed:#} {failed:?}");
@@ -112,11 +109,7 @@ fn keys_that_cannot_be_one_are_refused_and_not_shown() {
 #[test]
 fn a_key_from_a_file_loses_its_line_end() {
     let server = quiet();
-    for key in [
-        format!("{KEY}\n"),
-        format!(" {KEY}\r\n"),
-        format!("\t{KEY} "),
-    ] {
+    for key in [format!("{KEY}\n"), format!(" {KEY}\r\n"), format!("\t{KEY} ")] {
         let client = Client::builder(key).host(server.url()).agent(agent());
         client.build().unwrap().me().unwrap();
     }
@@ -133,10 +126,7 @@ fn nothing_that_holds_the_key_shows_it() {
         let project = client.project(1);
         words.push(format!("{client:?} {project:?} {client:#?}"));
         words.push(format!("{:?}", client.get("/api/x/").param("a", "b")));
-        words.push(format!(
-            "{:?}",
-            client.post("/api/x/").json(json!({"a": 1}))
-        ));
+        words.push(format!("{:?}", client.post("/api/x/").json(json!({"a": 1}))));
         words.push(format!("{:?} {:?}", project.persons(), project.insights()));
         words.push(format!("{:?}", project.list("x").pages()));
         words.push(format!("{:?}", project.list("x").items()));
@@ -240,14 +230,8 @@ fn hosts_that_cannot_be_right_are_refused() {
         ("assets", "https://us-assets.i.posthog.com"),
         ("plain http", "http://posthog.example"),
         ("plain http to a private address", "http://10.0.0.1:8000"),
-        (
-            "plain http to a name like this machine's",
-            "http://localhost.example",
-        ),
-        (
-            "plain http to an address like this machine's",
-            "http://127.0.0.1.example",
-        ),
+        ("plain http to a name like this machine's", "http://localhost.example"),
+        ("plain http to an address like this machine's", "http://127.0.0.1.example"),
         ("plain http to all addresses", "http://0.0.0.0:8000"),
     ] {
         let built = Client::builder(KEY).host(host).build();
@@ -258,11 +242,7 @@ fn hosts_that_cannot_be_right_are_refused() {
 
 #[test]
 fn ingestion_hosts_with_a_last_dot_are_refused() {
-    config(&error(
-        Client::builder(KEY)
-            .host("https://us.i.posthog.com.")
-            .build(),
-    ));
+    config(&error(Client::builder(KEY).host("https://us.i.posthog.com.").build()));
 }
 
 #[test]
@@ -270,46 +250,14 @@ fn hosts_that_can_be_right_lead_where_they_say() {
     let server = quiet();
     let port = server.address().port();
     for (name, host, path) in [
-        (
-            "as it is",
-            format!("http://127.0.0.1:{port}"),
-            "/api/users/@me/",
-        ),
-        (
-            "a slash",
-            format!("http://127.0.0.1:{port}/"),
-            "/api/users/@me/",
-        ),
-        (
-            "slashes",
-            format!("http://127.0.0.1:{port}///"),
-            "/api/users/@me/",
-        ),
-        (
-            "spaces around it",
-            format!("  http://127.0.0.1:{port}\n"),
-            "/api/users/@me/",
-        ),
-        (
-            "capitals",
-            format!("HTTP://127.0.0.1:{port}"),
-            "/api/users/@me/",
-        ),
-        (
-            "zeros before the port",
-            format!("http://127.0.0.1:0{port}"),
-            "/api/users/@me/",
-        ),
-        (
-            "a sub-path",
-            format!("http://127.0.0.1:{port}/a/b"),
-            "/a/b/api/users/@me/",
-        ),
-        (
-            "a sub-path with a slash",
-            format!("http://127.0.0.1:{port}/a/b/"),
-            "/a/b/api/users/@me/",
-        ),
+        ("as it is", format!("http://127.0.0.1:{port}"), "/api/users/@me/"),
+        ("a slash", format!("http://127.0.0.1:{port}/"), "/api/users/@me/"),
+        ("slashes", format!("http://127.0.0.1:{port}///"), "/api/users/@me/"),
+        ("spaces around it", format!("  http://127.0.0.1:{port}\n"), "/api/users/@me/"),
+        ("capitals", format!("HTTP://127.0.0.1:{port}"), "/api/users/@me/"),
+        ("zeros before the port", format!("http://127.0.0.1:0{port}"), "/api/users/@me/"),
+        ("a sub-path", format!("http://127.0.0.1:{port}/a/b"), "/a/b/api/users/@me/"),
+        ("a sub-path with a slash", format!("http://127.0.0.1:{port}/a/b/"), "/a/b/api/users/@me/"),
         (
             "a sub-path with a space",
             format!("http://127.0.0.1:{port}/a b"),
@@ -317,10 +265,7 @@ fn hosts_that_can_be_right_lead_where_they_say() {
         ),
     ] {
         let client = builder(host).build();
-        client
-            .unwrap_or_else(|e| panic!("{name}: {e}"))
-            .me()
-            .unwrap();
+        client.unwrap_or_else(|e| panic!("{name}: {e}")).me().unwrap();
         assert_eq!(server.requests().last().unwrap().target, path, "{name}");
     }
 }
@@ -420,15 +365,9 @@ fn paths_arrive_as_they_were_meant() {
         ("/api/\0\r\n\u{7f}/", "/api/%00%0D%0A%7F/"),
         ("/api/.../..x/x../", "/api/.../..x/x../"),
         ("/api/@me/a:b;c=d,e!$&'()*+/", "/api/@me/a:b;c=d,e!$&'()*+/"),
-        (
-            "/api/\"<>\\^`{|}[]/",
-            "/api/%22%3C%3E%5C%5E%60%7B%7C%7D%5B%5D/",
-        ),
+        ("/api/\"<>\\^`{|}[]/", "/api/%22%3C%3E%5C%5E%60%7B%7C%7D%5B%5D/"),
     ] {
-        client
-            .get(path)
-            .send()
-            .unwrap_or_else(|e| panic!("{path}: {e}"));
+        client.get(path).send().unwrap_or_else(|e| panic!("{path}: {e}"));
         assert_eq!(server.requests().last().unwrap().target, target);
     }
 }
@@ -486,14 +425,7 @@ fn an_id_that_climbs_out_once_it_is_decoded_is_refused() {
     // One segment as it is sent: but servers and proxies decode a path before they take it apart.
     let server = Server::script([]);
     let project = client(&server).project(1);
-    for id in [
-        "../8",
-        "../../users/@me",
-        "a/../../b",
-        "..\u{2f}",
-        "%2e%2e%2f8",
-        "a/..",
-    ] {
+    for id in ["../8", "../../users/@me", "a/../../b", "..\u{2f}", "%2e%2e%2f8", "a/.."] {
         config(&error_in(id, project.person(id)));
     }
 }
@@ -529,10 +461,7 @@ fn the_longest_url_that_fits_is_sent() {
         let got = client.get("/api/x/").param("a", "x".repeat(n)).send();
         assert_eq!(got.is_ok(), fits, "{n}");
     }
-    assert_eq!(
-        server.requests()[0].param("a").unwrap().len(),
-        65_534 - fixed
-    );
+    assert_eq!(server.requests()[0].param("a").unwrap().len(), 65_534 - fixed);
 }
 
 #[test]
@@ -541,11 +470,7 @@ fn the_longest_url_that_fits_is_sent_by_the_clients_own_agent() {
     let client = Client::builder(KEY).host(server.url()).build().unwrap();
     let fixed = format!("{}/api/x/?a=", server.url()).len();
     let long = "x".repeat(65_534 - fixed);
-    for request in [
-        client.get("/api/x/"),
-        client.delete("/api/x/"),
-        client.patch("/api/x/"),
-    ] {
+    for request in [client.get("/api/x/"), client.delete("/api/x/"), client.patch("/api/x/")] {
         request.param("a", &long).send().unwrap();
     }
     for request in server.requests() {
@@ -558,10 +483,9 @@ fn a_key_or_a_user_agent_that_no_header_could_hold_ends_in_time() {
     let server = quiet();
     for n in [20_000, 64 * 1024, 130_000, 1_000_000] {
         let long = "x".repeat(n);
-        for builder in [
-            Client::builder(format!("phx_{long}")),
-            Client::builder(KEY).user_agent(long),
-        ] {
+        for builder in
+            [Client::builder(format!("phx_{long}")), Client::builder(KEY).user_agent(long)]
+        {
             let built = builder.host(server.url()).timeout(TIMEOUT).build();
             let got = within(AT_ONCE, || built.and_then(|client| client.me()));
             if let Err(failed) = got {
@@ -592,10 +516,7 @@ fn parameters_arrive_as_the_same_text() {
         assert_eq!(decode(first.strip_prefix("p=").unwrap()), text);
         assert_eq!(decode(second.strip_suffix("=v").unwrap()), text);
         let raw = &sent.target;
-        assert!(
-            raw.bytes().all(|b| b.is_ascii_graphic()) && !raw.contains('+'),
-            "{raw}"
-        );
+        assert!(raw.bytes().all(|b| b.is_ascii_graphic()) && !raw.contains('+'), "{raw}");
     }
 }
 
@@ -610,26 +531,14 @@ fn filters_of_a_list_arrive_as_the_same_text() {
             ("distinct_id", project.persons().distinct_id(&text)),
         ] {
             list.all().unwrap();
-            assert_eq!(
-                server.requests().pop().unwrap().param(name),
-                Some(text.clone())
-            );
+            assert_eq!(server.requests().pop().unwrap().param(name), Some(text.clone()));
         }
         project.insights().search(&text).all().unwrap();
-        assert_eq!(
-            server.requests().pop().unwrap().param("search"),
-            Some(text.clone())
-        );
+        assert_eq!(server.requests().pop().unwrap().param("search"), Some(text.clone()));
         project.insight_by_short_id(&text).unwrap();
-        assert_eq!(
-            server.requests().pop().unwrap().param("short_id"),
-            Some(text.clone())
-        );
+        assert_eq!(server.requests().pop().unwrap().param("short_id"), Some(text.clone()));
         project.person_by_distinct_id(&text).unwrap();
-        assert_eq!(
-            server.requests().pop().unwrap().param("distinct_id"),
-            Some(text)
-        );
+        assert_eq!(server.requests().pop().unwrap().param("distinct_id"), Some(text));
     }
 }
 
@@ -640,12 +549,7 @@ fn values_of_filters_arrive_as_the_same_text() {
     for text in odd_texts() {
         let filter = PersonFilter::property(&text).icontains(&text);
         project.persons().filter(filter).all().unwrap();
-        let sent = server
-            .requests()
-            .pop()
-            .unwrap()
-            .param("properties")
-            .unwrap();
+        let sent = server.requests().pop().unwrap().param("properties").unwrap();
         let sent: Value = serde_json::from_str(&sent).unwrap();
         assert_eq!(
             sent,
@@ -704,9 +608,7 @@ fn parameters_that_switch_project_or_leak_are_refused() {
         config(&error(client.post("/api/x/").param(name, KEY).send()));
         config(&error(client.list("/api/x/").param(name, "phc_x").all()));
         config(&error(client.project(1).persons().param(name, 1).all()));
-        config(&error(
-            client.project(1).get("x/").param(name, json!([])).send(),
-        ));
+        config(&error(client.project(1).get("x/").param(name, json!([])).send()));
     }
     config(&error(client.get("/api/x/").param("", "x").send()));
 }
@@ -720,13 +622,7 @@ fn what_no_json_can_hold_is_refused() {
     config(&error(client.post("/api/x/").json(&bad).send()));
     config(&error(client.project(1).query(&bad).send()));
     config(&error(client.project(1).list("x").param("p", &bad).all()));
-    config(&error(
-        client
-            .project(1)
-            .hogql("SELECT {v}")
-            .value("v", &bad)
-            .send(),
-    ));
+    config(&error(client.project(1).hogql("SELECT {v}").value("v", &bad).send()));
     let filter = PersonFilter::property("a").exact(&bad);
     config(&error(client.project(1).persons().filter(filter).all()));
 }
@@ -772,50 +668,29 @@ fn filters_that_a_server_misreads_are_refused() {
         ("lt of null", on().lt(Value::Null)),
         ("lte of infinity", on().lte(f64::INFINITY)),
         ("lte of true", on().lte(true)),
-        (
-            "a date with T and Z: 500",
-            on().is_date_after("2021-06-01T10:00:00Z"),
-        ),
+        ("a date with T and Z: 500", on().is_date_after("2021-06-01T10:00:00Z")),
         ("a relative date: nobody", on().is_date_before("-3d")),
         ("a word: nobody", on().is_date_exact("yesterday")),
         ("no date", on().is_date_exact("")),
         ("a day that there is not", on().is_date_exact("2021-02-29")),
-        (
-            "a time that there is not",
-            on().is_date_after("2021-06-01 24:00:00"),
-        ),
-        (
-            "digits of another script",
-            on().is_date_after("２０２１-06-01"),
-        ),
+        ("a time that there is not", on().is_date_after("2021-06-01 24:00:00")),
+        ("digits of another script", on().is_date_after("２０２１-06-01")),
         ("any of nothing: everybody", PersonFilter::any([])),
         ("all of nothing: everybody", PersonFilter::all([])),
-        (
-            "a bad one in any",
-            PersonFilter::any([on().is_set(), on().exact("")]),
-        ),
+        ("a bad one in any", PersonFilter::any([on().is_set(), on().exact("")])),
         (
             "a bad one deep inside",
-            PersonFilter::any([
-                on().is_set(),
-                PersonFilter::all([on().is_set(), on().gt("x")]),
-            ]),
+            PersonFilter::any([on().is_set(), PersonFilter::all([on().is_set(), on().gt("x")])]),
         ),
     ] {
         let list = project.persons().filter(filter.clone());
         config(&error_in(name, list.all()));
-        let beside = project
-            .persons()
-            .filter(on().is_set())
-            .filter(filter.clone());
+        let beside = project.persons().filter(on().is_set()).filter(filter.clone());
         config(&error_in(name, beside.all()));
         // The same as a parameter of another route.
         config(&error_in(
             name,
-            project
-                .list("cohorts/5/persons")
-                .param("properties", &filter)
-                .all(),
+            project.list("cohorts/5/persons").param("properties", &filter).all(),
         ));
     }
 }
@@ -828,41 +703,17 @@ fn filters_that_have_a_form_that_works_go_in_it() {
     let on = || PersonFilter::property("p");
     let leaf = |operator: &str, value: Value| json!({"key": "p", "value": value, "operator": operator, "type": "person"});
     for (name, filter, form) in [
-        (
-            "true goes as its word",
-            on().exact(true),
-            json!([leaf("exact", json!(["true"]))]),
-        ),
-        (
-            "false goes as its word",
-            on().is_not([false]),
-            json!([leaf("is_not", json!(["false"]))]),
-        ),
-        (
-            "numbers stay numbers",
-            on().exact([30]),
-            json!([leaf("exact", json!([30]))]),
-        ),
-        (
-            "one text",
-            on().exact("Linux"),
-            json!([leaf("exact", json!(["Linux"]))]),
-        ),
-        (
-            "is_set has a value",
-            on().is_set(),
-            json!([leaf("is_set", json!("is_set"))]),
-        ),
+        ("true goes as its word", on().exact(true), json!([leaf("exact", json!(["true"]))])),
+        ("false goes as its word", on().is_not([false]), json!([leaf("is_not", json!(["false"]))])),
+        ("numbers stay numbers", on().exact([30]), json!([leaf("exact", json!([30]))])),
+        ("one text", on().exact("Linux"), json!([leaf("exact", json!(["Linux"]))])),
+        ("is_set has a value", on().is_set(), json!([leaf("is_set", json!("is_set"))])),
         (
             "is_not_set has a value",
             on().is_not_set(),
             json!([leaf("is_not_set", json!("is_not_set"))]),
         ),
-        (
-            "gt of a number",
-            on().gt(60),
-            json!([leaf("gt", json!(60))]),
-        ),
+        ("gt of a number", on().gt(60), json!([leaf("gt", json!(60))])),
         (
             "a day",
             on().is_date_after("2021-06-01"),
@@ -893,12 +744,7 @@ fn filters_that_have_a_form_that_works_go_in_it() {
         ),
     ] {
         project.persons().filter(filter).all().unwrap();
-        let sent = server
-            .requests()
-            .pop()
-            .unwrap()
-            .param("properties")
-            .unwrap();
+        let sent = server.requests().pop().unwrap().param("properties").unwrap();
         let sent: Value = serde_json::from_str(&sent).unwrap();
         assert_eq!(sent, form, "{name}");
     }
@@ -914,18 +760,9 @@ fn queries_that_cannot_be_right_are_refused() {
         ("a query that is a text", project.query("SELECT 1")),
         ("a query that is a list", project.query(json!([]))),
         ("a query that is null", project.query(())),
-        (
-            "a placeholder that is not there",
-            project.hogql("SELECT 1").value("x", 1),
-        ),
-        (
-            "a placeholder without a name",
-            project.hogql("SELECT {}").value("", 1),
-        ),
-        (
-            "a placeholder given twice",
-            project.hogql("SELECT {x}").value("x", 1).value("x", 2),
-        ),
+        ("a placeholder that is not there", project.hogql("SELECT 1").value("x", 1)),
+        ("a placeholder without a name", project.hogql("SELECT {}").value("", 1)),
+        ("a placeholder given twice", project.hogql("SELECT {x}").value("x", 1).value("x", 2)),
         (
             "a placeholder of another kind",
             project.query(json!({"kind": "EventsQuery"})).value("x", 1),
@@ -934,10 +771,7 @@ fn queries_that_cannot_be_right_are_refused() {
         config(&error_in(name, query.clone().send()));
         config(&error_in(name, query.clone().rows()));
         config(&error_in(name, query.clone().background().send()));
-        config(&error_in(
-            name,
-            query.refresh(Refresh::ForceBlocking).send(),
-        ));
+        config(&error_in(name, query.refresh(Refresh::ForceBlocking).send()));
     }
 }
 
@@ -954,31 +788,12 @@ fn a_body_that_is_no_object_cannot_carry_the_key() {
 fn user_agents_arrive_or_are_refused() {
     let server = quiet();
     for agent in ["my-tool/1.2", "my tool (linux; x)", " padded "] {
-        builder(server.url())
-            .user_agent(agent)
-            .build()
-            .unwrap()
-            .me()
-            .unwrap();
+        builder(server.url()).user_agent(agent).build().unwrap().me().unwrap();
         let sent = server.requests().pop().unwrap();
         let sent = sent.header("user-agent").unwrap().to_owned();
-        assert!(
-            sent.starts_with(agent.trim()) && sent.contains(" posthog-api/"),
-            "{sent}"
-        );
+        assert!(sent.starts_with(agent.trim()) && sent.contains(" posthog-api/"), "{sent}");
     }
-    for agent in [
-        "",
-        " ",
-        "a\r\nX-Evil: 1",
-        "a\0",
-        "caf\u{e9}",
-        "\u{1f600}",
-        "a\tb",
-    ] {
-        config(&error_in(
-            agent,
-            builder(server.url()).user_agent(agent).build(),
-        ));
+    for agent in ["", " ", "a\r\nX-Evil: 1", "a\0", "caf\u{e9}", "\u{1f600}", "a\tb"] {
+        config(&error_in(agent, builder(server.url()).user_agent(agent).build()));
     }
 }

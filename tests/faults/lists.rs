@@ -41,77 +41,25 @@ fn only_the_query_of_next_is_taken_whatever_it_names() {
             "https://evil.example/api/x/?limit=2&offset=2".to_owned(),
             "limit=2&offset=2",
         ),
-        (
-            "another port",
-            format!("http://{other}/api/x/?offset=2"),
-            "offset=2",
-        ),
-        (
-            "another port, with userinfo",
-            format!("http://u:p@{other}/?offset=2"),
-            "offset=2",
-        ),
-        (
-            "the home host as userinfo",
-            format!("http://127.0.0.1@{other}/?offset=2"),
-            "offset=2",
-        ),
-        (
-            "an internal name",
-            "http://posthog-web-7f9c:8000/api/?offset=2".to_owned(),
-            "offset=2",
-        ),
-        (
-            "the other scheme",
-            format!("https://{other}/?offset=2"),
-            "offset=2",
-        ),
-        (
-            "a file",
-            "file:///etc/passwd?offset=2".to_owned(),
-            "offset=2",
-        ),
-        (
-            "no scheme",
-            format!("//{other}/api/x/?offset=2"),
-            "offset=2",
-        ),
-        (
-            "a bare query",
-            "?limit=2&offset=2".to_owned(),
-            "limit=2&offset=2",
-        ),
-        (
-            "a relative path without a slash",
-            "api/projects/1/x/?offset=2".to_owned(),
-            "offset=2",
-        ),
+        ("another port", format!("http://{other}/api/x/?offset=2"), "offset=2"),
+        ("another port, with userinfo", format!("http://u:p@{other}/?offset=2"), "offset=2"),
+        ("the home host as userinfo", format!("http://127.0.0.1@{other}/?offset=2"), "offset=2"),
+        ("an internal name", "http://posthog-web-7f9c:8000/api/?offset=2".to_owned(), "offset=2"),
+        ("the other scheme", format!("https://{other}/?offset=2"), "offset=2"),
+        ("a file", "file:///etc/passwd?offset=2".to_owned(), "offset=2"),
+        ("no scheme", format!("//{other}/api/x/?offset=2"), "offset=2"),
+        ("a bare query", "?limit=2&offset=2".to_owned(), "limit=2&offset=2"),
+        ("a relative path without a slash", "api/projects/1/x/?offset=2".to_owned(), "offset=2"),
         ("a half path", "/x/?offset=2".to_owned(), "offset=2"),
-        (
-            "a path with dots",
-            "/../../admin/?offset=2".to_owned(),
-            "offset=2",
-        ),
-        (
-            "a fragment behind it",
-            "?offset=2#?offset=9".to_owned(),
-            "offset=2",
-        ),
-        (
-            "a line end in it",
-            "?offset=2\r\nX-Evil: 1".to_owned(),
-            "offset=2\r\nX-Evil: 1",
-        ),
+        ("a path with dots", "/../../admin/?offset=2".to_owned(), "offset=2"),
+        ("a fragment behind it", "?offset=2#?offset=9".to_owned(), "offset=2"),
+        ("a line end in it", "?offset=2\r\nX-Evil: 1".to_owned(), "offset=2\r\nX-Evil: 1"),
         (
             "form encoding",
             "?q=a+b%2Bc%26d&cursor=cD0%3D&%C3%A9=%7e".to_owned(),
             "q=a b+c&d&cursor=cD0=&é=~",
         ),
-        (
-            "the key echoed",
-            format!("?personal_api_key={KEY}&offset=2"),
-            "offset=2",
-        ),
+        ("the key echoed", format!("?personal_api_key={KEY}&offset=2"), "offset=2"),
         (
             "the key echoed under an encoded name",
             format!("?offset=2&%70ersonal%5Fapi_key={KEY}"),
@@ -147,10 +95,7 @@ fn a_next_that_cannot_be_read_is_an_error_behind_its_rows() {
         ("not a URL", json!("the next page")),
         ("a URL without a query", json!("http://h/api/things/")),
         ("an empty query", json!("http://h/?")),
-        (
-            "nothing but the key",
-            json!(format!("?personal_api_key={KEY}")),
-        ),
+        ("nothing but the key", json!(format!("?personal_api_key={KEY}"))),
         ("the key as it is", json!(KEY)),
     ] {
         let server = Server::script([Act::page(&json!([1, 2]), &next)]);
@@ -266,11 +211,8 @@ fn short_and_empty_pages_do_not_end_a_list() {
     ]);
     let rows = things(&client(&server)).page_size(3).all().unwrap();
     assert_eq!(rows, [1, 2, 3, 4, 5, 6]);
-    let offsets: Vec<Option<String>> = server
-        .requests()
-        .iter()
-        .map(|r| r.param("offset"))
-        .collect();
+    let offsets: Vec<Option<String>> =
+        server.requests().iter().map(|r| r.param("offset")).collect();
     let sent = |n: &str| Some(n.to_owned());
     assert_eq!(
         offsets,
@@ -306,16 +248,8 @@ fn shapes_of_one_page() {
         ("no next key", json!({"results": [1, 2]}), vec![1, 2]),
         ("a bare array", json!([1, 2]), vec![1, 2]),
         ("an empty array", json!([]), vec![]),
-        (
-            "has_next false without next",
-            json!({"results": [1], "has_next": false}),
-            vec![1],
-        ),
-        (
-            "has_next as text",
-            json!({"results": [1], "has_next": "true"}),
-            vec![1],
-        ),
+        ("has_next false without next", json!({"results": [1], "has_next": false}), vec![1]),
+        ("has_next as text", json!({"results": [1], "has_next": "true"}), vec![1]),
         (
             "next null beside has_next",
             json!({"results": [1], "next": null, "has_next": true}),
@@ -326,11 +260,7 @@ fn shapes_of_one_page() {
             json!({"a": {"next": "?x=1"}, "results": [1], "b": [[[]]]}),
             vec![1],
         ),
-        (
-            "the old key `result`",
-            json!({"result": [1], "next": null}),
-            vec![1],
-        ),
+        ("the old key `result`", json!({"result": [1], "next": null}), vec![1]),
     ] {
         let server = Server::script([Act::json(200, &body)]);
         assert_eq!(things(&client(&server)).all().unwrap(), rows, "{name}");
@@ -348,15 +278,8 @@ fn has_next_without_next_goes_on_by_offset() {
     ]);
     let list = things(&client(&server)).param("version", 3);
     assert_eq!(list.all().unwrap(), [1, 2, 3, 4]);
-    let sent: Vec<String> = server
-        .requests()
-        .iter()
-        .map(|r| r.query().to_owned())
-        .collect();
-    assert_eq!(
-        sent,
-        ["version=3", "version=3&offset=2", "version=3&offset=3"]
-    );
+    let sent: Vec<String> = server.requests().iter().map(|r| r.query().to_owned()).collect();
+    assert_eq!(sent, ["version=3", "version=3&offset=2", "version=3&offset=3"]);
 }
 
 #[test]
@@ -368,11 +291,7 @@ fn has_next_without_next_counts_from_the_callers_offset() {
     ]);
     let list = things(&client(&server)).param("offset", 10);
     assert_eq!(list.all().unwrap(), [1, 2, 3]);
-    let offsets: Vec<_> = server
-        .requests()
-        .iter()
-        .filter_map(|r| r.param("offset"))
-        .collect();
+    let offsets: Vec<_> = server.requests().iter().filter_map(|r| r.param("offset")).collect();
     assert_eq!(offsets, ["10", "12", "13"]);
 }
 
@@ -422,10 +341,8 @@ fn a_count_that_lies_changes_no_row() {
         let page = |rows: Value, next: Value| {
             Act::json(200, &json!({"count": count, "next": next, "results": rows}))
         };
-        let server = Server::script([
-            page(json!([1]), json!("?offset=1")),
-            page(json!([2]), Value::Null),
-        ]);
+        let server =
+            Server::script([page(json!([1]), json!("?offset=1")), page(json!([2]), Value::Null)]);
         let mut items = things(&client(&server)).items();
         assert_eq!(items.next().unwrap().unwrap(), 1, "{name}");
         assert_eq!(items.total(), total, "{name}");
@@ -438,11 +355,7 @@ fn a_count_that_lies_changes_no_row() {
 fn ten_thousand_pages_are_walked_over_one_connection() {
     const PAGES: usize = 10_000;
     let server = Server::start(|_, n| {
-        let next = if n + 1 < PAGES {
-            json!(format!("?offset={}", n + 1))
-        } else {
-            Value::Null
-        };
+        let next = if n + 1 < PAGES { json!(format!("?offset={}", n + 1)) } else { Value::Null };
         Act::page(&json!([n]), &next)
     });
     let mut rows = 0;
@@ -450,10 +363,7 @@ fn ten_thousand_pages_are_walked_over_one_connection() {
         assert_eq!(row.unwrap(), n);
         rows += 1;
     }
-    assert_eq!(
-        (rows, server.count(), server.connections()),
-        (PAGES, PAGES, 1)
-    );
+    assert_eq!((rows, server.count(), server.connections()), (PAGES, PAGES, 1));
 }
 
 #[test]
@@ -558,10 +468,9 @@ fn a_server_that_leaves_the_short_id_out_is_found_out() {
 #[test]
 fn a_server_that_leaves_the_distinct_id_out_is_found_out() {
     let person = |id: &str| json!({"id": "u", "distinct_ids": [id]});
-    for (name, rows) in [
-        ("several", json!([person("a"), person("b")])),
-        ("another person", json!([person("b")])),
-    ] {
+    for (name, rows) in
+        [("several", json!([person("a"), person("b")])), ("another person", json!([person("b")]))]
+    {
         let server = Server::script([Act::page(&rows, &Value::Null)]);
         let failed = error(client(&server).project(1).person_by_distinct_id("a"));
         assert!(paging(&failed).message().contains("distinct_id"), "{name}");

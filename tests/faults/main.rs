@@ -87,9 +87,7 @@ fn query(error: &Error) -> &str {
 #[track_caller]
 fn redirect(error: &Error) -> (&str, &str) {
     match error {
-        Error::Redirect {
-            location, reason, ..
-        } => (location, reason),
+        Error::Redirect { location, reason, .. } => (location, reason),
         other => panic!("no Error::Redirect: {other:?}"),
     }
 }

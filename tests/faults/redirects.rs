@@ -27,21 +27,9 @@ fn a_get_is_followed_within_the_origin() {
             ("in capitals", "HTTP://{host}/api/y/".to_owned(), "/api/y/"),
             ("a relative path", "y/?a=1".to_owned(), "/api/x/y/?a=1"),
             ("a query alone", "?a=1".to_owned(), "/api/x/?a=1"),
-            (
-                "a fragment behind it",
-                "/api/y/#there".to_owned(),
-                "/api/y/",
-            ),
-            (
-                "the key echoed",
-                format!("/api/y/?personal_api_key={KEY}&a=1"),
-                "/api/y/?a=1",
-            ),
-            (
-                "a project token in it",
-                "/api/y/?token=phc_other".to_owned(),
-                "/api/y/",
-            ),
+            ("a fragment behind it", "/api/y/#there".to_owned(), "/api/y/"),
+            ("the key echoed", format!("/api/y/?personal_api_key={KEY}&a=1"), "/api/y/?a=1"),
+            ("a project token in it", "/api/y/?token=phc_other".to_owned(), "/api/y/"),
         ] {
             let server = Server::start(move |request, n| match n {
                 0 => {
@@ -55,17 +43,9 @@ fn a_get_is_followed_within_the_origin() {
             let answer = answer.unwrap_or_else(|e| panic!("{name} {status}: {e}"));
             assert_eq!(answer, json!({"here": true}));
             let second = &server.requests()[1];
-            assert_eq!(
-                (second.method.as_str(), second.target.as_str()),
-                ("GET", target),
-                "{name}"
-            );
+            assert_eq!((second.method.as_str(), second.target.as_str()), ("GET", target), "{name}");
             let bearer = format!("Bearer {KEY}");
-            assert_eq!(
-                second.header("authorization"),
-                Some(bearer.as_str()),
-                "{name}"
-            );
+            assert_eq!(second.header("authorization"), Some(bearer.as_str()), "{name}");
         }
     }
 }
@@ -83,11 +63,7 @@ fn a_307_or_308_keeps_method_and_body() {
                 _ => client.delete("/api/x/"),
             };
             let body = json!({"a": [1, 2]});
-            let request = if method == "DELETE" {
-                request
-            } else {
-                request.json(&body)
-            };
+            let request = if method == "DELETE" { request } else { request.json(&body) };
             request.send().unwrap();
             let second = &server.requests()[1];
             assert_eq!((second.method.as_str(), second.path()), (method, "/api/y/"));
@@ -140,11 +116,8 @@ fn a_303_of_a_write_is_asked_for_with_a_get() {
 
 #[test]
 fn a_303_of_a_write_is_retried_as_the_get_that_it_is_and_not_as_the_write() {
-    let server = Server::script([
-        to(303, "/api/y/"),
-        Act::status(503).header("Retry-After", "0"),
-        good(),
-    ]);
+    let server =
+        Server::script([to(303, "/api/y/"), Act::status(503).header("Retry-After", "0"), good()]);
     let client = crate::support::trying(&server, 1);
     client.post("/api/x/").json(json!({"a": 1})).send().unwrap();
     let methods: Vec<String> = server.requests().into_iter().map(|r| r.method).collect();
@@ -159,16 +132,10 @@ fn another_origin_gets_nothing() {
         for (name, location) in [
             ("another port", format!("http://{other}/api/x/")),
             ("another port without a scheme", format!("//{other}/api/x/")),
-            (
-                "another port with userinfo",
-                format!("http://127.0.0.1@{other}/"),
-            ),
+            ("another port with userinfo", format!("http://127.0.0.1@{other}/")),
             ("the other scheme", format!("https://{other}/api/x/")),
             ("another host", "https://evil.example/api/x/".to_owned()),
-            (
-                "another host without a scheme",
-                "//evil.example/".to_owned(),
-            ),
+            ("another host without a scheme", "//evil.example/".to_owned()),
             ("a host behind a backslash", "/\\evil.example/..".to_owned()),
             ("a script", "javascript:alert(1)//x/../y".to_owned()),
             ("a file", "file:///etc/passwd".to_owned()),
@@ -198,10 +165,7 @@ fn the_same_port_of_another_name_for_this_machine_is_another_origin() {
     let server = Server::start(|request, n| {
         assert_eq!(n, 0);
         let host = request.header("host").unwrap();
-        to(
-            302,
-            format!("http://{}/api/", host.replace("127.0.0.1", "localhost")),
-        )
+        to(302, format!("http://{}/api/", host.replace("127.0.0.1", "localhost")))
     });
     redirect(&error(client(&server).me()));
 }
@@ -210,10 +174,7 @@ fn the_same_port_of_another_name_for_this_machine_is_another_origin() {
 fn https_on_the_same_host_and_port_is_another_origin() {
     let server = Server::start(|request, n| {
         assert_eq!(n, 0);
-        to(
-            301,
-            format!("https://{}/api/", request.header("host").unwrap()),
-        )
+        to(301, format!("https://{}/api/", request.header("host").unwrap()))
     });
     let failed = error(client(&server).me());
     assert!(redirect(&failed).1.contains("set the host"), "{failed}");
@@ -235,10 +196,7 @@ fn the_old_cloud_host_is_told_to_be_replaced() {
         .unwrap();
     let failed = error(client.me());
     let line = failed.to_string();
-    assert!(
-        line.contains("https://us.posthog.com") && line.contains("set the host"),
-        "{line}"
-    );
+    assert!(line.contains("https://us.posthog.com") && line.contains("set the host"), "{line}");
     let requests = cloud.requests();
     assert_eq!(requests[0].target, "app.posthog.com:80");
     assert_eq!(requests[1].path(), "/api/users/@me/");
@@ -313,21 +271,13 @@ fn a_sub_path_of_the_host_is_not_left() {
         ("/", false),
     ] {
         let server = Server::start(move |_, n| if n == 0 { to(302, location) } else { good() });
-        let client = builder(format!("{}/posthog/", server.url()))
-            .build()
-            .unwrap();
+        let client = builder(format!("{}/posthog/", server.url())).build().unwrap();
         let got = client.me();
         if fine {
             got.unwrap();
-            assert!(
-                server.requests()[1].path().starts_with("/posthog/api/"),
-                "{location}"
-            );
+            assert!(server.requests()[1].path().starts_with("/posthog/api/"), "{location}");
         } else {
-            assert!(
-                redirect(&error_in(location, got)).1.contains("/posthog"),
-                "{location}"
-            );
+            assert!(redirect(&error_in(location, got)).1.contains("/posthog"), "{location}");
             assert_eq!(server.count(), 1, "{location}");
         }
     }
@@ -339,11 +289,7 @@ fn a_redirect_with_a_body_is_followed_without_reading_it_all() {
         to(302, "/api/y/").body("text/html", "<p>moved"),
         to(302, "/api/y/").body("text/html", "x".repeat(3_000_000)),
         to(302, "/api/y/").body("text/html", "<p>moved").cut(3),
-        to(302, "/api/y/")
-            .body("text/html", "<p>moved")
-            .chunked()
-            .cut(3)
-            .then(End::Reset),
+        to(302, "/api/y/").body("text/html", "<p>moved").chunked().cut(3).then(End::Reset),
         Act::raw("HTTP/1.1 302 Found\r\nLocation: /api/y/\r\n\r\n")
             .repeat("x".repeat(8192), u64::MAX),
     ] {
@@ -372,10 +318,7 @@ fn an_error_behind_a_redirect_names_where_it_was_led() {
     ]);
     let failed = error(client(&server).get("/api/x/").send());
     assert_eq!(api(&failed).url(), format!("{}/api/y/?a=1", server.url()));
-    assert!(
-        failed.to_string().starts_with("GET /api/y/: 404"),
-        "{failed}"
-    );
+    assert!(failed.to_string().starts_with("GET /api/y/: 404"), "{failed}");
 }
 
 #[test]
@@ -413,11 +356,7 @@ fn each_way_of_the_key_goes_along_once() {
             let names = second.query().matches("personal_api_key").count();
             assert_eq!(names, usize::from(auth == Auth::Query), "{auth:?} {status}");
             let key = |n: usize| if auth == Auth::Query { n } else { 0 };
-            assert_eq!(
-                second.query().matches(KEY).count(),
-                key(1),
-                "{auth:?} {status}"
-            );
+            assert_eq!(second.query().matches(KEY).count(), key(1), "{auth:?} {status}");
             match (auth, status) {
                 (Auth::Body, 308) => {
                     assert_eq!(second.json(), json!({"personal_api_key": KEY, "b": 2}))
@@ -450,10 +389,7 @@ fn a_key_in_a_path_that_was_led_to_is_sent_and_shown_nowhere() {
     for (name, then) in [
         ("an error status", Act::status(404)),
         ("a web page", Act::status(200).body("text/html", "<p>")),
-        (
-            "a connection that breaks",
-            Act::status(200).length(5).then(End::Close),
-        ),
+        ("a connection that breaks", Act::status(200).length(5).then(End::Close)),
         ("another origin", to(302, "https://evil.example/")),
         ("an answer", good()),
     ] {
@@ -470,10 +406,8 @@ fn a_key_in_a_path_that_was_led_to_is_sent_and_shown_nowhere() {
 fn a_proxy_is_not_told_the_key_of_an_https_host() {
     let proxy = Server::script([Act::raw("HTTP/1.1 502 No\r\nContent-Length: 0\r\n\r\n")]);
     let settings = Agent::config_builder().proxy(Some(Proxy::new(&proxy.url()).unwrap()));
-    let client = builder("https://posthog.example")
-        .agent(settings.build().new_agent())
-        .build()
-        .unwrap();
+    let client =
+        builder("https://posthog.example").agent(settings.build().new_agent()).build().unwrap();
     let failed = error(client.me());
     transport(&failed);
     assert_eq!(proxy.requests()[0].target, "posthog.example:443");
@@ -488,10 +422,7 @@ fn an_agent_of_the_callers_own_follows_no_further() {
         .max_redirects(10)
         .redirect_auth_headers(posthog_api::ureq::config::RedirectAuthHeaders::SameHost);
     let server = Server::script([to(302, stranger.url()), Act::status(500)]);
-    let client = builder(server.url())
-        .agent(settings.build().new_agent())
-        .build()
-        .unwrap();
+    let client = builder(server.url()).agent(settings.build().new_agent()).build().unwrap();
     redirect(&error(client.me()));
     let failed = error(client.me());
     assert!(matches!(failed, Error::Api(_)), "{failed:?}");

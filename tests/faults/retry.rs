@@ -17,10 +17,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 fn good() -> Act {
-    Act::json(
-        200,
-        &json!({"results": [[1]], "columns": ["a"], "good": true}),
-    )
+    Act::json(200, &json!({"results": [[1]], "columns": ["a"], "good": true}))
 }
 
 fn status(status: u16) -> Act {
@@ -42,19 +39,13 @@ fn passing() -> Vec<(&'static str, Act)> {
         ("cut in a chunked body", good().chunked().cut(20)),
         ("cut in a gzip body", good().gzip().cut(5)),
         ("429, Retry-After 0", throttled("0")),
-        (
-            "429, a date that is past",
-            throttled("Sun, 06 Nov 1994 08:49:37 GMT"),
-        ),
+        ("429, a date that is past", throttled("Sun, 06 Nov 1994 08:49:37 GMT")),
         ("429, nothing said", status(429)),
         ("429, garbage", throttled("soon")),
         ("429, negative", throttled("-5")),
         ("408", status(408)),
         ("502", status(502)),
-        (
-            "502 of a web page",
-            Act::status(502).body("text/html", "<p>"),
-        ),
+        ("502 of a web page", Act::status(502).body("text/html", "<p>")),
         ("503", status(503)),
         ("503, Retry-After 0", status(503).header("Retry-After", "0")),
         ("520", status(520)),
@@ -81,10 +72,7 @@ fn doubtful() -> Vec<(&'static str, Act)> {
         ("silence in the body", good().cut(5).then(End::Silence)),
         ("garbage", Act::raw("what?\r\n\r\n").then(End::Close)),
         ("a web page", Act::status(200).body("text/html", "<p>")),
-        (
-            "gzip that is none",
-            good().header("Content-Encoding", "gzip"),
-        ),
+        ("gzip that is none", good().header("Content-Encoding", "gzip")),
         (
             "an interim answer, then the end",
             Act::raw("HTTP/1.1 100 Continue\r\n\r\n").then(End::Close),
@@ -95,11 +83,7 @@ fn doubtful() -> Vec<(&'static str, Act)> {
 
 /// Only where the server is silent is there something to wait for.
 fn patience(fault: &str) -> Duration {
-    if fault.starts_with("silence") {
-        TIMEOUT
-    } else {
-        AT_ONCE
-    }
+    if fault.starts_with("silence") { TIMEOUT } else { AT_ONCE }
 }
 
 type Call = fn(&Client) -> posthog_api::Result<Value>;
@@ -107,47 +91,29 @@ type Call = fn(&Client) -> posthog_api::Result<Value>;
 /// Calls that change nothing.
 const READS: [(&str, Call); 3] = [
     ("a GET", |client| client.me()),
-    ("a query", |client| {
-        client.project(1).hogql("SELECT 1 AS a LIMIT 1").send()
-    }),
-    ("a list", |client| {
-        client.project(1).list("x").all().map(Value::from)
-    }),
+    ("a query", |client| client.project(1).hogql("SELECT 1 AS a LIMIT 1").send()),
+    ("a list", |client| client.project(1).list("x").all().map(Value::from)),
 ];
 
 /// Calls that change something, or may.
 const WRITES: [(&str, Call); 4] = [
-    ("POST", |client| {
-        client.post("/api/x/").json(json!({"a": 1})).send()
-    }),
-    ("PUT", |client| {
-        client.put("/api/x/").json(json!({"a": 1})).send()
-    }),
-    ("PATCH", |client| {
-        client.patch("/api/x/").json(json!({"a": 1})).send()
-    }),
+    ("POST", |client| client.post("/api/x/").json(json!({"a": 1})).send()),
+    ("PUT", |client| client.put("/api/x/").json(json!({"a": 1})).send()),
+    ("PATCH", |client| client.patch("/api/x/").json(json!({"a": 1})).send()),
     ("DELETE", |client| client.delete("/api/x/").send()),
 ];
 
 #[test]
 fn a_read_comes_through_two_faults_of_each_kind() {
-    let rows = passing()
-        .into_iter()
-        .flat_map(|fault| READS.map(|read| (fault.clone(), read)));
+    let rows = passing().into_iter().flat_map(|fault| READS.map(|read| (fault.clone(), read)));
     together(rows, |((fault, act), (name, call))| {
         let server = Server::script([act.clone(), act, good()]);
         let got = call(&trying(&server, 2)).unwrap_or_else(|e| panic!("{name}, {fault}: {e}"));
-        assert!(
-            got == json!([[1]]) || got["good"] == true,
-            "{name}, {fault}: {got}"
-        );
+        assert!(got == json!([[1]]) || got["good"] == true, "{name}, {fault}: {got}");
         let requests = server.requests();
         assert_eq!(requests.len(), 3, "{name}, {fault}");
         let call = |r: &Request| (r.method.clone(), r.target.clone(), r.body.clone());
-        assert!(
-            requests.iter().all(|r| call(r) == call(&requests[0])),
-            "{name}, {fault}"
-        );
+        assert!(requests.iter().all(|r| call(r) == call(&requests[0])), "{name}, {fault}");
     });
 }
 
@@ -166,9 +132,7 @@ fn a_read_is_not_tried_more_often_than_it_may_be() {
 
 #[test]
 fn a_write_that_may_have_been_done_is_sent_once() {
-    let rows = doubtful()
-        .into_iter()
-        .flat_map(|fault| WRITES.map(|write| (fault.clone(), write)));
+    let rows = doubtful().into_iter().flat_map(|fault| WRITES.map(|write| (fault.clone(), write)));
     together(rows, |((fault, act), (method, call))| {
         let server = Server::script([act]);
         let client = builder(server.url())
@@ -189,10 +153,7 @@ fn a_write_over_a_kept_connection_that_breaks_is_sent_once() {
     for (method, call) in WRITES {
         for (fault, act) in doubtful().into_iter().take(10) {
             let server = Server::script([good(), act]);
-            let client = builder(server.url())
-                .retry(RetryPolicy::patient())
-                .build()
-                .unwrap();
+            let client = builder(server.url()).retry(RetryPolicy::patient()).build().unwrap();
             client.me().unwrap();
             transport(&error_in(fault, call(&client)));
             assert_eq!(server.count(), 2, "{method}, {fault}");
@@ -207,11 +168,7 @@ fn a_write_that_was_throttled_was_not_done_and_is_tried_again() {
         let server = Server::script([throttled.clone(), throttled, good()]);
         call(&trying(&server, 2)).unwrap();
         let requests = server.requests();
-        assert!(
-            requests
-                .iter()
-                .all(|r| r.method == method && r.body == requests[0].body)
-        );
+        assert!(requests.iter().all(|r| r.method == method && r.body == requests[0].body));
     }
 }
 
@@ -237,18 +194,10 @@ fn what_another_try_does_not_mend_is_asked_for_once() {
         ("garbage", Act::raw("what?\r\n\r\n").then(End::Close)),
         ("a web page", Act::status(200).body("text/html", "<p>")),
         ("no JSON", Act::status(200).body("application/json", "{")),
-        (
-            "a redirect elsewhere",
-            Act::status(302).header("Location", "https://evil.example/"),
-        ),
-        (
-            "gzip that is none",
-            good().header("Content-Encoding", "gzip"),
-        ),
+        ("a redirect elsewhere", Act::status(302).header("Location", "https://evil.example/")),
+        ("gzip that is none", good().header("Content-Encoding", "gzip")),
     ];
-    let rows = rows
-        .into_iter()
-        .flat_map(|fault| READS.map(|read| (fault.clone(), read)));
+    let rows = rows.into_iter().flat_map(|fault| READS.map(|read| (fault.clone(), read)));
     together(rows, |((fault, act), (name, call))| {
         let server = Server::script([act]);
         let client = builder(server.url())
@@ -327,18 +276,11 @@ fn a_server_that_is_not_there_yet_is_waited_for_by_every_method() {
     calls.extend(READS);
     together(calls, |(name, call)| {
         let server = Server::script([good()]).named("late.example");
-        let late = Late {
-            looked: AtomicUsize::new(0),
-            server: server.address(),
-        };
+        let late = Late { looked: AtomicUsize::new(0), server: server.address() };
         let settings = agent().config().clone();
         let client = builder("http://late.example")
             .allow_http(true)
-            .agent(Agent::with_parts(
-                settings,
-                DefaultConnector::default(),
-                late,
-            ))
+            .agent(Agent::with_parts(settings, DefaultConnector::default(), late))
             .retry(RetryPolicy::default().max_retries(2))
             .build()
             .unwrap();
@@ -386,24 +328,14 @@ fn each_wait_is_seen_before_it_is_made() {
         good(),
     ]);
     let (client, events) = watched(&server, RetryPolicy::default());
-    client
-        .project(1)
-        .get("things/")
-        .param("a", "b")
-        .send()
-        .unwrap();
+    client.project(1).get("things/").param("a", "b").send().unwrap();
     let events = events.lock().unwrap();
     let told: Vec<_> = events.iter().map(|e| (e.retry, e.status)).collect();
     assert_eq!(told, [(1, None), (2, Some(502)), (3, Some(429))]);
     assert!(
-        events
-            .iter()
-            .all(|e| (e.method, e.path.as_str()) == ("GET", "/api/projects/1/things/"))
+        events.iter().all(|e| (e.method, e.path.as_str()) == ("GET", "/api/projects/1/things/"))
     );
-    assert!(
-        events[0].reason.contains("broke") && events[1].reason.contains("Oh"),
-        "{events:?}"
-    );
+    assert!(events[0].reason.contains("broke") && events[1].reason.contains("Oh"), "{events:?}");
     assert_eq!(events[2].wait, Duration::ZERO);
 }
 
@@ -412,9 +344,7 @@ fn a_key_that_comes_back_is_not_told_to_the_hook() {
     let detail = format!("Personal API key {KEY} is tired.");
     let server = Server::script([
         Act::error(429, "throttled_error", "throttled", &detail).header("Retry-After", "0"),
-        Act::status(503)
-            .body("text/html", format!("<p>{KEY}"))
-            .header("Retry-After", "0"),
+        Act::status(503).body("text/html", format!("<p>{KEY}")).header("Retry-After", "0"),
         good(),
     ]);
     let (client, events) = watched(&server, RetryPolicy::default());
@@ -430,20 +360,9 @@ fn own_waits_double_with_jitter() {
     let (client, events) = watched(&server, RetryPolicy::default());
     let start = Instant::now();
     client.me().unwrap();
-    let waits: Vec<u128> = events
-        .lock()
-        .unwrap()
-        .iter()
-        .map(|e| e.wait.as_millis())
-        .collect();
-    assert!(
-        (250..=500).contains(&waits[0]) && (500..=1000).contains(&waits[1]),
-        "{waits:?}"
-    );
-    assert!(
-        start.elapsed().as_millis() >= waits.iter().sum(),
-        "it did not wait"
-    );
+    let waits: Vec<u128> = events.lock().unwrap().iter().map(|e| e.wait.as_millis()).collect();
+    assert!((250..=500).contains(&waits[0]) && (500..=1000).contains(&waits[1]), "{waits:?}");
+    assert!(start.elapsed().as_millis() >= waits.iter().sum(), "it did not wait");
 }
 
 #[test]
@@ -451,29 +370,16 @@ fn a_wait_that_is_asked_for_is_made() {
     let detail = "Request was throttled. Expected available in 1 second.";
     let acts = [
         ("by the header", status(429).header("Retry-After", "1")),
-        (
-            "by the detail",
-            Act::error(429, "throttled_error", "throttled", detail),
-        ),
-        (
-            "by the header of a 503",
-            status(503).header("Retry-After", "1"),
-        ),
+        ("by the detail", Act::error(429, "throttled_error", "throttled", detail)),
+        ("by the header of a 503", status(503).header("Retry-After", "1")),
     ];
     together(acts, |(name, act)| {
         let server = Server::script([act, good()]);
         let (client, events) = watched(&server, RetryPolicy::default());
         let start = Instant::now();
         client.me().unwrap();
-        assert!(
-            start.elapsed() >= Duration::from_secs(1),
-            "{name}: it did not wait"
-        );
-        assert_eq!(
-            events.lock().unwrap()[0].wait,
-            Duration::from_secs(1),
-            "{name}"
-        );
+        assert!(start.elapsed() >= Duration::from_secs(1), "{name}: it did not wait");
+        assert_eq!(events.lock().unwrap()[0].wait, Duration::from_secs(1), "{name}");
     });
 }
 
@@ -536,25 +442,16 @@ fn a_retry_in_the_middle_of_a_list_loses_and_repeats_no_row() {
 fn the_key_in_the_body_goes_along_with_each_try() {
     let again = status(503).header("Retry-After", "0");
     let server = Server::script([again.clone(), again, good()]).expects(crate::support::Way::Body);
-    let client = builder(server.url())
-        .auth(Auth::Body)
-        .retry(RetryPolicy::default())
-        .build()
-        .unwrap();
+    let client =
+        builder(server.url()).auth(Auth::Body).retry(RetryPolicy::default()).build().unwrap();
     client.project(1).hogql("SELECT 1 LIMIT 1").send().unwrap();
     let requests = server.requests();
-    assert!(
-        requests
-            .iter()
-            .all(|r| r.json()["personal_api_key"] == crate::support::KEY)
-    );
+    assert!(requests.iter().all(|r| r.json()["personal_api_key"] == crate::support::KEY));
 }
 
 #[test]
 fn a_timeout_is_not_tried_again_whatever_the_policy() {
     let server = Server::script([Act::silence()]);
-    let failed = within(SLOW, || {
-        error(hasty(&server).project(1).hogql("SELECT 1 LIMIT 1").send())
-    });
+    let failed = within(SLOW, || error(hasty(&server).project(1).hogql("SELECT 1 LIMIT 1").send()));
     assert_eq!(timeout(&failed).method(), "POST");
 }

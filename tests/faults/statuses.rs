@@ -55,12 +55,7 @@ fn each(spoil: impl Fn(Act, &str, &str) -> Act, check: impl Fn(u16, &str, &str, 
             (status, "GET", Some(REQUEST_ID))
         );
         assert_eq!(got.url(), format!("{}/api/x/?a=b", server.url()));
-        assert!(
-            failed
-                .to_string()
-                .starts_with(&format!("GET /api/x/: {status}")),
-            "{failed}"
-        );
+        assert!(failed.to_string().starts_with(&format!("GET /api/x/: {status}")), "{failed}");
         check(status, kind, code, &failed);
         // A script of one: nothing was tried again.
         assert_eq!(server.count(), 1);
@@ -79,16 +74,8 @@ fn each_status_with_posthogs_json() {
                 return; // has no body, whatever it says
             }
             let got = api(failed);
-            assert_eq!(
-                (got.kind(), got.code()),
-                (Some(kind), Some(code)),
-                "{status}"
-            );
-            assert_eq!(
-                (got.detail(), got.attr()),
-                (Some("Why."), Some("a__b")),
-                "{status}"
-            );
+            assert_eq!((got.kind(), got.code()), (Some(kind), Some(code)), "{status}");
+            assert_eq!((got.detail(), got.attr()), (Some("Why."), Some("a__b")), "{status}");
             let line = failed.to_string();
             assert!(line.contains(code) && line.contains("Why"), "{line}");
             assert!(format!("{failed:#}").contains("\n{"), "{failed:#}");
@@ -121,11 +108,7 @@ fn each_status_with_nothing() {
         |status, _, _, failed| {
             let got = api(failed);
             let none = (got.kind(), got.code(), got.detail(), got.attr());
-            assert_eq!(
-                (none, got.body()),
-                ((None, None, None, None), ""),
-                "{status}"
-            );
+            assert_eq!((none, got.body()), ((None, None, None, None), ""), "{status}");
         },
     );
 }
@@ -133,12 +116,7 @@ fn each_status_with_nothing() {
 #[test]
 fn each_status_with_another_json() {
     each(
-        |act, _, _| {
-            act.body(
-                "application/json",
-                r#"{"success": false, "message": "Oh."}"#,
-            )
-        },
+        |act, _, _| act.body("application/json", r#"{"success": false, "message": "Oh."}"#),
         |status, _, _, failed| {
             let got = api(failed);
             assert_eq!((got.kind(), got.code()), (None, None), "{status}");
@@ -152,31 +130,19 @@ fn other_shapes_of_an_error_body() {
     let deep = format!("{}{}", "[".repeat(300), "]".repeat(300));
     for (name, body, detail) in [
         ("detail alone", r#"{"detail": "a"}"#, Some("a")),
-        (
-            "detail null",
-            r#"{"detail": null, "error": "b"}"#,
-            Some("b"),
-        ),
+        ("detail null", r#"{"detail": null, "error": "b"}"#, Some("b")),
         ("an empty detail", r#"{"detail": ""}"#, Some("")),
         ("detail a list", r#"{"detail": ["a", "b"]}"#, None),
         ("detail an object", r#"{"detail": {"x": ["a"]}}"#, None),
         ("detail a number", r#"{"detail": 7}"#, None),
-        (
-            "type and code no strings",
-            r#"{"type": 1, "code": [2], "detail": "a"}"#,
-            Some("a"),
-        ),
+        ("type and code no strings", r#"{"type": 1, "code": [2], "detail": "a"}"#, Some("a")),
         ("a list", r#"["a"]"#, None),
         ("a string", r#""a""#, None),
         ("a number", "7", None),
         ("null", "null", None),
         ("truncated", r#"{"detail": "a"#, None),
         ("too deep", &deep, None),
-        (
-            "a line end in the detail",
-            r#"{"detail": "a\r\nb\u001b[31m"}"#,
-            Some("a\r\nb\u{1b}[31m"),
-        ),
+        ("a line end in the detail", r#"{"detail": "a\r\nb\u001b[31m"}"#, Some("a\r\nb\u{1b}[31m")),
         ("bad names", r#"{"\u0000": 1, "": 2}"#, None),
     ] {
         let server = Server::script([Act::status(400).body("application/json", body)]);
@@ -192,13 +158,7 @@ fn the_code_tells_a_bad_key_from_a_missing_scope() {
     for (name, status, code, unauthenticated, denied) in [
         ("no key", 401, "not_authenticated", true, false),
         ("a wrong key", 401, "authentication_failed", true, false),
-        (
-            "a wrong key under 403",
-            403,
-            "authentication_failed",
-            true,
-            false,
-        ),
+        ("a wrong key under 403", 403, "authentication_failed", true, false),
         ("no key under 403", 403, "not_authenticated", true, false),
         ("no scope", 403, "permission_denied", false, true),
         ("a gateway's 403", 403, "", false, true),
@@ -227,9 +187,7 @@ fn a_status_outside_of_http_is_an_error_too() {
         let failed = error(client(&server).me());
         assert_eq!(api(&failed).status(), status);
     }
-    let server = Server::script([Act::raw(
-        "HTTP/1.1 000 Nothing\r\nContent-Length: 0\r\n\r\n",
-    )]);
+    let server = Server::script([Act::raw("HTTP/1.1 000 Nothing\r\nContent-Length: 0\r\n\r\n")]);
     transport(&error(client(&server).me()));
 }
 
@@ -237,7 +195,7 @@ fn a_status_outside_of_http_is_an_error_too() {
 fn a_switch_to_another_protocol_is_an_error_at_once() {
     let server =
         Server::script([
-            Act::raw("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n").then(End::Silence),
+            Act::raw("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n").then(End::Silence)
         ]);
     let failed = within(SLOW, || error(hasty(&server).me()));
     assert_eq!(api(&failed).status(), 101);
@@ -248,32 +206,14 @@ fn an_error_status_outlives_a_body_that_fails() {
     let bad = |status| Act::status(status).body("application/json", r#"{"detail": "Why."}"#);
     for (name, act, body) in [
         ("cut", bad(400).cut(3), r#"{"detail": "Why"#),
-        (
-            "cut in chunks",
-            bad(400).chunked().cut(8),
-            r#"{"detail": "W"#,
-        ),
-        (
-            "reset",
-            bad(404).cut(3).then(End::Reset),
-            r#"{"detail": "Why"#,
-        ),
-        (
-            "silent",
-            bad(403).cut(3).then(End::Silence),
-            r#"{"detail": "Why"#,
-        ),
+        ("cut in chunks", bad(400).chunked().cut(8), r#"{"detail": "W"#),
+        ("reset", bad(404).cut(3).then(End::Reset), r#"{"detail": "Why"#),
+        ("silent", bad(403).cut(3).then(End::Silence), r#"{"detail": "Why"#),
         ("never begun", bad(402).header_only().then(End::Silence), ""),
-        (
-            "bad UTF-8",
-            Act::status(500).body("text/html", b"caf\xe9".to_vec()),
-            "caf\u{fffd}",
-        ),
+        ("bad UTF-8", Act::status(500).body("text/html", b"caf\xe9".to_vec()), "caf\u{fffd}"),
         (
             "gzip that is none",
-            Act::status(502)
-                .body("text/html", "<p>")
-                .header("Content-Encoding", "gzip"),
+            Act::status(502).body("text/html", "<p>").header("Content-Encoding", "gzip"),
             "",
         ),
     ] {
@@ -292,24 +232,10 @@ fn an_error_status_outlives_a_body_that_fails() {
 #[test]
 fn of_an_errors_body_64_kib_are_kept() {
     for (name, act) in [
-        (
-            "long",
-            Act::status(500).body("text/html", "x".repeat(3_000_000)),
-        ),
-        (
-            "long and compressed",
-            Act::status(500)
-                .body("text/html", "x".repeat(3_000_000))
-                .gzip(),
-        ),
-        (
-            "endless",
-            Act::raw("HTTP/1.1 500 No\r\n\r\n").repeat("x".repeat(8192), u64::MAX),
-        ),
-        (
-            "exactly so long",
-            Act::status(500).body("text/html", "x".repeat(65_536)),
-        ),
+        ("long", Act::status(500).body("text/html", "x".repeat(3_000_000))),
+        ("long and compressed", Act::status(500).body("text/html", "x".repeat(3_000_000)).gzip()),
+        ("endless", Act::raw("HTTP/1.1 500 No\r\n\r\n").repeat("x".repeat(8192), u64::MAX)),
+        ("exactly so long", Act::status(500).body("text/html", "x".repeat(65_536))),
     ] {
         let server = Server::script([act]);
         let failed = within(AT_ONCE, || error_in(name, client(&server).me()));
@@ -322,17 +248,8 @@ fn of_an_errors_body_64_kib_are_kept() {
 fn a_call_after_an_error_has_an_answer_of_its_own() {
     for (name, act) in [
         ("short", Act::status(500).body("text/html", "x")),
-        (
-            "long",
-            Act::status(500).body("text/html", "x".repeat(3_000_000)),
-        ),
-        (
-            "cut",
-            Act::status(500)
-                .body("text/html", "x")
-                .length(9)
-                .then(End::Close),
-        ),
+        ("long", Act::status(500).body("text/html", "x".repeat(3_000_000))),
+        ("cut", Act::status(500).body("text/html", "x").length(9).then(End::Close)),
         ("empty", Act::status(404)),
     ] {
         let server = Server::script([act, Act::json(200, &json!({"second": true}))]);
@@ -359,33 +276,16 @@ fn error_bodies_do_not_cost_the_connection() {
 #[test]
 fn retry_after_in_every_form() {
     let date = |ahead: i64| {
-        let now = SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap();
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
         http_date(now.as_secs().checked_add_signed(ahead).unwrap())
     };
     let seconds = |n| Some(Duration::from_secs(n));
     for (name, header, detail, wait) in [
         ("seconds", Some("46".to_owned()), "Slow down.", seconds(46)),
-        (
-            "an hour",
-            Some("3593".to_owned()),
-            "Slow down.",
-            seconds(3593),
-        ),
+        ("an hour", Some("3593".to_owned()), "Slow down.", seconds(3593)),
         ("zero", Some("0".to_owned()), "Slow down.", seconds(0)),
-        (
-            "a date in an hour",
-            Some(date(3600)),
-            "Slow down.",
-            seconds(3600),
-        ),
-        (
-            "a date that is past",
-            Some(date(-60)),
-            "Slow down.",
-            seconds(0),
-        ),
+        ("a date in an hour", Some(date(3600)), "Slow down.", seconds(3600)),
+        ("a date that is past", Some(date(-60)), "Slow down.", seconds(0)),
         (
             "negative, a wait in the detail",
             Some("-5".to_owned()),
@@ -402,18 +302,8 @@ fn retry_after_in_every_form() {
         ("negative alone", Some("-5".to_owned()), "Slow down.", None),
         ("a fraction", Some("1.5".to_owned()), "Slow down.", None),
         ("empty", Some(String::new()), "Slow down.", None),
-        (
-            "over 64 bits",
-            Some("99999999999999999999999".to_owned()),
-            "Slow down.",
-            None,
-        ),
-        (
-            "the most of 64 bits",
-            Some(u64::MAX.to_string()),
-            "Slow down.",
-            seconds(u64::MAX),
-        ),
+        ("over 64 bits", Some("99999999999999999999999".to_owned()), "Slow down.", None),
+        ("the most of 64 bits", Some(u64::MAX.to_string()), "Slow down.", seconds(u64::MAX)),
         (
             "absent, a wait in the detail",
             None,
@@ -447,11 +337,7 @@ fn retry_after_in_every_form() {
 fn a_wait_that_does_not_fit_fails_at_once_and_says_how_long() {
     for (name, wait, policy) in [
         ("an hour", "3600", RetryPolicy::default()),
-        (
-            "the most of 64 bits",
-            &u64::MAX.to_string(),
-            RetryPolicy::patient(),
-        ),
+        ("the most of 64 bits", &u64::MAX.to_string(), RetryPolicy::patient()),
         (
             "a second more than there is",
             "2",
@@ -468,16 +354,9 @@ fn a_wait_that_does_not_fit_fails_at_once_and_says_how_long() {
         let client = builder(server.url()).retry(policy).build().unwrap();
         let start = Instant::now();
         let failed = error_in(name, client.me());
-        assert!(
-            start.elapsed() < Duration::from_millis(900),
-            "{name}: it waited"
-        );
+        assert!(start.elapsed() < Duration::from_millis(900), "{name}: it waited");
         let wait: u64 = wait.parse().unwrap();
-        assert_eq!(
-            failed.retry_after(),
-            Some(Duration::from_secs(wait)),
-            "{name}"
-        );
+        assert_eq!(failed.retry_after(), Some(Duration::from_secs(wait)), "{name}");
     }
 }
 
@@ -488,22 +367,11 @@ fn a_key_that_comes_back_in_an_error_is_shown_nowhere() {
     for (name, act) in [
         (
             "in the detail",
-            Act::error(
-                401,
-                "authentication_error",
-                "authentication_failed",
-                &detail,
-            ),
+            Act::error(401, "authentication_error", "authentication_failed", &detail),
         ),
         ("in the code", Act::error(400, "x", KEY, "x")),
-        (
-            "in the type and attr",
-            Act::json(400, &json!({"type": KEY, "attr": KEY})),
-        ),
-        (
-            "in a web page",
-            Act::status(502).body("text/html", format!("<p>{KEY}</p>")),
-        ),
+        ("in the type and attr", Act::json(400, &json!({"type": KEY, "attr": KEY}))),
+        ("in a web page", Act::status(502).body("text/html", format!("<p>{KEY}</p>"))),
         (
             "in the header of the request, echoed",
             Act::status(500).body("text/plain", format!("authorization: Bearer {KEY}")),
@@ -514,10 +382,7 @@ fn a_key_that_comes_back_in_an_error_is_shown_nowhere() {
                 "HTTP/1.1 500 No\r\nX-Request-Id: {KEY}\r\nContent-Length: 0\r\n\r\n"
             )),
         ),
-        (
-            "in the reason",
-            Act::raw(format!("HTTP/1.1 500 {KEY}\r\nContent-Length: 0\r\n\r\n")),
-        ),
+        ("in the reason", Act::raw(format!("HTTP/1.1 500 {KEY}\r\nContent-Length: 0\r\n\r\n"))),
     ] {
         let server = Server::script([act]);
         api(&error_in(name, client(&server).me()));
@@ -541,18 +406,12 @@ fn a_key_that_the_end_of_an_excerpt_cuts_in_two_is_shown_nowhere() {
 #[test]
 fn a_key_that_json_escapes_is_shown_nowhere() {
     // Old keys may have any form: these have characters that JSON, a URL or both write in another way.
-    for key in [
-        r#"old"key\with/signs+and%percent"#,
-        "old=key&with?signs#and;more",
-    ] {
+    for key in [r#"old"key\with/signs+and%percent"#, "old=key&with?signs#and;more"] {
         let errors = [
             Act::error(401, "x", "y", &format!("{key} is no key")),
             Act::status(500).body("text/plain", format!("x {key} x")),
             Act::status(500).body("text/plain", format!("?k={}", escape(key))),
-            Act::status(500).body(
-                "text/plain",
-                format!("?k={}", escape(key).to_ascii_lowercase()),
-            ),
+            Act::status(500).body("text/plain", format!("?k={}", escape(key).to_ascii_lowercase())),
         ];
         for act in errors {
             // The bytes are looked over here, as the key is not the suite's.
@@ -606,20 +465,7 @@ fn http_date(seconds: u64) -> String {
         day -= 365 + u64::from(leap(year));
         year += 1;
     }
-    let lengths = [
-        31,
-        28 + u64::from(leap(year)),
-        31,
-        30,
-        31,
-        30,
-        31,
-        31,
-        30,
-        31,
-        30,
-        31,
-    ];
+    let lengths = [31, 28 + u64::from(leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
     let mut month = 0;
     while day >= lengths[month] {
         day -= lengths[month];

@@ -5,10 +5,7 @@ use std::fs;
 const TESTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests");
 
 /// Those that prove nothing of the crate.
-const BESIDE: [&str; 2] = [
-    "environment::child",
-    "statuses::the_dates_of_these_tests_are_right",
-];
+const BESIDE: [&str; 2] = ["environment::child", "statuses::the_dates_of_these_tests_are_right"];
 
 /// Every test of this folder, by its module and name.
 fn tests() -> BTreeSet<String> {
@@ -39,12 +36,7 @@ fn every_fault_has_its_test_and_every_test_its_row() {
     for row in tables.lines().filter(|line| line.ends_with("` |")) {
         let cells: Vec<&str> = row.split(" | ").collect();
         assert_eq!(cells.len(), 3, "{row}");
-        assert!(
-            cells
-                .iter()
-                .all(|cell| !cell.trim_matches(['|', ' ']).is_empty()),
-            "{row}"
-        );
+        assert!(cells.iter().all(|cell| !cell.trim_matches(['|', ' ']).is_empty()), "{row}");
         let test = cells[2].trim_end_matches(" |").trim_matches('`');
         assert!(named.insert(test.to_owned()), "{test} twice");
     }

@@ -53,11 +53,8 @@ impl Front {
             .with_no_client_auth()
             .with_single_cert(chain, key)
             .unwrap();
-        let (seen, settings, behind) = (
-            Arc::new(Seen::default()),
-            Arc::new(settings),
-            server.address(),
-        );
+        let (seen, settings, behind) =
+            (Arc::new(Seen::default()), Arc::new(settings), server.address());
         let shared = seen.clone();
         let accepting = std::thread::spawn(move || {
             let mut serving = Vec::new();
@@ -76,11 +73,7 @@ impl Front {
                 thread.join().unwrap();
             }
         });
-        Ok(Front {
-            address,
-            seen,
-            accepting: Some(accepting),
-        })
+        Ok(Front { address, seen, accepting: Some(accepting) })
     }
 
     fn url(&self) -> String {
@@ -99,9 +92,7 @@ impl Drop for Front {
 
 fn hand_on(mut tls: StreamOwned<ServerConnection, TcpStream>, behind: SocketAddr, seen: &Seen) {
     let tick = Some(Duration::from_millis(2));
-    tls.sock
-        .set_read_timeout(Some(Duration::from_secs(5)))
-        .unwrap();
+    tls.sock.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     if let Err(why) = tls.conn.complete_io(&mut tls.sock) {
         seen.refusals.lock().unwrap().push(why.to_string());
         return;
@@ -158,19 +149,13 @@ fn a_certificate_that_nobody_knows() {
     let client = builder(front.url()).build().unwrap();
     let failed = within(AT_ONCE, || error(client.me()));
     let failure = transport(&failed);
-    assert_eq!(
-        (failure.method(), failure.path()),
-        ("GET", "/api/users/@me/")
-    );
+    assert_eq!((failure.method(), failure.path()), ("GET", "/api/users/@me/"));
     assert!(failure.message().contains("certificate"), "{failed}");
     // Nothing came through, and it was asked for once.
     drop(client);
     let seen = front.seen.clone();
     drop(front);
-    assert_eq!(
-        (seen.connections.load(SeqCst), seen.trusted.load(SeqCst)),
-        (1, 0)
-    );
+    assert_eq!((seen.connections.load(SeqCst), seen.trusted.load(SeqCst)), (1, 0));
     assert_eq!(seen.refusals.lock().unwrap().len(), 1);
 }
 
@@ -178,10 +163,7 @@ fn a_certificate_that_nobody_knows() {
 fn a_certificate_that_nobody_knows_is_not_tried_again() {
     let behind = Server::stranger();
     let front = Front::of(&behind);
-    let client = builder(front.url())
-        .retry(posthog_api::RetryPolicy::default())
-        .build()
-        .unwrap();
+    let client = builder(front.url()).retry(posthog_api::RetryPolicy::default()).build().unwrap();
     let failed = within(Duration::from_millis(400), || error(client.me()));
     transport(&failed);
     assert_eq!(front.seen.connections.load(SeqCst), 1);
@@ -195,18 +177,13 @@ fn a_certificate_of_another_host() {
     };
     let client = trusting(front.url()).build().unwrap();
     let failed = within(AT_ONCE, || error(client.me()));
-    assert!(
-        transport(&failed).message().contains("certificate"),
-        "{failed}"
-    );
+    assert!(transport(&failed).message().contains("certificate"), "{failed}");
 }
 
 #[test]
 fn a_certificate_that_is_known_is_spoken_to() {
-    let behind = Server::script([
-        Act::json(200, &json!({"a": 1})),
-        Act::json(200, &json!({"a": 2})),
-    ]);
+    let behind =
+        Server::script([Act::json(200, &json!({"a": 1})), Act::json(200, &json!({"a": 2}))]);
     let front = Front::of(&behind);
     let behind = behind.named(&front.address.to_string());
     let client = trusting(front.url()).build().unwrap();
@@ -224,10 +201,7 @@ fn a_redirect_from_https_to_http_is_not_followed() {
         let _behind = behind.named(&front.address.to_string());
         let client = trusting(front.url()).build().unwrap();
         let failed = error(client.me());
-        assert!(
-            redirect(&failed).1.contains("https://127.0.0.1"),
-            "{failed}"
-        );
+        assert!(redirect(&failed).1.contains("https://127.0.0.1"), "{failed}");
     }
 }
 
@@ -249,10 +223,7 @@ fn a_next_that_says_http_for_https_is_followed_over_https() {
     let behind = Server::start(|request, n| {
         let host = request.header("host").unwrap();
         match n {
-            0 => Act::page(
-                &json!([1]),
-                &json!(format!("http://{host}/api/x/?offset=1")),
-            ),
+            0 => Act::page(&json!([1]), &json!(format!("http://{host}/api/x/?offset=1"))),
             _ => Act::page(&json!([2]), &json!(null)),
         }
     });
@@ -267,13 +238,7 @@ fn a_next_that_says_http_for_https_is_followed_over_https() {
 #[test]
 fn a_server_that_speaks_no_tls() {
     for (name, act) in [
-        (
-            "HTTP",
-            Act::json(
-                400,
-                &json!({"detail": "plain HTTP request sent to HTTPS port"}),
-            ),
-        ),
+        ("HTTP", Act::json(400, &json!({"detail": "plain HTTP request sent to HTTPS port"}))),
         ("nonsense", Act::raw("what?\r\n\r\n")),
         ("an alert", Act::raw(vec![21, 3, 3, 0, 2, 2, 40])),
         ("zeros", Act::raw(vec![0; 100])),
@@ -289,10 +254,8 @@ fn a_server_that_speaks_no_tls() {
 #[test]
 fn a_handshake_that_hangs_ends_with_the_connect_timeout() {
     let server = Server::at_connect(Act::silence());
-    let client = builder(server.url().replace("http:", "https:"))
-        .connect_timeout(TIMEOUT)
-        .build()
-        .unwrap();
+    let client =
+        builder(server.url().replace("http:", "https:")).connect_timeout(TIMEOUT).build().unwrap();
     let failed = within(crate::support::SLOW, || error(client.me()));
     assert!(timeout(&failed).message().contains("connect"), "{failed}");
 }
@@ -304,10 +267,8 @@ fn a_handshake_that_drips_ends_with_the_connect_timeout() {
         Act::raw([&[22, 3, 3, 0x3f, 0xff, 2, 0, 0x3f, 0xf0][..], &[0; 100]].concat())
             .drip(Duration::from_millis(50)),
     );
-    let client = builder(server.url().replace("http:", "https:"))
-        .connect_timeout(TIMEOUT)
-        .build()
-        .unwrap();
+    let client =
+        builder(server.url().replace("http:", "https:")).connect_timeout(TIMEOUT).build().unwrap();
     let failed = within(crate::support::SLOW, || error(client.me()));
     timeout(&failed);
 }

@@ -38,10 +38,7 @@ fn a_name_that_does_not_resolve() {
     let client = builder("https://nothing.invalid").build().unwrap();
     let failed = within(Duration::from_secs(15), || error(client.me()));
     assert!(failed.to_string().contains("nothing.invalid"), "{failed}");
-    assert!(
-        matches!(failed, Error::Transport(_) | Error::Timeout(_)),
-        "{failed:?}"
-    );
+    assert!(matches!(failed, Error::Transport(_) | Error::Timeout(_)), "{failed:?}");
 }
 
 #[test]
@@ -58,14 +55,8 @@ fn connections_that_break() {
         ("reset in the body", good().cut(5).then(End::Reset)),
         ("cut in a chunked body", good().chunked().cut(20)),
         ("cut before the last chunk", good().chunked().cut(5)),
-        (
-            "reset in a chunked body",
-            good().chunked().cut(20).then(End::Reset),
-        ),
-        (
-            "a length that is too long",
-            good().length(1_000).then(End::Close),
-        ),
+        ("reset in a chunked body", good().chunked().cut(20).then(End::Reset)),
+        ("a length that is too long", good().length(1_000).then(End::Close)),
     ] {
         let failed = error_in(name, fate(act));
         let failure = transport(&failed);
@@ -78,56 +69,20 @@ fn connections_that_break() {
 fn answers_that_hang() {
     let rows = [
         ("silence before the answer", Act::silence(), "response"),
-        (
-            "silence in the header",
-            good().first(40).then(End::Silence),
-            "response",
-        ),
+        ("silence in the header", good().first(40).then(End::Silence), "response"),
         (
             "an interim answer, then silence",
             Act::raw("HTTP/1.1 100 Continue\r\n\r\n").then(End::Silence),
             "response",
         ),
-        (
-            "silence before the body",
-            good().header_only().then(End::Silence),
-            "body",
-        ),
-        (
-            "silence in the body",
-            good().cut(5).then(End::Silence),
-            "body",
-        ),
-        (
-            "silence in a chunked body",
-            good().chunked().cut(20).then(End::Silence),
-            "body",
-        ),
-        (
-            "silence in a gzip body",
-            good().gzip().cut(9).then(End::Silence),
-            "body",
-        ),
-        (
-            "a length that is too long, kept open",
-            good().length(1_000),
-            "body",
-        ),
-        (
-            "a body that never ends by its own",
-            good().unframed().then(End::Silence),
-            "body",
-        ),
-        (
-            "one byte at a time",
-            good().drip(Duration::from_millis(50)),
-            "response",
-        ),
-        (
-            "one byte of the body at a time",
-            good().drip_body(Duration::from_millis(50)),
-            "body",
-        ),
+        ("silence before the body", good().header_only().then(End::Silence), "body"),
+        ("silence in the body", good().cut(5).then(End::Silence), "body"),
+        ("silence in a chunked body", good().chunked().cut(20).then(End::Silence), "body"),
+        ("silence in a gzip body", good().gzip().cut(9).then(End::Silence), "body"),
+        ("a length that is too long, kept open", good().length(1_000), "body"),
+        ("a body that never ends by its own", good().unframed().then(End::Silence), "body"),
+        ("one byte at a time", good().drip(Duration::from_millis(50)), "response"),
+        ("one byte of the body at a time", good().drip_body(Duration::from_millis(50)), "body"),
         (
             "one byte of a chunked body at a time",
             good().chunked().drip_body(Duration::from_millis(20)),
@@ -163,66 +118,24 @@ fn what_is_not_http() {
     let many: String = (0..1_000).map(|n| format!("X-{n}: y\r\n")).collect();
     let ok = "HTTP/1.1 200 OK\r\n";
     for (name, bytes) in [
-        (
-            "a header of 100 KiB",
-            format!("{ok}X-Long: {long}\r\nContent-Length: 2\r\n\r\n{{}}"),
-        ),
-        (
-            "1,000 headers",
-            format!("{ok}{many}Content-Length: 2\r\n\r\n{{}}"),
-        ),
-        (
-            "a status line of 100 KiB",
-            format!("HTTP/1.1 200 {long}\r\n\r\n"),
-        ),
+        ("a header of 100 KiB", format!("{ok}X-Long: {long}\r\nContent-Length: 2\r\n\r\n{{}}")),
+        ("1,000 headers", format!("{ok}{many}Content-Length: 2\r\n\r\n{{}}")),
+        ("a status line of 100 KiB", format!("HTTP/1.1 200 {long}\r\n\r\n")),
         ("a name of 100 KiB", format!("{ok}{long}: x\r\n\r\n")),
-        (
-            "another protocol",
-            "SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3\r\n\r\n".to_owned(),
-        ),
+        ("another protocol", "SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3\r\n\r\n".to_owned()),
         ("a mail server", "220 mail.example ESMTP\r\n\r\n".to_owned()),
-        (
-            "HTML without a header",
-            "<html><body>hello</body></html>\r\n\r\n".to_owned(),
-        ),
-        (
-            "JSON without a header",
-            "{\"answer\": 1}\r\n\r\n".to_owned(),
-        ),
+        ("HTML without a header", "<html><body>hello</body></html>\r\n\r\n".to_owned()),
+        ("JSON without a header", "{\"answer\": 1}\r\n\r\n".to_owned()),
         ("zeros", "\0".repeat(200)),
-        (
-            "a TLS alert",
-            "\u{15}\u{3}\u{1}\0\u{2}\u{2}\u{46}\r\n\r\n".to_owned(),
-        ),
+        ("a TLS alert", "\u{15}\u{3}\u{1}\0\u{2}\u{2}\u{46}\r\n\r\n".to_owned()),
         ("an unknown version", "HTTP/9.9 200 OK\r\n\r\n".to_owned()),
-        (
-            "a status that is no number",
-            "HTTP/1.1 abc OK\r\n\r\n".to_owned(),
-        ),
-        (
-            "a status of two digits",
-            "HTTP/1.1 20 OK\r\n\r\n".to_owned(),
-        ),
-        (
-            "a status of four digits",
-            "HTTP/1.1 2000 OK\r\n\r\n".to_owned(),
-        ),
-        (
-            "a header without a colon",
-            format!("{ok}what is this\r\n\r\n"),
-        ),
-        (
-            "a length that is no number",
-            format!("{ok}Content-Length: ten\r\n\r\n{{}}"),
-        ),
-        (
-            "a negative length",
-            format!("{ok}Content-Length: -2\r\n\r\n{{}}"),
-        ),
-        (
-            "two lengths",
-            format!("{ok}Content-Length: 2\r\nContent-Length: 40\r\n\r\n{{}}"),
-        ),
+        ("a status that is no number", "HTTP/1.1 abc OK\r\n\r\n".to_owned()),
+        ("a status of two digits", "HTTP/1.1 20 OK\r\n\r\n".to_owned()),
+        ("a status of four digits", "HTTP/1.1 2000 OK\r\n\r\n".to_owned()),
+        ("a header without a colon", format!("{ok}what is this\r\n\r\n")),
+        ("a length that is no number", format!("{ok}Content-Length: ten\r\n\r\n{{}}")),
+        ("a negative length", format!("{ok}Content-Length: -2\r\n\r\n{{}}")),
+        ("two lengths", format!("{ok}Content-Length: 2\r\nContent-Length: 40\r\n\r\n{{}}")),
         (
             "a length over 64 bits",
             format!("{ok}Content-Length: 99999999999999999999999\r\n\r\n{{}}"),
@@ -256,11 +169,7 @@ fn what_never_ends() {
     let chunked = format!("{ok}Transfer-Encoding: chunked\r\n\r\n");
     let gzip = format!("{ok}Content-Encoding: gzip\r\n\r\n").into_bytes();
     let rows = [
-        (
-            "interim answers",
-            Vec::new(),
-            b"HTTP/1.1 102 Processing\r\n\r\n".repeat(300),
-        ),
+        ("interim answers", Vec::new(), b"HTTP/1.1 102 Processing\r\n\r\n".repeat(300)),
         (
             "interim answers with headers",
             Vec::new(),
@@ -269,16 +178,8 @@ fn what_never_ends() {
         ("line ends", Vec::new(), b"\r\n".repeat(4_000)),
         ("a status line", Vec::new(), b"HTTP/1.1 200 ".repeat(600)),
         ("headers", ok.into(), b"X-More: of it\r\n".repeat(500)),
-        (
-            "a chunk's extension",
-            format!("{chunked}2;").into_bytes(),
-            b"x".repeat(8_000),
-        ),
-        (
-            "a chunk's size",
-            chunked.clone().into_bytes(),
-            b"0".repeat(8_000),
-        ),
+        ("a chunk's extension", format!("{chunked}2;").into_bytes(), b"x".repeat(8_000)),
+        ("a chunk's size", chunked.clone().into_bytes(), b"0".repeat(8_000)),
         (
             "trailers",
             format!("{chunked}2\r\n[]\r\n0\r\n").into_bytes(),
@@ -289,19 +190,12 @@ fn what_never_ends() {
             [&gzip[..], b"\x1f\x8b\x08\x08\0\0\0\0\0\xff"].concat(),
             b"x".repeat(8_000),
         ),
-        (
-            "empty members of gzip",
-            gzip,
-            crate::support::gzip(b"").repeat(400),
-        ),
+        ("empty members of gzip", gzip, crate::support::gzip(b"").repeat(400)),
     ];
     together(rows, |(name, begin, block)| {
         let server = Server::script([Act::raw(begin).repeat(block, u64::MAX)]);
         let failed = within(SLOW, || error_in(name, hasty(&server).me()));
-        assert!(
-            matches!(failed, Error::Transport(_) | Error::Timeout(_)),
-            "{name}: {failed:?}"
-        );
+        assert!(matches!(failed, Error::Transport(_) | Error::Timeout(_)), "{name}: {failed:?}");
         assert!(server.sent() < 1 << 30, "{name}: {} bytes", server.sent());
     });
 }
@@ -338,10 +232,7 @@ fn a_length_that_is_too_short_cuts_the_answer_and_spoils_no_later_one() {
     let client = client(&server);
     let failed = error(client.me());
     assert_eq!(decode(&failed).body(), r#"{"answer""#);
-    assert_eq!(
-        client.me().unwrap(),
-        json!({"answer": "a good one, of some length"})
-    );
+    assert_eq!(client.me().unwrap(), json!({"answer": "a good one, of some length"}));
 }
 
 #[test]
@@ -405,26 +296,12 @@ fn a_new_connection_that_breaks_is_not_taken_for_a_kept_one() {
     let long = "x".repeat(3_000_000);
     for (name, first) in [
         ("nothing before it", None),
-        (
-            "behind Connection: close",
-            Some(good().header("Connection", "close").then(End::Close)),
-        ),
-        (
-            "behind HTTP/1.0",
-            Some(Act::raw("HTTP/1.0 200 OK\r\n\r\n[1]").then(End::Close)),
-        ),
-        (
-            "behind a long error",
-            Some(Act::status(500).body("text/html", long)),
-        ),
+        ("behind Connection: close", Some(good().header("Connection", "close").then(End::Close))),
+        ("behind HTTP/1.0", Some(Act::raw("HTTP/1.0 200 OK\r\n\r\n[1]").then(End::Close))),
+        ("behind a long error", Some(Act::status(500).body("text/html", long))),
         (
             "behind an error that is cut",
-            Some(
-                Act::status(500)
-                    .body("text/html", "x")
-                    .length(9)
-                    .then(End::Close),
-            ),
+            Some(Act::status(500).body("text/html", "x").length(9).then(End::Close)),
         ),
     ] {
         let before = usize::from(first.is_some());
@@ -472,19 +349,14 @@ fn a_body_that_the_server_refuses_before_it_has_all_of_it() {
     let client = hasty(&server);
     let body = json!({"big": "x".repeat(6 * 1024 * 1024)});
     let failed = within(AT_ONCE, || error(client.post("/api/x/").json(body).send()));
-    assert!(
-        matches!(failed, Error::Api(_) | Error::Transport(_)),
-        "{failed:?}"
-    );
+    assert!(matches!(failed, Error::Api(_) | Error::Transport(_)), "{failed:?}");
 }
 
 #[test]
 fn a_timeout_of_the_call_outranks_the_clients() {
     let server = Server::script([Act::silence()]);
     let client = client(&server);
-    let failed = within(SLOW, || {
-        error(client.get("/api/x/").timeout(TIMEOUT).send())
-    });
+    let failed = within(SLOW, || error(client.get("/api/x/").timeout(TIMEOUT).send()));
     assert!(timeout(&failed).message().contains("400ms"), "{failed}");
 }
 
@@ -492,13 +364,8 @@ fn a_timeout_of_the_call_outranks_the_clients() {
 fn a_call_whose_timeout_is_zero_fails_at_once() {
     let server = Server::start(|_, _| Act::silence());
     let client = client(&server);
-    let failed = within(AT_ONCE, || {
-        error(client.get("/api/x/").timeout(Duration::ZERO).send())
-    });
-    assert!(
-        matches!(failed, Error::Timeout(_) | Error::Config(_)),
-        "{failed:?}"
-    );
+    let failed = within(AT_ONCE, || error(client.get("/api/x/").timeout(Duration::ZERO).send()));
+    assert!(matches!(failed, Error::Timeout(_) | Error::Config(_)), "{failed:?}");
 }
 
 #[test]
@@ -551,31 +418,18 @@ fn looking_up_a_name_has_an_end() {
     }
 
     let (sender, asked) = std::sync::mpsc::channel();
-    let agent = Agent::with_parts(
-        agent().config().clone(),
-        DefaultConnector::default(),
-        Asked(sender),
-    );
-    let client = builder("https://nothing.invalid")
-        .agent(agent)
-        .build()
-        .unwrap();
+    let agent =
+        Agent::with_parts(agent().config().clone(), DefaultConnector::default(), Asked(sender));
+    let client = builder("https://nothing.invalid").agent(agent).build().unwrap();
     let failed = error(client.me());
-    assert!(
-        transport(&failed).message().contains("nothing.invalid"),
-        "{failed}"
-    );
+    assert!(transport(&failed).message().contains("nothing.invalid"), "{failed}");
     assert!(asked.recv().unwrap(), "the lookup may take for ever");
 }
 
 #[test]
 fn a_proxy_that_makes_no_connection() {
     for (name, act, in_time) in [
-        (
-            "refuses",
-            Act::raw("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"),
-            true,
-        ),
+        ("refuses", Act::raw("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"), true),
         (
             "wants a password",
             Act::raw(
@@ -584,11 +438,7 @@ fn a_proxy_that_makes_no_connection() {
             true,
         ),
         ("closes", Act::close(), true),
-        (
-            "talks nonsense",
-            Act::raw("what?\r\n\r\n").then(End::Close),
-            true,
-        ),
+        ("talks nonsense", Act::raw("what?\r\n\r\n").then(End::Close), true),
         ("is silent", Act::silence(), false),
     ] {
         let proxy = Server::script([act]);
@@ -603,10 +453,7 @@ fn a_proxy_that_makes_no_connection() {
             .unwrap();
         let failed = within(AT_ONCE, || error(client.me()));
         assert_eq!(failed.is_timeout(), !in_time, "{name}: {failed:?}");
-        assert!(
-            matches!(failed, Error::Transport(_) | Error::Timeout(_)),
-            "{name}: {failed:?}"
-        );
+        assert!(matches!(failed, Error::Transport(_) | Error::Timeout(_)), "{name}: {failed:?}");
         assert_eq!(proxy.requests()[0].method, "CONNECT", "{name}");
     }
 }

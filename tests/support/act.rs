@@ -25,12 +25,7 @@ pub struct Act {
 #[derive(Clone, Debug)]
 enum Content {
     Raw(Vec<u8>),
-    Answer {
-        status: u16,
-        headers: Vec<(String, String)>,
-        body: Vec<u8>,
-        framing: Framing,
-    },
+    Answer { status: u16, headers: Vec<(String, String)>, body: Vec<u8>, framing: Framing },
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -58,27 +53,14 @@ pub enum End {
 
 impl Act {
     fn new(content: Content, end: End) -> Act {
-        Act {
-            content,
-            delay: Duration::ZERO,
-            drip: None,
-            at_once: 0,
-            cut: 0,
-            repeat: None,
-            end,
-        }
+        Act { content, delay: Duration::ZERO, drip: None, at_once: 0, cut: 0, repeat: None, end }
     }
 
     /// An answer with an empty body.
     pub fn status(status: u16) -> Act {
         let headers = vec![("X-Request-Id".to_owned(), REQUEST_ID.to_owned())];
         let (body, framing) = (Vec::new(), Framing::Length);
-        let content = Content::Answer {
-            status,
-            headers,
-            body,
-            framing,
-        };
+        let content = Content::Answer { status, headers, body, framing };
         Act::new(content, End::Keep)
     }
 
@@ -88,18 +70,12 @@ impl Act {
 
     /// A page of a list: `next` as it stands, be it no link at all.
     pub fn page(rows: &Value, next: &Value) -> Act {
-        Act::json(
-            200,
-            &json!({"next": next, "previous": null, "results": rows}),
-        )
+        Act::json(200, &json!({"next": next, "previous": null, "results": rows}))
     }
 
     /// PostHog's error body.
     pub fn error(status: u16, kind: &str, code: &str, detail: &str) -> Act {
-        Act::json(
-            status,
-            &json!({"type": kind, "code": code, "detail": detail, "attr": null}),
-        )
+        Act::json(status, &json!({"type": kind, "code": code, "detail": detail, "attr": null}))
     }
 
     /// These bytes for an answer; the connection is kept.
@@ -138,11 +114,7 @@ impl Act {
         if let Content::Answer { body, .. } = &mut self.content {
             *body = bytes.into();
         }
-        if kind.is_empty() {
-            self
-        } else {
-            self.header("Content-Type", kind)
-        }
+        if kind.is_empty() { self } else { self.header("Content-Type", kind) }
     }
 
     pub fn gzip(mut self) -> Act {
@@ -233,12 +205,7 @@ impl Act {
     pub fn bytes(&self) -> Vec<u8> {
         let mut out = match &self.content {
             Content::Raw(bytes) => bytes.clone(),
-            Content::Answer {
-                status,
-                headers,
-                body,
-                framing,
-            } => {
+            Content::Answer { status, headers, body, framing } => {
                 let mut out = format!("HTTP/1.1 {status} Whatever\r\n").into_bytes();
                 for (name, value) in headers {
                     out.extend(format!("{name}: {value}\r\n").bytes());

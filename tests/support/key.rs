@@ -22,9 +22,7 @@ pub fn shows_key(bytes: &[u8]) -> bool {
     let text = String::from_utf8_lossy(bytes).to_ascii_lowercase();
     let key = KEY.to_ascii_lowercase();
     let pieces = key.as_bytes().chunks_exact(6);
-    pieces
-        .map(|piece| std::str::from_utf8(piece).unwrap())
-        .any(|piece| text.contains(piece))
+    pieces.map(|piece| std::str::from_utf8(piece).unwrap()).any(|piece| text.contains(piece))
 }
 
 /// All bytes that a server received: the key stands in its one place in each request to the configured origin.
@@ -70,12 +68,7 @@ pub fn check_error(error: &Error) {
     let line = error.to_string();
     assert_eq!(line.lines().count(), 1, "{line}");
     assert!(line.len() < 4_000 && !line.trim().is_empty(), "{line}");
-    let mut words = vec![
-        line,
-        format!("{error:#}"),
-        format!("{error:?}"),
-        format!("{error:#?}"),
-    ];
+    let mut words = vec![line, format!("{error:#}"), format!("{error:?}"), format!("{error:#?}")];
     let mut source = std::error::Error::source(error);
     while let Some(inner) = source {
         words.push(format!("{inner} {inner:?} {inner:#} {inner:#?}"));

@@ -36,10 +36,7 @@ pub const AT_ONCE: Duration = Duration::from_secs(8);
 
 /// An agent that no proxy of the environment gets hold of.
 pub fn agent() -> ureq::Agent {
-    ureq::Agent::config_builder()
-        .proxy(None)
-        .build()
-        .new_agent()
+    ureq::Agent::config_builder().proxy(None).build().new_agent()
 }
 
 /// A client of `url` without retries. Its timeouts are there for a server that hangs against the script.

@@ -223,12 +223,7 @@ impl Drop for Server {
             requests.len(),
             self.most
         );
-        key::check_server(
-            self.way,
-            &self.name,
-            &self.seen.bytes.lock().unwrap(),
-            &requests,
-        );
+        key::check_server(self.way, &self.name, &self.seen.bytes.lock().unwrap(), &requests);
     }
 }
 
@@ -252,11 +247,7 @@ fn accept(
             all.push(Vec::new());
             all.len() - 1
         };
-        let mut connection = Connection {
-            stream,
-            seen: seen.clone(),
-            number,
-        };
+        let mut connection = Connection { stream, seen: seen.clone(), number };
         let (at_connect, script) = (at_connect.cloned(), script.clone());
         serving.push(std::thread::spawn(move || {
             match at_connect {
@@ -327,10 +318,8 @@ impl Connection {
     /// Whether to try again what gave this error.
     fn goes_on(&self, error: &std::io::Error) -> bool {
         let kind = error.kind();
-        matches!(
-            kind,
-            ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
-        ) && !self.seen.stopping.load(SeqCst)
+        matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
+            && !self.seen.stopping.load(SeqCst)
     }
 
     /// Whether the connection is kept. `held`: the last byte of a request is still in the socket.
@@ -413,10 +402,7 @@ impl Connection {
 }
 
 fn head_end(bytes: &[u8]) -> Option<usize> {
-    bytes
-        .windows(4)
-        .position(|w| w == b"\r\n\r\n")
-        .map(|at| at + 4)
+    bytes.windows(4).position(|w| w == b"\r\n\r\n").map(|at| at + 4)
 }
 
 /// How long the request is that `bytes` begin with, once they hold all of it.
