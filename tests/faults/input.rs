@@ -1,5 +1,5 @@
 //! Proves that what a caller gives arrives at the server as the same text, or is refused before anything is sent.
-use crate::config;
+use crate::support::expect::config;
 use crate::support::{
     AT_ONCE, Act, KEY, Server, TIMEOUT, agent, builder, client, decode, error, error_in, shows_key,
     within,

@@ -1,9 +1,9 @@
 //! Proves that what can be tried again is, that no write is ever sent twice where it may have been done, and that waits end.
+use crate::support::expect::{api, timeout, transport};
 use crate::support::{
     AT_ONCE, Act, End, KEY, Request, SLOW, Server, TIMEOUT, agent, builder, check_event, client,
     error, error_in, hasty, together, trying, within,
 };
-use crate::{api, timeout, transport};
 use posthog_api::ureq::config::Config;
 use posthog_api::ureq::http::Uri;
 use posthog_api::ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};

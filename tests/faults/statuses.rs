@@ -1,9 +1,9 @@
 //! Proves that an error status is an `Error::Api` with all that the answer said, in whatever shape, and is shown without the key.
+use crate::support::expect::{api, transport};
 use crate::support::{
     AT_ONCE, Act, End, KEY, REQUEST_ID, SLOW, Server, builder, client, error, error_in, hasty,
     within,
 };
-use crate::{api, transport};
 use posthog_api::{Error, RetryPolicy};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant, SystemTime};

@@ -1,6 +1,6 @@
 //! Proves that nothing is said over TLS to a server that cannot show who it is, and that https is never left for http.
+use crate::support::expect::{config, redirect, timeout, transport};
 use crate::support::{AT_ONCE, Act, End, Server, TIMEOUT, builder, error, within};
-use crate::{config, redirect, timeout, transport};
 use posthog_api::ClientBuilder;
 use posthog_api::ureq::Agent;
 use posthog_api::ureq::tls::{Certificate, RootCerts, TlsConfig};

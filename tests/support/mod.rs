@@ -13,6 +13,7 @@
 )]
 
 mod act;
+pub mod expect;
 mod key;
 mod server;
 
