@@ -99,7 +99,7 @@ fn a_background_query_that_fails() {
             Act::json(200, &json!({"query_status": {"id": ID, "complete": true, "results": [1]}})),
             "results",
         ),
-        ("expired", Act::error(404, "invalid_request", "not_found", "Query not found."), "expired"),
+        ("expired", Act::error(404, "invalid_request", "not_found", "Query not found."), "minutes"),
     ];
     together(rows, |(name, act, words)| {
         let server = Server::script([running(), act]);

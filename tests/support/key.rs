@@ -13,6 +13,8 @@ pub enum Way {
     Query,
     /// No request has anything to do there.
     Stranger,
+    /// The test itself says where it may stand.
+    Any,
 }
 
 /// Whether any 12 characters of the key stand in `bytes`, in any case.
@@ -33,6 +35,9 @@ pub fn check_server(way: Way, name: &str, connections: &[Vec<u8>], requests: &[R
             "a stranger got a connection: {:?}",
             connections.iter().map(|b| String::from_utf8_lossy(b))
         );
+        return;
+    }
+    if way == Way::Any {
         return;
     }
     let allowed = match way {

@@ -16,6 +16,7 @@ mod act;
 pub mod expect;
 mod key;
 mod server;
+pub mod tls;
 
 pub use act::{Act, End, REQUEST_ID, chunk, gzip};
 pub use key::{KEY, Way, check_error, check_event, shows_key};

@@ -82,9 +82,15 @@ type Script = dyn Fn(&Request, usize) -> Act + Send + Sync;
 
 #[derive(Default)]
 struct Seen {
+    /// Bytes and requests are counted, and not kept.
+    counts_only: bool,
     /// Every byte, a buffer for each connection.
     bytes: Mutex<Vec<Vec<u8>>>,
     requests: Mutex<Vec<Request>>,
+    /// How many whole requests came.
+    count: AtomicUsize,
+    /// How many of the requests were handed out by [`Server::take_requests`].
+    taken: AtomicUsize,
     /// How many requests were given an act.
     begun: AtomicUsize,
     closed: AtomicUsize,
@@ -116,9 +122,21 @@ impl Server {
         server
     }
 
+    /// A script of one 200 answer with each of these JSON bodies.
+    pub fn answers(bodies: &[serde_json::Value]) -> Server {
+        Server::script(bodies.iter().map(|body| Act::json(200, body)))
+    }
+
     /// Asks `act` about each request; the number is how many came before it.
     pub fn start(act: impl Fn(&Request, usize) -> Act + Send + Sync + 'static) -> Server {
         Server::on("127.0.0.1:0", None, act).unwrap()
+    }
+
+    /// The same, for so many requests that keeping them would take too much memory: they are
+    /// counted only, and nothing looks for the key.
+    pub fn counting(act: impl Fn(&Request, usize) -> Act + Send + Sync + 'static) -> Server {
+        let seen = Seen { counts_only: true, ..Seen::default() };
+        Server::listen("127.0.0.1:0", None, act, seen).unwrap().expects(Way::Any)
     }
 
     /// Does `act` as soon as there is a connection, whatever is sent over it.
@@ -138,9 +156,18 @@ impl Server {
         at_connect: Option<Act>,
         act: impl Fn(&Request, usize) -> Act + Send + Sync + 'static,
     ) -> std::io::Result<Server> {
+        Server::listen(address, at_connect, act, Seen::default())
+    }
+
+    fn listen(
+        address: &str,
+        at_connect: Option<Act>,
+        act: impl Fn(&Request, usize) -> Act + Send + Sync + 'static,
+        seen: Seen,
+    ) -> std::io::Result<Server> {
         let listener = TcpListener::bind(address)?;
         let address = listener.local_addr()?;
-        let seen = Arc::new(Seen::default());
+        let seen = Arc::new(seen);
         let (shared, script): (_, Arc<Script>) = (seen.clone(), Arc::new(act));
         let accepting =
             std::thread::spawn(move || accept(&listener, &shared, at_connect.as_ref(), &script));
@@ -179,9 +206,24 @@ impl Server {
         self.seen.requests.lock().unwrap().clone()
     }
 
+    /// Every whole request since the last call of this function.
+    pub fn take_requests(&self) -> Vec<Request> {
+        let requests = self.seen.requests.lock().unwrap();
+        let taken = self.seen.taken.swap(requests.len(), SeqCst);
+        requests[taken..].to_vec()
+    }
+
+    /// Every whole request, after each act of the script was used.
+    #[track_caller]
+    pub fn all_requests(&self) -> Vec<Request> {
+        let requests = self.requests();
+        assert_eq!(requests.len(), self.most, "not the requests of the script: {requests:#?}");
+        requests
+    }
+
     /// How many whole requests came so far.
     pub fn count(&self) -> usize {
-        self.seen.requests.lock().unwrap().len()
+        self.seen.count.load(SeqCst)
     }
 
     pub fn connections(&self) -> usize {
@@ -216,13 +258,9 @@ impl Drop for Server {
         if std::thread::panicking() {
             return;
         }
+        let (count, most) = (self.count(), self.most);
+        assert!(count <= most, "{count} requests to a script of {most}");
         let requests = self.seen.requests.lock().unwrap();
-        assert!(
-            requests.len() <= self.most,
-            "{} requests to a script of {}",
-            requests.len(),
-            self.most
-        );
         key::check_server(self.way, &self.name, &self.seen.bytes.lock().unwrap(), &requests);
     }
 }
@@ -281,7 +319,10 @@ impl Connection {
         let n = self.seen.begun.fetch_add(1, SeqCst);
         let act = script(&request, n);
         // Before the answer is out, so that whoever has it finds the request here.
-        self.seen.requests.lock().unwrap().push(request);
+        if !self.seen.counts_only {
+            self.seen.requests.lock().unwrap().push(request);
+        }
+        self.seen.count.fetch_add(1, SeqCst);
         self.perform(&act, true)
     }
 
@@ -305,7 +346,7 @@ impl Connection {
             let whole = length(&known);
             let take = whole.map_or(n, |whole| whole.saturating_sub(before).min(n));
             known.truncate(before + take);
-            self.seen.bytes.lock().unwrap()[self.number].extend_from_slice(&buffer[..take]);
+            self.record(&buffer[..take]);
             let held = usize::from(whole.is_some());
             self.stream.read_exact(&mut buffer[..take - held]).ok()?;
             if whole.is_some() {
@@ -313,6 +354,12 @@ impl Connection {
             }
         }
         None
+    }
+
+    fn record(&self, bytes: &[u8]) {
+        if !self.seen.counts_only {
+            self.seen.bytes.lock().unwrap()[self.number].extend_from_slice(bytes);
+        }
     }
 
     /// Whether to try again what gave this error.
@@ -359,8 +406,7 @@ impl Connection {
                 while Instant::now() < until {
                     match self.stream.read(&mut buffer) {
                         Ok(0) => break,
-                        Ok(n) => self.seen.bytes.lock().unwrap()[self.number]
-                            .extend_from_slice(&buffer[..n]),
+                        Ok(n) => self.record(&buffer[..n]),
                         Err(e) if self.goes_on(&e) => {}
                         Err(_) => break,
                     }
