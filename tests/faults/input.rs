@@ -1,8 +1,8 @@
 //! Proves that what a caller gives arrives at the server as the same text, or is refused before anything is sent.
 use crate::support::expect::config;
 use crate::support::{
-    AT_ONCE, Act, KEY, Server, TIMEOUT, agent, builder, client, decode, error, error_in, shows_key,
-    within,
+    AT_ONCE, Act, KEY, REFUSED, Server, TIMEOUT, agent, builder, client, decode, error, error_in,
+    shows_key, within,
 };
 use posthog_api::{Auth, Client, PersonFilter, Refresh, Request};
 use serde_json::{Value, json};
@@ -143,8 +143,7 @@ fn nothing_that_holds_the_key_shows_it() {
 
 #[test]
 fn a_key_in_what_the_caller_gives_is_not_shown() {
-    // No server has port 1.
-    let client = builder("http://127.0.0.1:1").build().unwrap();
+    let client = builder(REFUSED).build().unwrap();
     let project = client.project(1);
     for failed in [
         error(client.get(&format!("/api/{KEY}/")).send()),

@@ -1,7 +1,7 @@
 //! Proves that nothing is said over TLS to a server that cannot show who it is, and that https is never left for http.
 use crate::support::expect::{config, redirect, timeout, transport};
-use crate::support::{AT_ONCE, Act, End, Server, TIMEOUT, builder, error, within};
 use crate::support::tls::{Front, trusting};
+use crate::support::{AT_ONCE, Act, End, Server, TIMEOUT, builder, error, within};
 use serde_json::json;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;

@@ -1,8 +1,8 @@
 //! Proves that a connection which fails, breaks, hangs or talks nonsense is an error in time, and never a wrong answer.
 use crate::support::expect::{broken, decode, timeout, transport};
 use crate::support::{
-    AT_ONCE, Act, End, SLOW, Server, TIMEOUT, agent, builder, client, error, error_in, hasty,
-    together, within,
+    AT_ONCE, Act, End, REFUSED, SLOW, Server, TIMEOUT, agent, builder, client, error, error_in,
+    hasty, together, within,
 };
 use posthog_api::Error;
 use serde_json::{Value, json};
@@ -24,12 +24,11 @@ fn fate(act: Act) -> posthog_api::Result<Value> {
 
 #[test]
 fn refused() {
-    // No server has port 1.
-    let client = builder("http://127.0.0.1:1").build().unwrap();
+    let client = builder(REFUSED).build().unwrap();
     let failed = within(AT_ONCE, || error(client.me()));
     let failure = transport(&failed);
     assert_eq!((failure.method(), failure.path()), ("GET", ME));
-    assert!(failure.message().contains("http://127.0.0.1:1"), "{failed}");
+    assert!(failure.message().contains(REFUSED), "{failed}");
     assert!(failed.status().is_none() && !failed.is_timeout());
 }
 

@@ -26,6 +26,9 @@ use posthog_api::{Client, ClientBuilder, Error, Result, RetryPolicy, ureq};
 use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
+/// An address of this machine that refuses connections: no server has port 1.
+pub const REFUSED: &str = "http://127.0.0.1:1";
+
 /// The timeout of a [`hasty`] client.
 pub const TIMEOUT: Duration = Duration::from_millis(400);
 

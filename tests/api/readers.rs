@@ -1,43 +1,38 @@
-//! Proves that the helpers read an insight's result or say why they cannot, and that rows which may be cut short are refused.
-
+//! Proves that the readers read each shape of an insight's result, and explain what they cannot read.
+use crate::support::error;
+use crate::support::expect::insight as explain;
 use posthog_api::{
-    Error, aggregated_value, aggregated_values, funnel_steps, paths, result, retention, rows,
-    series, time_to_convert,
+    aggregated_value, aggregated_values, funnel_steps, paths, result, retention, rows, series,
+    time_to_convert,
 };
 use serde_json::{Map, json};
 
 #[test]
 fn a_missing_result_is_explained() {
     for (insight, why) in [
-        (json!({"id": 7, "result": null, "last_refresh": null}), "insight 7 was never computed"),
+        (json!({"id": 7, "result": null, "last_refresh": null}), "7"),
         (
             json!({"id": 7, "result": null, "query_status": {"id": "q1", "complete": false, "error": false}}),
-            "query q1 is still",
+            "q1",
         ),
-        (
-            json!({"result": null, "query_status": {"error": true, "error_message": "boom"}}),
-            "failed: boom",
-        ),
-        (
-            json!({"result": null, "query_status": {"error": true, "error_message": null}}),
-            "does not say why",
-        ),
+        (json!({"result": null, "query_status": {"error": true, "error_message": "boom"}}), "boom"),
+        (json!({"result": null, "query_status": {"error": true, "error_message": null}}), "failed"),
         (
             json!({"result": null, "query_status": {"error": true, "error_message": "concurrency_limit_exceeded"}}),
-            "try again",
+            "again",
         ),
-        (json!({"id": 7, "name": "x"}), "`basic`"),
-        (json!(null), "`basic`"),
+        (json!({"id": 7, "name": "x"}), "basic"),
+        (json!(null), "basic"),
     ] {
-        let error = result(&insight).unwrap_err();
-        assert!(matches!(error, Error::Insight(_)) && error.to_string().contains(why), "{error}");
+        let failed = error(result(&insight));
+        assert!(explain(&failed).message().contains(why), "no {why} in {failed}");
     }
     assert_eq!(result(&json!({"result": []})).unwrap(), &json!([]));
     assert_eq!(result(&json!({"results": [1]})).unwrap(), &json!([1]));
 }
 
 #[test]
-fn rows_by_name_in_each_place_they_stand() {
+fn rows_are_found_in_each_place_where_a_server_puts_them() {
     let expected = vec![Map::from_iter([
         ("a".into(), json!(1)),
         ("a_2".into(), json!("x")),
@@ -53,22 +48,19 @@ fn rows_by_name_in_each_place_they_stand() {
         assert_eq!(rows(&response).unwrap(), expected, "{response}");
     }
     for (response, why) in [
-        (json!({"columns": ["a"], "results": [[1, 2]]}), "as many cells"),
-        (json!({"columns": ["a"], "results": [{"a": 1}]}), "no rows"),
-        (
-            json!({"id": 3, "result": [{"data": [1], "days": ["d"]}]}),
-            "insight 3 has no rows with columns: it is a line",
-        ),
-        (json!({"id": 3, "result": null}), "never computed"),
-        (json!([]), "`basic`"),
+        (json!({"columns": ["a"], "results": [[1, 2]]}), "columns"),
+        (json!({"columns": ["a"], "results": [{"a": 1}]}), "rows"),
+        (json!({"id": 3, "result": [{"data": [1], "days": ["d"]}]}), "3"),
+        (json!({"id": 3, "result": null}), "3"),
+        (json!([]), "basic"),
     ] {
-        let error = rows(&response).unwrap_err().to_string();
-        assert!(error.contains(why), "{error}");
+        let failed = error(rows(&response));
+        assert!(failed.to_string().contains(why), "no {why} in {failed}");
     }
 }
 
 #[test]
-fn totals_are_read_and_their_absence_explained() {
+fn totals_are_read_and_missing_ones_are_explained() {
     let insight = json!({"id": 1, "result": [
         {"label": "a", "aggregated_value": 18_446_744_073_709_551_615_u64},
         {"label": "b", "aggregated_value": 2.5},
@@ -76,34 +68,29 @@ fn totals_are_read_and_their_absence_explained() {
     assert!((aggregated_value(&insight).unwrap() - 18_446_744_073_709_551_615.0).abs() < 1.0);
     assert_eq!(aggregated_values(&insight).unwrap()[1], ("b".to_owned(), 2.5));
     for (result, why) in [
-        (json!([{"label": "a", "aggregated_value": null}]), "nothing to aggregate"),
+        (json!([{"label": "a", "aggregated_value": null}]), "aggregate"),
         (json!([{"label": "a", "aggregated_value": null, "aggregated_value::nan": true}]), "NaN"),
-        (json!([{"label": "a", "aggregated_value": "7"}]), "is no number"),
-        (json!([]), "no series"),
-        (json!([{"data": [1.0], "days": ["d"], "label": "a"}]), "use series"),
-        (json!([{"count": 1, "order": 0, "name": "a"}]), "use funnel_steps"),
-        (json!([[{"count": 1, "order": 0, "name": "a"}]]), "use funnel_steps"),
-        (json!([{"values": [], "date": "d", "label": "Day 0"}]), "use retention"),
-        (json!([{"source": "1_/", "target": "2_/", "value": 1}]), "use paths"),
-        (json!({"bins": [], "average_conversion_time": null}), "use time_to_convert"),
-        (json!({"columns": ["a"], "results": [[1]]}), "use rows"),
-        (json!("x"), "not known"),
-        (json!([5]), "not known"),
+        (json!([{"label": "a", "aggregated_value": "7"}]), "number"),
+        (json!([]), "series"),
+        (json!([{"data": [1.0], "days": ["d"], "label": "a"}]), "series"),
+        (json!([{"count": 1, "order": 0, "name": "a"}]), "funnel_steps"),
+        (json!([[{"count": 1, "order": 0, "name": "a"}]]), "funnel_steps"),
+        (json!([{"values": [], "date": "d", "label": "Day 0"}]), "retention"),
+        (json!([{"source": "1_/", "target": "2_/", "value": 1}]), "paths"),
+        (json!({"bins": [], "average_conversion_time": null}), "time_to_convert"),
+        (json!({"columns": ["a"], "results": [[1]]}), "rows"),
+        (json!("x"), "1"),
+        (json!([5]), "1"),
     ] {
-        for error in [
-            aggregated_value(&json!({"id": 1, "result": result})).unwrap_err(),
-            aggregated_values(&json!({"id": 1, "result": result})).unwrap_err(),
-        ] {
-            assert!(
-                matches!(error, Error::Insight(_)) && error.to_string().contains(why),
-                "{error}"
-            );
+        let insight = json!({"id": 1, "result": result});
+        for failed in [error(aggregated_value(&insight)), error(aggregated_values(&insight))] {
+            assert!(explain(&failed).message().contains(why), "no {why} in {failed}");
         }
     }
 }
 
 #[test]
-fn every_slot_may_be_null() {
+fn every_member_of_a_result_may_be_null() {
     let line = json!({"result": [{"label": null, "days": [1, null, "d"], "data": [1, null, 2.5], "data::nan": {"1": true}}]});
     let read = &series(&line).unwrap()[0];
     assert_eq!(read.days, ["1", "null", "d"]);
@@ -121,7 +108,7 @@ fn every_slot_may_be_null() {
 }
 
 #[test]
-fn odd_shapes_are_errors() {
+fn results_of_an_unknown_shape_are_errors() {
     for insight in [
         json!({"result": [{"data": 5, "days": []}]}),
         json!({"result": [{"order": 0, "count": "x"}]}),
