@@ -1,7 +1,7 @@
 //! Proves that an export which was killed goes on where it was, with every person once.
 
-#[path = "standin/mod.rs"]
 mod standin;
+mod support;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use posthog_api::ureq::{Agent, http};
 use serde_json::Value;
 use standin::StandIn;
-use standin::http::{Answer, Request, Server};
+use support::{Act, KEY, Request, Server, agent};
 
 /// The example beside this test, which `cargo test` has built.
 fn export(out: &Path) -> Command {
@@ -43,7 +43,7 @@ fn folder(name: &str) -> PathBuf {
     folder
 }
 
-/// Stands before a stand-in, lets some requests through and holds the next ones until it is opened.
+/// A proxy in front of the stand-in: it lets some requests through and holds the next ones until it is opened.
 struct Gate {
     server: Server,
     asked: Arc<AtomicUsize>,
@@ -55,8 +55,8 @@ impl Gate {
         let (asked, open) = (Arc::default(), Arc::default());
         let (counter, opened) = (Arc::clone(&asked), Arc::clone(&open));
         let posthog = StandIn::start();
-        let agent = Agent::config_builder().proxy(None).build().new_agent();
-        let server = Server::start(move |request| {
+        let agent = agent();
+        let server = Server::start(move |request, _| {
             if AtomicUsize::fetch_add(&counter, 1, SeqCst) >= through {
                 wait_for(|| AtomicBool::load(&opened, SeqCst));
             }
@@ -66,14 +66,14 @@ impl Gate {
     }
 }
 
-/// A test that failed leaves nobody waiting.
+/// A failed test leaves no request waiting.
 impl Drop for Gate {
     fn drop(&mut self) {
         self.open.store(true, SeqCst);
     }
 }
 
-fn pass_on(agent: &Agent, posthog: &StandIn, request: &Request) -> Answer {
+fn pass_on(agent: &Agent, posthog: &StandIn, request: &Request) -> Act {
     let url = format!("{}{}", posthog.url(), request.target);
     let passed = http::Request::post(url)
         .header("Authorization", format!("Bearer {}", standin::KEY))
@@ -81,7 +81,7 @@ fn pass_on(agent: &Agent, posthog: &StandIn, request: &Request) -> Answer {
         .body(request.body.clone())
         .unwrap();
     let mut answer = agent.run(passed).unwrap();
-    Answer::json(200, &answer.body_mut().read_to_string().unwrap())
+    Act::status(200).body("application/json", answer.body_mut().read_to_string().unwrap())
 }
 
 fn wait_for(what: impl Fn() -> bool) {
@@ -109,7 +109,7 @@ fn a_killed_export_goes_on_where_it_was() {
     let by_fives = || {
         let mut command = export(&killed);
         command
-            .env("POSTHOG_PERSONAL_API_KEY", standin::KEY)
+            .env("POSTHOG_PERSONAL_API_KEY", KEY)
             .env("POSTHOG_HOST", gate.server.url())
             .env("POSTHOG_PROJECT_ID", "1")
             .args(["--page", "5"]);

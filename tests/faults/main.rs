@@ -1,13 +1,5 @@
 //! Proves that nothing wrong, nothing leaking and nothing hanging comes out of a server that misbehaves.
-#![allow(
-    missing_docs,
-    clippy::pedantic,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test stops with a panic"
-)]
+#![allow(unreachable_pub, reason = "a test exports nothing")]
 
 #[path = "../support/mod.rs"]
 mod support;

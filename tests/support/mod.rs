@@ -1,16 +1,5 @@
 //! A server that misbehaves by script, clients with short limits, and one place that looks for the key in all that they say.
-#![allow(
-    dead_code,
-    unused_imports,
-    unreachable_pub,
-    missing_docs,
-    clippy::pedantic,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "each test uses a part of it, and a test server may stop with a panic"
-)]
+#![allow(dead_code, unused_imports, unreachable_pub, reason = "each test uses a part of it")]
 
 mod act;
 pub mod expect;
