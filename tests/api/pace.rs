@@ -1,29 +1,14 @@
 //! Proves that requests are spread over the minute, and that the hook sees the waits.
-use crate::support::builder;
+use crate::support::{builder, watched};
 use crate::wire::empty;
-use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 #[test]
 fn requests_are_spread_over_the_minute_and_the_waits_are_seen() {
     let server = empty();
-    let seen: Arc<Mutex<Vec<(String, u32, Duration, Option<u16>, String)>>> = Arc::default();
-    let hook = Arc::clone(&seen);
-    let client = builder(server.url())
-        .max_requests_per_minute(600)
-        .on_retry(move |event| {
-            let call = format!("{} {}", event.method, event.path);
-            hook.lock().unwrap().push((
-                call,
-                event.retry,
-                event.wait,
-                event.status,
-                event.reason.clone(),
-            ));
-        })
-        .build()
-        .unwrap();
+    let (builder, waits) = watched(builder(server.url()).max_requests_per_minute(600));
+    let client = builder.build().unwrap();
     let slot = Duration::from_millis(100);
     // What two processors' clocks may be apart.
     let slack = Duration::from_millis(5);
@@ -43,21 +28,24 @@ fn requests_are_spread_over_the_minute_and_the_waits_are_seen() {
     });
     assert!(start.elapsed() + slack >= slot * 3, "{:?}", start.elapsed());
     assert_eq!(server.count(), 8, "{:#?}", server.requests());
-    // A request that takes as long as a slot leaves nothing to wait for, so not each of them waits on a busy machine.
-    let seen = seen.lock().unwrap();
-    assert!(!seen.is_empty() && seen.len() <= 6, "{seen:?}");
-    for (call, retry, wait, status, reason) in seen.iter() {
+    // A request that takes as long as a slot leaves nothing to wait for, so that not each of them
+    // waits on a busy machine.
+    let waits = waits.all();
+    assert!(!waits.is_empty() && waits.len() <= 6, "{waits:?}");
+    for wait in waits {
         let (list, query) = ("GET /api/projects/1/things/", "POST /api/projects/1/query/");
-        let most = if call == list { slot } else { slot * 3 };
-        assert!(call == list || call == query, "{call}");
-        assert!(*wait <= most + slack, "{call}: {wait:?}");
-        assert_eq!((*retry, *status), (0, None), "{call}");
-        assert_eq!(reason, "max_requests_per_minute");
+        let most = if wait.call == list { slot } else { slot * 3 };
+        assert!(wait.call == list || wait.call == query, "{wait:?}");
+        assert!(wait.time <= most + slack, "{wait:?}");
+        assert_eq!((wait.retry, wait.status), (None, None), "{wait:?}");
     }
 
     // Without it nothing waits.
     let server = empty();
-    let quick = builder(server.url()).on_retry(|event| panic!("{event:?}")).build().unwrap();
+    let quick = crate::support::builder(server.url())
+        .on_retry(|event| panic!("{event:?}"))
+        .build()
+        .unwrap();
     for _ in 0..5 {
         quick.project(1).list("things").page().unwrap();
     }

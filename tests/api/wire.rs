@@ -1,6 +1,6 @@
 //! Requests as they stand on the wire, and the answers that many tests here give.
 use crate::support::{Act, KEY, Request, Server, error, expect};
-use posthog_api::{Error, Result};
+use posthog_api::Result;
 use serde_derive::Deserialize;
 use serde_json::{Value, json};
 use std::fmt::Debug;
@@ -37,10 +37,6 @@ pub fn refused<T: Debug>(result: Result<T>) -> String {
     expect::config(&error(result)).to_owned()
 }
 
-pub fn is_decode(error: &Error) -> bool {
-    expect::variant(error) == "Decode"
-}
-
 /// Every request since the last look, as `METHOD target body`.
 pub fn lines(server: &Server) -> Vec<String> {
     let line = |request: Request| {
@@ -74,7 +70,7 @@ pub fn whole_of(request: &Request) -> String {
     headers.retain(|(name, _)| name != "host");
     assert_eq!(headers.len() + 1, all, "one Host: {request:?}");
     let headers: String =
-        headers.iter().map(|(name, value)| format!("{name}: {value}\n")).collect();
+        headers.iter().fold(String::new(), |all, (name, value)| all + name + ": " + value + "\n");
     let body = String::from_utf8(request.body.clone()).unwrap();
     format!("{} {}\n{headers}\n{body}", request.method, request.target)
 }

@@ -239,7 +239,7 @@ fn bomb() -> (Vec<u8>, Vec<u8>) {
     let mut block = Vec::with_capacity(64 * 1024);
     let spaces = vec![b' '; MIB];
     packer.compress_vec(&spaces, &mut block, FlushCompress::Full).unwrap();
-    assert_eq!(packer.total_in() as usize, MIB);
+    assert_eq!(packer.total_in(), MIB as u64);
     (b"\x1f\x8b\x08\0\0\0\0\0\0\xff".to_vec(), block)
 }
 

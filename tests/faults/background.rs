@@ -21,7 +21,7 @@ fn done() -> Act {
     )
 }
 
-fn failed_with(status: u16, message: Value) -> Act {
+fn failed_with(status: u16, message: &Value) -> Act {
     let query_status = json!({"id": ID, "complete": true, "error": true, "error_message": message});
     Act::json(status, &json!({"query_status": query_status}))
 }
@@ -84,11 +84,11 @@ fn a_background_query_that_is_done_after_five_polls() {
 #[test]
 fn a_background_query_that_fails() {
     let rows = [
-        ("with a message", failed_with(400, json!("Unknown column 'a'")), "Unknown column 'a'"),
-        ("under a 200", failed_with(200, json!("Unknown column 'a'")), "Unknown column 'a'"),
-        ("without a message", failed_with(400, Value::Null), "failed"),
-        ("with an empty message", failed_with(200, json!("")), "failed"),
-        ("with a message that is no text", failed_with(400, json!({"a": 1})), "failed"),
+        ("with a message", failed_with(400, &json!("Unknown column 'a'")), "Unknown column 'a'"),
+        ("under a 200", failed_with(200, &json!("Unknown column 'a'")), "Unknown column 'a'"),
+        ("without a message", failed_with(400, &Value::Null), "failed"),
+        ("with an empty message", failed_with(200, &json!("")), "failed"),
+        ("with a message that is no text", failed_with(400, &json!({"a": 1})), "failed"),
         (
             "done, but without results",
             Act::json(200, &json!({"query_status": {"id": ID, "complete": true}})),
@@ -110,7 +110,7 @@ fn a_background_query_that_fails() {
 
 #[test]
 fn a_background_query_that_fails_at_once() {
-    for act in [failed_with(200, json!("No.")), failed_with(202, json!("No."))] {
+    for act in [failed_with(200, &json!("No.")), failed_with(202, &json!("No."))] {
         let server = Server::script([act]);
         let failed = error(sql(&client(&server)).background().send());
         assert!(query(&failed).message().contains("No."), "{failed}");
@@ -121,7 +121,7 @@ fn a_background_query_that_fails_at_once() {
 fn a_failed_query_under_a_500_is_told_as_one() {
     // Tried again once, as every 500.
     let server =
-        Server::script([running(), failed_with(500, Value::Null), failed_with(500, Value::Null)]);
+        Server::script([running(), failed_with(500, &Value::Null), failed_with(500, &Value::Null)]);
     let failed = error(sql(&trying(&server, 3)).background().send());
     assert!(query(&failed).message().contains("failed"), "{failed}");
 }
@@ -291,7 +291,7 @@ fn a_failure_under_a_200_is_an_error() {
         match (sql(&client(&server)).send(), words) {
             (Ok(_), None) => {}
             (Err(failed), Some(words)) => {
-                assert!(query(&seen(failed)).message().contains(words), "{name}")
+                assert!(query(&seen(failed)).message().contains(words), "{name}");
             }
             (other, _) => panic!("{name}: {other:?}"),
         }
@@ -345,7 +345,7 @@ fn rows_that_are_cut_or_may_be_are_an_error() {
         let rows = client(&server).project(1).hogql(sql).rows();
         match rows {
             Ok(rows) if whole => {
-                assert_eq!(rows.len(), answer["results"].as_array().unwrap().len(), "{name}")
+                assert_eq!(rows.len(), answer["results"].as_array().unwrap().len(), "{name}");
             }
             Err(failed) if !whole => {
                 cut_short(&seen(failed));

@@ -361,7 +361,7 @@ fn each_way_of_the_key_goes_along_once() {
             assert_eq!(second.query().matches(KEY).count(), key(1), "{auth:?} {status}");
             match (auth, status) {
                 (Auth::Body, 308) => {
-                    assert_eq!(second.json(), json!({"personal_api_key": KEY, "b": 2}))
+                    assert_eq!(second.json(), json!({"personal_api_key": KEY, "b": 2}));
                 }
                 (Auth::Body, _) => assert_eq!(second.json(), json!({"personal_api_key": KEY})),
                 (_, 308) => assert_eq!(second.json(), json!({"b": 2})),

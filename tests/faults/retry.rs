@@ -1,19 +1,18 @@
 //! Proves that what can be tried again is, that no write is ever sent twice where it may have been done, and that waits end.
 use crate::support::expect::{api, timeout, transport};
 use crate::support::{
-    AT_ONCE, Act, End, KEY, Request, SLOW, Server, TIMEOUT, agent, builder, check_event, client,
-    error, error_in, hasty, together, trying, within,
+    AT_ONCE, Act, End, KEY, Request, SLOW, Server, TIMEOUT, Waits, agent, builder, client, error,
+    error_in, hasty, together, trying, watched, within,
 };
 use posthog_api::ureq::config::Config;
 use posthog_api::ureq::http::Uri;
 use posthog_api::ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use posthog_api::ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use posthog_api::ureq::{self, Agent};
-use posthog_api::{Auth, Client, RetryEvent, RetryPolicy};
+use posthog_api::{Auth, Client, RetryPolicy};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 fn good() -> Act {
@@ -305,18 +304,10 @@ fn a_handshake_that_does_not_come_to_its_end_is_tried_again_by_every_method() {
     });
 }
 
-/// Every wait that a client makes.
-fn watched(server: &Server, policy: RetryPolicy) -> (Client, Arc<Mutex<Vec<RetryEvent>>>) {
-    let events = Arc::new(Mutex::new(Vec::new()));
-    let seen = events.clone();
-    let client = builder(server.url())
-        .retry(policy)
-        .on_retry(move |event| {
-            check_event(event);
-            seen.lock().unwrap().push(event.clone());
-        })
-        .build();
-    (client.unwrap(), events)
+/// A client with this policy, and its waits.
+fn watching(server: &Server, policy: RetryPolicy) -> (Client, Waits) {
+    let (builder, waits) = watched(builder(server.url()).retry(policy));
+    (builder.build().unwrap(), waits)
 }
 
 #[test]
@@ -327,16 +318,14 @@ fn each_wait_is_seen_before_it_is_made() {
         status(429).header("Retry-After", "0"),
         good(),
     ]);
-    let (client, events) = watched(&server, RetryPolicy::default());
+    let (client, waits) = watching(&server, RetryPolicy::default());
     client.project(1).get("things/").param("a", "b").send().unwrap();
-    let events = events.lock().unwrap();
-    let told: Vec<_> = events.iter().map(|e| (e.retry, e.status)).collect();
-    assert_eq!(told, [(1, None), (2, Some(502)), (3, Some(429))]);
-    assert!(
-        events.iter().all(|e| (e.method, e.path.as_str()) == ("GET", "/api/projects/1/things/"))
-    );
-    assert!(events[0].reason.contains("broke") && events[1].reason.contains("Oh"), "{events:?}");
-    assert_eq!(events[2].wait, Duration::ZERO);
+    let waits = waits.all();
+    let told: Vec<_> = waits.iter().map(|w| (w.retry, w.status)).collect();
+    assert_eq!(told, [(Some(1), None), (Some(2), Some(502)), (Some(3), Some(429))]);
+    assert!(waits.iter().all(|w| w.call == "GET /api/projects/1/things/"), "{waits:?}");
+    assert!(!waits[0].reason.is_empty() && waits[1].reason.contains("Oh"), "{waits:?}");
+    assert_eq!(waits[2].time, Duration::ZERO);
 }
 
 #[test]
@@ -347,20 +336,20 @@ fn a_key_that_comes_back_is_not_told_to_the_hook() {
         Act::status(503).body("text/html", format!("<p>{KEY}")).header("Retry-After", "0"),
         good(),
     ]);
-    let (client, events) = watched(&server, RetryPolicy::default());
+    let (client, waits) = watching(&server, RetryPolicy::default());
     client.me().unwrap();
-    let events = events.lock().unwrap();
-    assert!(events[0].reason.contains("is tired"), "{events:?}");
-    assert_eq!(events.len(), 2);
+    let waits = waits.all();
+    assert!(waits[0].reason.contains("is tired"), "{waits:?}");
+    assert_eq!(waits.len(), 2);
 }
 
 #[test]
 fn own_waits_double_with_jitter() {
     let server = Server::script([status(502), status(502), good()]);
-    let (client, events) = watched(&server, RetryPolicy::default());
+    let (client, waits) = watching(&server, RetryPolicy::default());
     let start = Instant::now();
     client.me().unwrap();
-    let waits: Vec<u128> = events.lock().unwrap().iter().map(|e| e.wait.as_millis()).collect();
+    let waits: Vec<u128> = waits.all().iter().map(|w| w.time.as_millis()).collect();
     assert!((250..=500).contains(&waits[0]) && (500..=1000).contains(&waits[1]), "{waits:?}");
     assert!(start.elapsed().as_millis() >= waits.iter().sum(), "it did not wait");
 }
@@ -375,11 +364,11 @@ fn a_wait_that_is_asked_for_is_made() {
     ];
     together(acts, |(name, act)| {
         let server = Server::script([act, good()]);
-        let (client, events) = watched(&server, RetryPolicy::default());
+        let (client, waits) = watching(&server, RetryPolicy::default());
         let start = Instant::now();
         client.me().unwrap();
         assert!(start.elapsed() >= Duration::from_secs(1), "{name}: it did not wait");
-        assert_eq!(events.lock().unwrap()[0].wait, Duration::from_secs(1), "{name}");
+        assert_eq!(waits.all()[0].time, Duration::from_secs(1), "{name}");
     });
 }
 
@@ -395,14 +384,14 @@ fn the_waits_of_a_call_never_pass_the_most_there_may_be() {
         let server = Server::start(move |_, _| act.clone());
         let most = Duration::from_millis(most);
         let policy = RetryPolicy::default().max_retries(6).max_wait(most);
-        let (client, events) = watched(&server, policy);
+        let (client, waits) = watching(&server, policy);
         let start = Instant::now();
         let failed = error_in(name, client.me());
         let took = start.elapsed();
-        let waits: Duration = events.lock().unwrap().iter().map(|e| e.wait).sum();
-        assert!(waits <= most, "{name}: {waits:?}");
+        let total: Duration = waits.all().iter().map(|w| w.time).sum();
+        assert!(total <= most, "{name}: {total:?}");
         assert!(took < most + Duration::from_secs(1), "{name}: {took:?}");
-        assert_eq!(events.lock().unwrap().len() + 1, server.count(), "{name}");
+        assert_eq!(waits.all().len() + 1, server.count(), "{name}");
         assert!(failed.status().is_some(), "{name}");
     });
 }

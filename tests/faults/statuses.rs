@@ -323,7 +323,8 @@ fn retry_after_in_every_form() {
         if near {
             let got = got.unwrap();
             assert!(
-                got <= wait.unwrap() && got > wait.unwrap() - Duration::from_secs(5),
+                got <= wait.unwrap()
+                    && got > wait.unwrap().checked_sub(Duration::from_secs(5)).unwrap(),
                 "{got:?}"
             );
         } else {
@@ -453,7 +454,7 @@ fn escape(text: &str) -> String {
 }
 
 fn escaped(text: &str) -> String {
-    text.bytes().map(|b| format!("\\u{b:04x}")).collect()
+    text.bytes().map(|b| format!("\\u{b:04x}")).collect::<Vec<_>>().concat()
 }
 
 /// `Sun, 06 Nov 1994 08:49:37 GMT`.

@@ -1,9 +1,9 @@
 //! Proves that what a caller gives arrives as it was, or is refused before anything is sent.
+use crate::KEY;
 use crate::check;
 use crate::generate::*;
 use crate::home::{Home, ok, query_pairs};
 use crate::rules::*;
-use crate::KEY;
 use posthog_api::{Auth, PersonFilter};
 use proptest::collection::vec;
 use proptest::prelude::{Strategy, any};

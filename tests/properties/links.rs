@@ -31,7 +31,7 @@ fn any_location_is_followed_within_the_origin_or_is_an_error_without_the_key() {
             client.post("/api/x/").json(json!({})).send()
         };
         if let Err(error) = &outcome {
-            prop_assert!(["Redirect", "Config"].contains(&variant(&error)), "{}", error);
+            prop_assert!(["Redirect", "Config"].contains(&variant(error)), "{}", error);
             hides_key(error, KEY)?;
         }
         server.stayed_home()?;

@@ -221,7 +221,7 @@ pub fn hides_key(error: &Error, key: &str) -> TestCaseResult {
 
 /// Fails where the key is anywhere but where this way of sending it has it: 2 is in the query.
 pub fn carries_key_only_as(way: usize, seen: &Request) -> TestCaseResult {
-    let params = query_pairs(&seen)?;
+    let params = query_pairs(seen)?;
     let keyed = params.iter().filter(|(name, value)| {
         matches!(name.as_str(), "personal_api_key" | "token" | "api_key") || value.contains(KEY)
     });

@@ -1,9 +1,9 @@
 //! Proves that keys, user agents and hosts are used as they were given, or are refused.
+use crate::KEY;
 use crate::check;
 use crate::generate::*;
 use crate::home::{Home, answer, ok, query_pairs};
 use crate::rules::*;
-use crate::KEY;
 use crate::support::expect::variant;
 use posthog_api::Auth;
 use proptest::collection::vec;
@@ -54,7 +54,7 @@ fn keys_and_user_agents_arrive_as_they_were_or_are_refused() {
             Auth::Bearer => seen.header("authorization").map(|v| v.replacen("Bearer ", "", 1)),
             Auth::Body => from_bytes(&seen.body)
                 .and_then(|body| body["personal_api_key"].as_str().map(str::to_owned)),
-            _ => query_pairs(&seen)?.pop().map(|(_, value)| value),
+            _ => query_pairs(seen)?.pop().map(|(_, value)| value),
         };
         prop_assert_eq!(carried.as_deref(), Some(trimmed));
         // A shorter one is part of any text.

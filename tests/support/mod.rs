@@ -6,10 +6,12 @@ pub mod expect;
 mod key;
 mod server;
 pub mod tls;
+mod waits;
 
 pub use act::{Act, End, REQUEST_ID, chunk, gzip};
 pub use key::{KEY, Way, check_error, check_event, shows_key};
 pub use server::{Request, Server, decode};
+pub use waits::{Wait, Waits, watched};
 
 use posthog_api::{Client, ClientBuilder, Error, Result, RetryPolicy, ureq};
 use std::fmt::Debug;

@@ -64,15 +64,14 @@ pub fn decode(text: &str) -> String {
     let mut bytes = text.as_bytes();
     while let Some((&first, rest)) = bytes.split_first() {
         let hex = rest.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
-        bytes = match (first, hex.and_then(|hex| u8::from_str_radix(hex, 16).ok())) {
-            (b'%', Some(code)) => {
-                out.push(code);
-                &rest[2..]
-            }
-            _ => {
-                out.push(first);
-                rest
-            }
+        bytes = if let (b'%', Some(code)) =
+            (first, hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()))
+        {
+            out.push(code);
+            &rest[2..]
+        } else {
+            out.push(first);
+            rest
         };
     }
     String::from_utf8_lossy(&out).into_owned()
