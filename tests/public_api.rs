@@ -187,7 +187,10 @@ fn identifiers(text: &str) -> BTreeSet<String> {
 }
 
 /// Each `impl` of public types: its head, and its public functions in the order of their names.
-fn impls(modules: &Modules, hidden: &BTreeSet<String>) -> BTreeMap<String, BTreeMap<String, String>> {
+fn impls(
+    modules: &Modules,
+    hidden: &BTreeSet<String>,
+) -> BTreeMap<String, BTreeMap<String, String>> {
     let mut out: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
     for item in modules.values().flatten() {
         let Item::Impl(block) = item else { continue };
@@ -273,8 +276,5 @@ fn the_public_api_is_the_one_written_down() {
     let (now, then) = (lines(&now), lines(&then));
     let gone: Vec<_> = then.iter().filter(|line| !now.contains(line)).collect();
     let come: Vec<_> = now.iter().filter(|line| !then.contains(line)).collect();
-    assert!(
-        now == then,
-        "gone: {gone:#?}\ncome: {come:#?}\nif that is meant, write the file anew"
-    );
+    assert!(now == then, "gone: {gone:#?}\ncome: {come:#?}\nif that is meant, write the file anew");
 }

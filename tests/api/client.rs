@@ -70,7 +70,10 @@ fn a_setting_that_cannot_be_right_is_refused() {
     let local = || builder(REFUSED);
     for (builder, word) in [
         (local().user_agent(""), "user agent"),
+        (local().user_agent(" "), "user agent"),
         (local().user_agent("a\nb"), "user agent"),
+        (local().user_agent("a\tb"), "user agent"),
+        (local().user_agent("a\0"), "user agent"),
         (local().user_agent("\u{e9}"), "user agent"),
         (local().timeout(Duration::ZERO), "timeout"),
         (local().connect_timeout(Duration::ZERO), "timeout"),

@@ -1,7 +1,7 @@
 //! Proves that a filter on persons is sent in a form that every server reads in the same way, or is refused.
 
-use crate::support::{REFUSED, builder};
-use crate::wire::refused;
+use crate::support::{REFUSED, builder, client};
+use crate::wire::{empty, refused};
 use posthog_api::{PersonFilter, PersonProperty};
 use serde_json::json;
 
@@ -10,8 +10,14 @@ fn wire(filter: &PersonFilter) -> String {
 }
 
 /// Why a list refuses `filter`: nothing is sent, there is no server.
-fn refusal(filter: PersonFilter) -> String {
-    refused(builder(REFUSED).build().unwrap().project(1).persons().filter(filter).page())
+fn refusal(filter: &PersonFilter) -> String {
+    let project = builder(REFUSED).build().unwrap().project(1);
+    let why = refused(project.persons().filter(filter.clone()).page());
+    // Another filter before it, and the same as a parameter of another route, change nothing.
+    let after_another = project.persons().filter(p("k").is_set()).filter(filter.clone());
+    assert_eq!(refused(after_another.page()), why);
+    refused(project.list("cohorts/5/persons").param("properties", filter).page());
+    why
 }
 
 fn p(key: &str) -> PersonProperty {
@@ -57,6 +63,9 @@ fn a_filter_that_a_server_would_misread_is_refused() {
     for (filter, why) in [
         (p("").exact(["x"]), "name"),
         (p("k").exact(nothing), "value"),
+        (p("k").is_not(nothing), "value"),
+        (p("k").exact(std::collections::HashMap::from([([1], 2)])), ""),
+        (p("k").exact(f64::NAN), "null"),
         (p("k").exact([""]), "empty"),
         (p("k").exact(""), "empty"),
         (p("k").is_not(["a", ""]), "empty"),
@@ -65,23 +74,39 @@ fn a_filter_that_a_server_would_misread_is_refused() {
         (p("k").exact(json!([["a"]])), "list"),
         (p("k").exact(json!({"a": 1})), "list"),
         (p("k").icontains(""), "empty"),
+        (p("k").not_icontains(""), "empty"),
         (p("k").regex(""), "empty"),
+        (p("k").not_regex(""), "empty"),
         (p("k").gt("abc"), "number"),
+        (p("k").gt("60"), "number"),
         (p("k").gt([1, 2]), "number"),
+        (p("k").lt(json!(null)), "number"),
+        (p("k").lte(f64::INFINITY), "number"),
         (p("k").lt(f64::NAN), "number"),
         (p("k").lte(true), "number"),
         (p("k").is_date_after("-3d"), "date"),
         (p("k").is_date_before("2026-11-20T00:00:00Z"), "date"),
+        (p("k").is_date_exact(""), ""),
+        (p("k").is_date_exact("yesterday"), "date"),
+        (p("k").is_date_after("２０２１-06-01"), "date"),
         (p("k").is_date_exact("2021-02-29"), "date"),
         (p("k").is_date_exact("2021-13-01"), "date"),
         (p("k").is_date_exact("2021-06-01 24:00:00"), "date"),
         (p("k").is_date_exact("2021-06-01 "), "date"),
         (p("k").is_date_exact("+021-06-01"), "date"),
         (PersonFilter::any([]), "filter"),
+        (PersonFilter::all([]), "filter"),
+        (
+            PersonFilter::any([
+                p("k").is_set(),
+                PersonFilter::all([p("k").is_set(), p("k").gt("x")]),
+            ]),
+            "number",
+        ),
         (PersonFilter::any([p("k").is_set(), PersonFilter::all([])]), "filter"),
         (PersonFilter::all([p("k").is_set(), p("k").exact("")]), "empty"),
     ] {
-        for told in [refusal(filter.clone()), wire(&filter)] {
+        for told in [refusal(&filter), wire(&filter)] {
             assert!(told.contains(why), "{filter:?}: no {why} in {told}");
         }
     }
@@ -115,5 +140,22 @@ fn filters_become_a_group_only_where_any_is_used() {
         ),
     ] {
         assert_eq!(wire(&filter), out);
+    }
+}
+
+#[test]
+fn a_list_sends_its_filters_as_one_parameter() {
+    let server = empty();
+    let project = client(&server).project(1);
+    for (list, filters) in [
+        (project.persons().filter(p("a").gt(60)), format!("[{}]", leaf("a", "60", "gt"))),
+        (
+            project.persons().filter(p("a").gt(1)).filter(p("b").exact(true)),
+            format!("[{},{}]", leaf("a", "1", "gt"), leaf("b", r#"["true"]"#, "exact")),
+        ),
+    ] {
+        list.page().unwrap();
+        let sent = server.take_requests().pop().unwrap();
+        assert_eq!(sent.param("properties"), Some(filters));
     }
 }

@@ -43,6 +43,7 @@ fn parameters_go_out_as_text_or_as_json() {
         (project.list("things").param("x", Some("a")).param("y", None::<u8>), "x=a"),
         (project.list("things").param("x", Named::TwoWords), "x=two_words"),
         (project.list("things").param("x", ()), ""),
+        (project.list("things").param("x", f64::NAN), ""),
         (project.list("things").param("a b[]", "c"), "a%20b%5B%5D=c"),
         (project.list("things").param("x", None::<u8>).param("x", 1), "x=1"),
         (project.list("things").page_size(7), "limit=7"),

@@ -132,6 +132,12 @@ fn other_shapes_of_an_error_body() {
         ("detail alone", r#"{"detail": "a"}"#, Some("a")),
         ("detail null", r#"{"detail": null, "error": "b"}"#, Some("b")),
         ("an empty detail", r#"{"detail": ""}"#, Some("")),
+        ("another name for it", r#"{"success": false, "message": "No"}"#, Some("No")),
+        (
+            "the status of a query",
+            r#"{"query_status": {"error": true, "error_message": "Too slow"}}"#,
+            Some("Too slow"),
+        ),
         ("detail a list", r#"{"detail": ["a", "b"]}"#, None),
         ("detail an object", r#"{"detail": {"x": ["a"]}}"#, None),
         ("detail a number", r#"{"detail": 7}"#, None),

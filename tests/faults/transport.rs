@@ -352,10 +352,13 @@ fn a_body_that_the_server_refuses_before_it_has_all_of_it() {
 
 #[test]
 fn a_timeout_of_the_call_outranks_the_clients() {
-    let server = Server::script([Act::silence()]);
+    let server = Server::start(|_, _| Act::silence());
     let client = client(&server);
-    let failed = within(SLOW, || error(client.get("/api/x/").timeout(TIMEOUT).send()));
-    assert!(timeout(&failed).message().contains("400ms"), "{failed}");
+    let request = || client.get("/api/x/").timeout(TIMEOUT).send();
+    let query = || client.project(1).hogql("SELECT 1").timeout(TIMEOUT).send();
+    for failed in [within(SLOW, || error(request())), within(SLOW, || error(query()))] {
+        assert!(timeout(&failed).message().contains("400ms"), "{failed}");
+    }
 }
 
 #[test]
