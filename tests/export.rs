@@ -1,4 +1,4 @@
-//! Proves that an export which was killed goes on where it was, with every person once.
+//! Proves that a killed export continues where it was, with every person once.
 
 mod standin;
 mod support;
@@ -43,7 +43,8 @@ fn folder(name: &str) -> PathBuf {
     folder
 }
 
-/// A proxy in front of the stand-in: it lets some requests through and holds the next ones until it is opened.
+/// A proxy in front of the stand-in. It passes some requests on, and holds the next ones until it is
+/// opened.
 struct Gate {
     server: Server,
     asked: Arc<AtomicUsize>,
@@ -93,7 +94,7 @@ fn wait_for(what: impl Fn() -> bool) {
 }
 
 #[test]
-fn a_killed_export_goes_on_where_it_was() {
+fn a_killed_export_continues_where_it_was() {
     let folder = folder("killed");
     let (whole, killed) = (folder.join("whole"), folder.join("killed"));
     runs(&mut export(&whole));
@@ -129,13 +130,13 @@ fn a_killed_export_goes_on_where_it_was() {
     gate.open.store(true, SeqCst);
     runs(by_fives().arg("--resume"));
     assert_eq!(fs::read_to_string(&killed).unwrap(), whole);
-    // The pages behind the last whole line, of five or fewer rows, and the empty one: none from before.
+    // The pages after the last complete line, and the empty one. No earlier page comes again.
     let pages = (250 - lines).div_ceil(5) + 1;
     assert_eq!(gate.asked.load(SeqCst), 31 + pages);
 }
 
 #[test]
-fn a_torn_last_line_is_written_anew() {
+fn an_incomplete_last_line_is_written_again() {
     let folder = folder("torn");
     for kind in [&[][..], &["--csv"]] {
         let (whole, torn) = (folder.join("whole"), folder.join("torn"));

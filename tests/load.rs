@@ -1,4 +1,5 @@
-//! Proves that a client holds under load: 8 threads, 100,000 requests, one in 50 met by a fault that a retry mends.
+//! Proves that a client works under load: 8 threads, 100,000 requests, and a fault that a retry fixes
+//! for one request in 50.
 
 mod support;
 
@@ -15,7 +16,7 @@ use support::{Act, Server, builder};
 const THREADS: usize = 8;
 const REQUESTS: usize = 100_000;
 const ONE_IN: usize = 50;
-/// Of the faults, this share breaks the connection: such a retry waits up to 0.5 s, the others not at all.
+/// One fault in this number breaks the connection. Its retry waits up to 0.5 s, the others do not wait.
 const BROKEN_ONE_IN: usize = 40;
 
 /// What the server did.
@@ -55,7 +56,7 @@ fn resident() -> Option<usize> {
 
 #[test]
 #[ignore = "takes half a minute: cargo test --release --test load -- --ignored"]
-fn a_hundred_thousand_requests_with_faults_all_end_right() {
+fn a_hundred_thousand_requests_with_faults_all_succeed() {
     let counts = Arc::new(Counts::default());
     let seen = Arc::clone(&counts);
     let server = Server::counting(move |request, n| seen.answer(&request.target, n));
@@ -69,7 +70,7 @@ fn a_hundred_thousand_requests_with_faults_all_end_right() {
     let events = Arc::clone(&retried);
     let client = builder(server.url())
         .agent(agent)
-        // A call can meet several faults: those of the other threads' requests count too.
+        // A call can get several faults: those of the other threads' requests count too.
         .retry(RetryPolicy::default().max_retries(10))
         .on_retry(move |_| {
             events.fetch_add(1, Relaxed);
@@ -100,17 +101,17 @@ fn a_hundred_thousand_requests_with_faults_all_end_right() {
     let (faults, broken, retried) = (of(&counts.faults), of(&counts.broken), of(&retried));
     let (early, late) = (of(&early), resident().unwrap_or(0));
     println!(
-        "{requests} requests, {faults} faults of which {broken} broke, {retried} retries seen, {connections} connections, \
-         {early} KiB resident after a fifth, {late} KiB at the end, {took:?}"
+        "{requests} requests, {faults} faults of which {broken} broke, {retried} retries seen, \
+         {connections} connections, {early} KiB resident after a fifth, {late} KiB at the end, {took:?}"
     );
     assert_eq!(done.load(Relaxed), REQUESTS);
     assert_eq!(requests, REQUESTS + faults);
     assert_eq!(faults, requests / ONE_IN);
-    // A kept connection that broke is tried again at once, and no event.
+    // A pooled connection that broke is replaced at once, without an event.
     assert!((faults - broken..=faults).contains(&retried), "{retried} of {faults} faults");
-    // One a thread, one more for each that broke, and a few that two threads opened at the same moment.
+    // One per thread, one more for each that broke, and a few that two threads opened at once.
     assert!(connections <= 2 * THREADS + broken, "{connections} connections");
-    // Level: what an allocator keeps back is far below a byte a request.
+    // No growth: the limit is far below a byte per request plus what an allocator keeps.
     assert!(late <= early + 2 * 1024, "{early} KiB grew to {late} KiB");
     assert!(took < Duration::from_secs(90), "{took:?}");
 }

@@ -1,11 +1,12 @@
 //! Proves that the public API is the one written down in `tests/public_api.txt`, so that no change
 //! of it goes unseen. Private modules and the order of items do not matter.
 //!
-//! `UPDATE_PUBLIC_API=1 cargo test --test public_api` writes the file anew.
+//! `UPDATE_PUBLIC_API=1 cargo test --test public_api` writes the file again.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use syn::punctuated::Punctuated;
 use syn::{Attribute, Fields, ImplItem, Item, UseTree, Visibility};
@@ -22,7 +23,7 @@ fn read(folder: &Path, file: &Path, module: &[String], modules: &mut Modules) {
     add(folder, items, module, modules);
 }
 
-/// Takes `items` and those of the modules below them.
+/// Adds `items` and those of the modules below them.
 fn add(folder: &Path, items: Vec<Item>, module: &[String], modules: &mut Modules) {
     for item in &items {
         let Item::Mod(below) = item else { continue };
@@ -32,13 +33,12 @@ fn add(folder: &Path, items: Vec<Item>, module: &[String], modules: &mut Modules
         let name = below.ident.to_string();
         let path = [module, std::slice::from_ref(&name)].concat();
         let folder = folder.join(&name);
-        match &below.content {
-            Some((_, items)) => add(&folder, items.clone(), &path, modules),
-            None => {
-                let beside = folder.with_extension("rs");
-                let file: PathBuf = if beside.exists() { beside } else { folder.join("mod.rs") };
-                read(&folder, &file, &path, modules);
-            }
+        if let Some((_, items)) = &below.content {
+            add(&folder, items.clone(), &path, modules);
+        } else {
+            let beside = folder.with_extension("rs");
+            let file = if beside.exists() { beside } else { folder.join("mod.rs") };
+            read(&folder, &file, &path, modules);
         }
     }
     modules.insert(module.to_vec(), items);
@@ -135,7 +135,7 @@ fn is_public(visibility: &Visibility) -> bool {
     matches!(visibility, Visibility::Public(_))
 }
 
-/// Of the attributes, those stay that a caller can feel.
+/// Keeps the attributes that matter to a caller.
 fn clean(attrs: &mut Vec<Attribute>) {
     let felt = ["derive", "non_exhaustive", "must_use"];
     attrs.retain(|a| felt.iter().any(|name| a.path().is_ident(name)));
@@ -243,7 +243,7 @@ fn public_api(src: &Path) -> String {
     let mut out = String::new();
     for ((module, name), defined) in &all {
         let path = [&["posthog_api".to_owned()], &module[..]].concat().join("::");
-        out += &format!("// {path}::{name}\n");
+        writeln!(out, "// {path}::{name}").unwrap();
         let item = defined.as_ref().and_then(|(module, name)| {
             modules[module].iter().find(|i| name_of(i).is_some_and(|(n, _)| n == *name))
         });
@@ -255,9 +255,9 @@ fn public_api(src: &Path) -> String {
     for (head, functions) in impls(&modules, &hidden) {
         let functions: Vec<String> = functions.into_values().collect();
         if functions.is_empty() {
-            out += &format!("{head} {{}}\n");
+            writeln!(out, "{head} {{}}").unwrap();
         } else {
-            out += &format!("{head} {{\n{}\n}}\n", functions.join("\n"));
+            writeln!(out, "{head} {{\n{}\n}}", functions.join("\n")).unwrap();
         }
     }
     out
@@ -276,5 +276,8 @@ fn the_public_api_is_the_one_written_down() {
     let (now, then) = (lines(&now), lines(&then));
     let gone: Vec<_> = then.iter().filter(|line| !now.contains(line)).collect();
     let come: Vec<_> = now.iter().filter(|line| !then.contains(line)).collect();
-    assert!(now == then, "gone: {gone:#?}\ncome: {come:#?}\nif that is meant, write the file anew");
+    assert!(
+        now == then,
+        "gone: {gone:#?}\ncome: {come:#?}\nif that is intended, write the file again"
+    );
 }

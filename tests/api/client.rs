@@ -1,4 +1,4 @@
-//! Proves that a client reads its settings as they are meant, and that a message names what to change.
+//! Proves how a client reads its settings, and that the message of a refusal names what to change.
 use crate::support::{REFUSED, builder};
 use crate::wire::refused;
 use posthog_api::{Client, Error, Items, List, Pages, PersonFilter, Project, Query, Request, Scan};

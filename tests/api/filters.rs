@@ -1,4 +1,4 @@
-//! Proves that a filter on persons is sent in a form that every server reads in the same way, or is refused.
+//! Proves that a filter on persons is sent in a form that every server understands, or is refused.
 
 use crate::support::{REFUSED, builder, client};
 use crate::wire::{empty, refused};
@@ -13,7 +13,7 @@ fn wire(filter: &PersonFilter) -> String {
 fn refusal(filter: &PersonFilter) -> String {
     let project = builder(REFUSED).build().unwrap().project(1);
     let why = refused(project.persons().filter(filter.clone()).page());
-    // Another filter before it, and the same as a parameter of another route, change nothing.
+    // It is also refused after another filter, and as a parameter of another route.
     let after_another = project.persons().filter(p("k").is_set()).filter(filter.clone());
     assert_eq!(refused(after_another.page()), why);
     refused(project.list("cohorts/5/persons").param("properties", filter).page());

@@ -5,7 +5,7 @@ use crate::wire::{Thing, ids, json_text, ok, targets};
 use posthog_api::{Client, Error, List, Page};
 use serde_json::{Value, json};
 
-/// A shape of list: its pages, its items, and the queries of the requests that fetch it.
+/// A shape of list: its pages, and the requests that fetch them.
 struct Shape {
     what: &'static str,
     begin: fn(&Client) -> List,
@@ -14,7 +14,7 @@ struct Shape {
     targets: Vec<&'static str>,
 }
 
-/// PostHog's shapes of list, each with items 1 to 5; the links name hosts that are not there.
+/// PostHog's shapes of list, each with items 1 to 5. The links name hosts that do not exist.
 #[allow(clippy::too_many_lines, reason = "a table")]
 fn shapes() -> Vec<Shape> {
     let numbered = |next: [&str; 2]| {
@@ -43,7 +43,7 @@ fn shapes() -> Vec<Shape> {
             begin: limit,
             pages: vec![
                 json!({"results": ids(1..=2), "next": "http://in.example/x/?limit=2&offset=2", "previous": null}),
-                // Short, and still not the last; then empty, and still not the last.
+                // A short page and an empty page, neither of them the last.
                 json!({"results": ids(3..=3), "next": "http://in.example/x/?limit=2&offset=4", "previous": null}),
                 json!({"results": [], "next": "http://in.example/x/?limit=2&offset=6", "previous": null}),
                 json!({"results": ids(4..=5), "next": "http://in.example/x/?limit=2&offset=8", "previous": null}),
@@ -281,7 +281,7 @@ fn every_shape_of_list_gives_all_items_once_and_in_order() {
 }
 
 #[test]
-fn the_first_item_may_come_behind_empty_pages() {
+fn first_skips_empty_pages() {
     let script = Server::answers(&[
         json!({"results": [], "next": "http://in.example/?limit=1&offset=1"}),
         json!({"results": ids(9..=9), "next": "http://in.example/?limit=1&offset=2"}),
@@ -300,7 +300,7 @@ fn the_first_item_may_come_behind_empty_pages() {
 }
 
 #[test]
-fn after_an_error_a_list_is_done() {
+fn a_list_is_finished_after_an_error() {
     let page = || ok(&json!({"results": ids(1..=2), "next": "http://in.example/?offset=2"}));
     let failing = [
         ("a status", json_text(500, "{}"), "Api"),
@@ -336,7 +336,7 @@ fn after_an_error_a_list_is_done() {
 }
 
 #[test]
-fn a_next_that_cannot_be_followed_is_told_behind_the_rows_that_came_with_it() {
+fn a_next_that_cannot_be_followed_is_an_error_after_the_rows_of_its_page() {
     let one = |next: Value| vec![json!({"results": ids(1..=2), "next": next})];
     let link =
         |query: &str| Value::from(format!("http://in.example/api/projects/1/things/{query}"));
@@ -401,9 +401,9 @@ fn a_next_that_cannot_be_followed_is_told_behind_the_rows_that_came_with_it() {
     }
 }
 
-/// PostHog sorts the parameters of its links, so a link to the same page can differ from the request.
+/// PostHog sorts the parameters of its links: a link to the same page can differ from the request.
 #[test]
-fn a_next_to_the_same_page_is_known_in_any_order_of_its_parameters() {
+fn a_next_to_the_same_page_is_detected_in_any_order_of_parameters() {
     let next =
         "http://in.example/api/projects/1/insights/?include_query_insights=true&limit=2&order=id";
     let script = Server::answers(&[json!({"count": 9, "next": next, "results": ids(1..=2)})]);

@@ -1,4 +1,4 @@
-//! Proves that what a caller asks for goes out as it should, and that the answer comes back whole.
+//! Proves that each call sends the right request, and reads the answer completely.
 #![allow(unreachable_pub, reason = "a test exports nothing")]
 
 #[path = "../standin/mod.rs"]

@@ -1,23 +1,23 @@
-//! Proves that requests are spread over the minute, and that the hook sees the waits.
+//! Proves that `max_requests_per_minute` spreads the requests, and that the hook sees the waits.
 use crate::support::{builder, watched};
 use crate::wire::empty;
 use std::thread;
 use std::time::{Duration, Instant};
 
 #[test]
-fn requests_are_spread_over_the_minute_and_the_waits_are_seen() {
+fn requests_are_spread_over_the_minute_and_the_hook_sees_the_waits() {
     let server = empty();
     let (builder, waits) = watched(builder(server.url()).max_requests_per_minute(600));
     let client = builder.build().unwrap();
     let slot = Duration::from_millis(100);
-    // What two processors' clocks may be apart.
+    // The difference that the clocks of two processors can have.
     let slack = Duration::from_millis(5);
     let start = Instant::now();
     for n in 0..4 {
         client.project(1).list("things").param("n", n).page().unwrap();
         assert!(start.elapsed() + slack >= slot * n, "request {n} after {:?}", start.elapsed());
     }
-    // Clones have one pace, and what was not used is not saved up.
+    // Clones share one pace, and unused time is not saved.
     thread::sleep(Duration::from_millis(250));
     let start = Instant::now();
     thread::scope(|scope| {
@@ -28,8 +28,8 @@ fn requests_are_spread_over_the_minute_and_the_waits_are_seen() {
     });
     assert!(start.elapsed() + slack >= slot * 3, "{:?}", start.elapsed());
     assert_eq!(server.count(), 8, "{:#?}", server.requests());
-    // A request that takes as long as a slot leaves nothing to wait for, so that not each of them
-    // waits on a busy machine.
+    // On a busy machine a request can take as long as a slot. The next one has nothing to wait for
+    // then.
     let waits = waits.all();
     assert!(!waits.is_empty() && waits.len() <= 6, "{waits:?}");
     for wait in waits {
@@ -40,7 +40,7 @@ fn requests_are_spread_over_the_minute_and_the_waits_are_seen() {
         assert_eq!((wait.retry, wait.status), (None, None), "{wait:?}");
     }
 
-    // Without it nothing waits.
+    // Without the setting nothing waits.
     let server = empty();
     let quick = crate::support::builder(server.url())
         .on_retry(|event| panic!("{event:?}"))

@@ -1,10 +1,10 @@
-//! Proves that parameters go out as text or as JSON, that defaults can be replaced, and what is refused.
+//! Proves how parameters are written, that defaults can be replaced, and what is refused.
 use crate::support::{Server, client};
 use crate::wire::{empty, lines, refused};
 use serde_json::{Value, json};
 
 #[test]
-fn parameters_go_out_as_text_or_as_json() {
+fn parameters_are_sent_as_text_or_as_json() {
     #[derive(serde_derive::Serialize)]
     #[serde(rename_all = "snake_case")]
     enum Named {
@@ -53,13 +53,13 @@ fn parameters_go_out_as_text_or_as_json() {
         let mark = if query.is_empty() { "" } else { "?" };
         assert_eq!(lines(&server), [format!("GET /api/projects/1/things/{mark}{query}")]);
     }
-    // A route may take a name more than once; a list may not, as the server would read one of the two.
+    // A request may repeat a name. A list may not, because the server reads only one of the two.
     project.get("things/").param("tag", "a").param("tag", "b").send().unwrap();
     assert_eq!(lines(&server), ["GET /api/projects/1/things/?tag=a&tag=b"]);
 }
 
 #[test]
-fn the_defaults_of_persons_and_insights_give_way() {
+fn the_defaults_of_persons_and_insights_can_be_replaced() {
     let server = empty();
     let project = client(&server).project(1);
     project.persons().page().unwrap();
@@ -94,7 +94,7 @@ fn the_defaults_of_persons_and_insights_give_way() {
 }
 
 #[test]
-fn parameters_that_cannot_be_right_are_refused_before_anything_is_sent() {
+fn an_invalid_parameter_is_refused_before_anything_is_sent() {
     let script = Server::script([]);
     let project = client(&script).project(1);
     let no_json = std::collections::BTreeMap::from([(vec![1], 2)]);
@@ -122,7 +122,7 @@ fn parameters_that_cannot_be_right_are_refused_before_anything_is_sent() {
         (refused(project.list("x").param("a", &no_json).page()), "key must be a string"),
         (refused(project.get("x").param("a", &no_json).send()), "key must be a string"),
         (refused(project.post("x").json(&no_json).send()), "key must be a string"),
-        // The first mistake is shown, wherever it was made.
+        // The first mistake is reported.
         (refused(project.list("x").param("", 1).page_size(0).items().next().unwrap()), "name"),
     ] {
         assert!(error.contains(why), "{why}: {error}");

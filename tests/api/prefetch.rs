@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 #[test]
-fn nothing_is_sent_before_it_is_asked_for() {
+fn nothing_is_sent_before_the_first_row_is_wanted() {
     let script = Server::script([]);
     let client = client(&script);
     let project = client.project(1);
@@ -27,7 +27,7 @@ fn nothing_is_sent_before_it_is_asked_for() {
 }
 
 #[test]
-fn pages_are_fetched_as_they_are_asked_for_and_as_many_ahead_as_said() {
+fn prefetch_fetches_as_many_pages_ahead_as_it_says() {
     let endless = || {
         Server::start(|request, _| {
             let offset: u64 = request.param("offset").map_or(0, |n| n.parse().unwrap());
@@ -48,7 +48,7 @@ fn pages_are_fetched_as_they_are_asked_for_and_as_many_ahead_as_said() {
             thread::sleep(Duration::from_millis(30));
             assert_eq!(server.count(), expected, "{taken} taken, {ahead} ahead");
         }
-        // Nobody wants more: the thread ends.
+        // No more pages are wanted: the thread ends.
         drop(items);
         thread::sleep(Duration::from_millis(100));
         let sent = server.count();

@@ -1,4 +1,5 @@
-//! Proves that a query goes out whole, that bad ones are refused, and that rows which are cut are an error.
+//! Proves that a query is sent complete, that a bad one is refused, and that rows which may be cut
+//! are an error.
 use crate::support::expect::cut_short;
 use crate::support::{Server, client, error_in};
 use crate::wire::{refused, sent, whole};
@@ -10,7 +11,7 @@ fn table(columns: &[&str], rows: &Value) -> Value {
 }
 
 #[test]
-fn a_query_goes_out_whole() {
+fn a_query_is_sent_complete() {
     type Make = fn(&Client) -> Query;
     let cases: Vec<(Make, &str)> = vec![
         (
@@ -85,7 +86,7 @@ fn a_query_goes_out_whole() {
 }
 
 #[test]
-fn a_query_that_cannot_be_right_is_refused() {
+fn an_invalid_query_is_refused() {
     let script = Server::script([]);
     let project = client(&script).project(1);
     let hogql = |sql: &str| project.hogql(sql);
@@ -120,7 +121,7 @@ fn a_query_that_cannot_be_right_is_refused() {
 }
 
 #[test]
-fn columns_of_one_name_do_not_swallow_each_other() {
+fn columns_of_one_name_are_all_kept() {
     let answer =
         table(&["a", "a", "a_2", "b", "a"], &json!([[1, 2, 3, 4, 5], [null, "x", [], {}, 1.5]]));
     let script = Server::answers(&[answer]);
@@ -136,7 +137,7 @@ fn columns_of_one_name_do_not_swallow_each_other() {
 }
 
 #[test]
-fn a_column_keeps_the_name_that_the_server_gave_it() {
+fn a_unique_column_keeps_its_name() {
     for (columns, name, at) in [
         (vec!["a", "a", "a_2"], "a_2", 2),
         (vec!["a_2", "a", "a"], "a_2", 0),
@@ -151,12 +152,12 @@ fn a_column_keeps_the_name_that_the_server_gave_it() {
 }
 
 #[test]
-fn an_answer_that_is_cut_or_may_be_is_an_error_of_rows_alone() {
+fn rows_that_are_or_may_be_cut_are_an_error_of_rows_only() {
     let plain = "select n from t";
     for (n, more, sql, cut) in [
         (3, json!({"hasMore": true}), plain, true),
         (100, json!({"hasMore": false}), plain, false),
-        // The server puts a LIMIT on, and says so only in the statement that it writes back.
+        // The server adds a LIMIT, and shows it only in the `hogql` of its answer.
         (100, json!({"hogql": "SELECT n FROM t LIMIT 100"}), plain, true),
         (99, json!({"hogql": "SELECT n FROM t LIMIT 100"}), plain, false),
         (100, json!({"hasMore": null, "hogql": "SELECT n FROM t LIMIT 100"}), plain, true),
@@ -171,7 +172,7 @@ fn an_answer_that_is_cut_or_may_be_is_an_error_of_rows_alone() {
             "select n from t limit 3, 5",
             false,
         ),
-        // More was wanted than a server gives.
+        // The query asks for more rows than a server returns.
         (
             10_000,
             json!({"hogql": "SELECT n FROM t LIMIT 10000"}),
@@ -191,7 +192,7 @@ fn an_answer_that_is_cut_or_may_be_is_an_error_of_rows_alone() {
             false,
         ),
         (50_000, json!({"hasMore": null}), "select n from t limit 60000", true),
-        // A LIMIT of something else is none of the statement's.
+        // A LIMIT of a subquery, in a string, in a comment, or of LIMIT BY does not count.
         (100, json!({}), "select n from (select n from t limit 5000)", true),
         (100, json!({}), "select 'limit 5000' from t -- limit 6000", true),
         (100, json!({}), "select n from t limit 1 by n", true),
@@ -203,9 +204,9 @@ fn an_answer_that_is_cut_or_may_be_is_an_error_of_rows_alone() {
     assert!(rows(&answer(99)).is_ok());
 }
 
-/// Each SELECT of a UNION gets a LIMIT of its own where it says none.
+/// The server adds a LIMIT to each SELECT of a UNION that has none.
 #[test]
-fn an_answer_to_a_union_may_be_cut_in_each_of_its_parts() {
+fn each_part_of_a_union_may_be_cut() {
     for (n, more, sql, cut) in [
         (100, json!({}), "select n from t union all select n from u", true),
         (
@@ -240,7 +241,7 @@ fn an_answer_to_a_union_may_be_cut_in_each_of_its_parts() {
 }
 
 #[test]
-fn parentheses_around_a_statement_are_no_limit() {
+fn a_statement_in_parentheses_may_be_cut() {
     for (n, more, sql, cut) in [
         (150, json!({}), "(select n from t) union all (select n from u)", true),
         (
@@ -260,7 +261,8 @@ fn many(n: u64) -> Value {
     (0..n).map(|i| json!([i])).collect()
 }
 
-/// Whether `rows` refuses an answer of `n` rows to `sql`, in which `more` stands besides.
+/// Checks whether `rows` refuses an answer of `n` rows to `sql` that also has the members of
+/// `more`.
 fn assert_cut(n: u64, more: &Value, sql: &str, cut: bool) {
     let mut answer = json!({"columns": ["n"], "results": many(n), "types": [["n", "UInt64"]]});
     let fields = answer.as_object_mut().unwrap();
@@ -274,6 +276,6 @@ fn assert_cut(n: u64, more: &Value, sql: &str, cut: bool) {
     } else {
         assert_eq!(rows.unwrap().len() as u64, n, "{what}");
     }
-    // What came is there for whoever asks for it as it is.
+    // `send` returns the answer as it is.
     assert_eq!(project.hogql(sql).send().unwrap(), answer, "{what}");
 }

@@ -1,4 +1,4 @@
-//! Proves that the readers read each shape of an insight's result, and explain what they cannot read.
+//! Proves that the readers read each shape of an insight's result, or explain why they cannot.
 use crate::support::error;
 use crate::support::expect::insight as explain;
 use posthog_api::{

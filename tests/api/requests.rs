@@ -1,4 +1,4 @@
-//! Proves that a request goes out whole in every method, and how its answer is read.
+//! Proves that a request is sent complete with every method, and how its answer is read.
 use crate::support::expect::decode;
 use crate::support::{Act, KEY, Server, Way, builder, client, error};
 use crate::wire::{Thing, get, ids, refused, sent, whole, whole_of};
@@ -6,7 +6,7 @@ use posthog_api::Auth;
 use serde_json::{Value, json};
 
 #[test]
-fn a_request_is_sent_whole_in_every_method() {
+fn a_request_is_sent_complete_with_every_method() {
     let body = json!({"name": "A \"b\" é", "deleted": true, "n": u64::MAX});
     let text = r#"{"deleted":true,"n":18446744073709551615,"name":"A \"b\" é"}"#;
     for (method, with_body) in [
@@ -38,7 +38,7 @@ fn a_request_is_sent_whole_in_every_method() {
 }
 
 #[test]
-fn the_key_goes_into_the_body_or_the_query_of_every_method() {
+fn the_key_can_be_sent_in_the_body_or_the_query_with_every_method() {
     let path = "/api/projects/1/things/";
     for method in ["GET", "POST", "PUT", "PATCH", "DELETE"] {
         for (given, with_key) in [
@@ -77,7 +77,7 @@ fn the_key_goes_into_the_body_or_the_query_of_every_method() {
             }
         }
     }
-    // A body that the key cannot go into.
+    // Bodies that cannot carry the key.
     let script = Server::script([]);
     let client = builder(script.url()).auth(Auth::Body).build().unwrap();
     for body in [json!([1]), json!("text"), json!(null), json!(7)] {
@@ -87,7 +87,7 @@ fn the_key_goes_into_the_body_or_the_query_of_every_method() {
 }
 
 #[test]
-fn a_host_may_have_a_path_of_its_own_and_the_caller_a_name() {
+fn the_path_of_the_host_and_the_user_agent_of_the_caller_are_sent() {
     let script = Server::answers(&[
         json!({"results": ids(1..=2), "next": "http://in.example/elsewhere/api/projects/1/things/?offset=2"}),
         json!({"results": ids(3..=3), "next": null}),
@@ -104,7 +104,7 @@ fn a_host_may_have_a_path_of_its_own_and_the_caller_a_name() {
 }
 
 #[test]
-fn answers_are_read_as_json_as_a_type_or_as_text() {
+fn an_answer_is_read_as_json_as_a_type_or_as_text() {
     let answer = |status, body: &str| {
         Server::script(vec![Act::status(status).body("application/json", body)])
     };
@@ -112,7 +112,7 @@ fn answers_are_read_as_json_as_a_type_or_as_text() {
     assert_eq!(client(&script).project(1).get("x/").send_as::<Thing>().unwrap(), Thing { id: 5 });
     assert_eq!(sent(&script), get("/api/projects/1/x/"));
 
-    // A success without a body is null, whichever success it is.
+    // A success without a body is null, whatever its status.
     for status in [200, 201, 202, 204] {
         assert_eq!(
             client(&answer(status, "")).project(1).delete("x/7/").send().unwrap(),

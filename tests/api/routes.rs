@@ -1,4 +1,4 @@
-//! Proves that a path arrives as it was given, and that one which leads elsewhere is refused.
+//! Proves that a path arrives as it was given, and that a path to another place is refused.
 use crate::support::client;
 use crate::wire::{empty, lines, refused};
 use serde_json::json;
@@ -53,7 +53,7 @@ fn a_route_is_reached_below_a_project_or_by_its_whole_path() {
             client.list("/api/organizations/@current/invites/"),
             "GET /api/organizations/@current/invites/",
         ),
-        // The one list that the server would sort in a way that loses rows.
+        // Without an order, the server loses rows of this list.
         (
             project.list("insights"),
             "GET /api/projects/7/insights/?order=id&include_query_insights=true",
@@ -69,7 +69,7 @@ fn a_route_is_reached_below_a_project_or_by_its_whole_path() {
 }
 
 #[test]
-fn what_is_special_in_a_path_is_encoded_and_what_would_lead_elsewhere_refused() {
+fn a_path_is_encoded_and_one_that_leads_elsewhere_is_refused() {
     let server = empty();
     let client = client(&server);
     for (path, target) in [

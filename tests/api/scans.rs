@@ -1,4 +1,4 @@
-//! Proves that a scan gives every row once, page by page behind the last key, or an error.
+//! Proves that a scan gives every row once, each page after the last key of the one before.
 use crate::standin::{self, StandIn, recordings};
 use crate::support::{Request, Server, agent, client};
 use crate::wire::{refused, whole, whole_of};
@@ -6,18 +6,18 @@ use posthog_api::{Client, Error, Project, Refresh};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
-/// The stand-in has a key of its own.
+/// The stand-in accepts only its own key.
 fn standin_project(standin: &StandIn) -> Project {
     let client = Client::builder(standin::KEY).host(standin.url()).agent(agent());
     client.build().unwrap().project(1)
 }
 
 #[test]
-fn a_scan_asks_for_page_after_page_behind_the_last_key() {
+fn a_scan_requests_each_page_after_the_last_key() {
     let sql = "select id, n from t where a = {a} -- all of them";
     let pages = [
         json!([["k1", 1], ["k2", 2]]),
-        // The server may give fewer than asked for, and more where keys are equal.
+        // A page can be short, or longer where keys are equal.
         json!([["k3", 3]]),
         json!([["k4", 4], ["k5", 5], ["k5", 6]]),
         json!([]),
@@ -47,7 +47,7 @@ fn a_scan_asks_for_page_after_page_behind_the_last_key() {
         let text = String::from_utf8(request.body.clone()).unwrap();
         assert_eq!(whole_of(&request), whole("POST", "/api/projects/1/query/", true, &text));
     }
-    // The size of a page, unless it is said.
+    // The default page size.
     let script = Server::answers(&[json!({"columns": ["n"], "results": []})]);
     assert!(client(&script).project(1).hogql("select n from t").scan("n").next().is_none());
     assert_eq!(
@@ -57,7 +57,7 @@ fn a_scan_asks_for_page_after_page_behind_the_last_key() {
 }
 
 #[test]
-fn keys_of_a_scan_stay_what_they_are() {
+fn the_keys_of_a_scan_are_sent_back_unchanged() {
     for (first, second) in
         [(json!(1), json!(u64::MAX)), (json!(-5), json!(2.5)), (json!("a'b\\"), json!("é"))]
     {
@@ -86,7 +86,7 @@ fn keys_of_a_scan_stay_what_they_are() {
 }
 
 #[test]
-fn a_scan_of_all_persons_gives_each_once_whatever_the_page_size() {
+fn a_scan_gives_each_person_once_with_any_page_size() {
     let standin = StandIn::start();
     let project = standin_project(&standin);
     let mut everybody: Vec<String> = Vec::new();
@@ -117,7 +117,7 @@ fn a_scan_of_all_persons_gives_each_once_whatever_the_page_size() {
         assert!(rows.iter().all(|row| row.len() == 2 && row["created_at"].is_string()));
         assert_eq!(standin.take_requests().len(), requests, "{size:?}");
     }
-    // A walk that was left goes on behind the last row that was kept.
+    // A new scan continues after the last row of an earlier one.
     let begin = || project.hogql("select id from persons").scan("id").page_size(40);
     let id =
         |row: Result<Map<String, Value>, Error>| row.unwrap()["id"].as_str().unwrap().to_owned();
@@ -134,7 +134,7 @@ fn a_scan_of_all_persons_gives_each_once_whatever_the_page_size() {
 }
 
 #[test]
-fn rows_that_share_a_key_come_with_it() {
+fn rows_with_equal_keys_are_not_lost() {
     let standin = StandIn::start();
     let project = standin_project(&standin);
     // Many persons have the same name.
@@ -149,7 +149,7 @@ fn rows_that_share_a_key_come_with_it() {
 }
 
 #[test]
-fn a_scan_that_cannot_be_walked_is_refused_before_anything_is_sent() {
+fn a_scan_that_cannot_be_paged_is_refused_before_anything_is_sent() {
     let script = Server::script([]);
     let project = client(&script).project(1);
     let scan = |sql: &str| project.hogql(sql).scan("id");
@@ -184,7 +184,7 @@ fn a_scan_that_cannot_be_walked_is_refused_before_anything_is_sent() {
         assert!(scan.next().is_none() && scan.next().is_none(), "{why}");
     }
     assert_eq!(script.count(), 0);
-    // What only looks like it is sent.
+    // SQL that only looks similar is sent.
     for sql in [
         "select id, 'order by limit' from t",
         "select id from (select id from t order by id limit 5)",

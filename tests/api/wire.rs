@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::fmt::Debug;
 use std::ops::RangeInclusive;
 
-/// A row of a list, typed.
+/// A row of a list as a type.
 #[derive(Debug, Deserialize, PartialEq, Clone, Copy)]
 pub struct Thing {
     pub id: u64,
@@ -21,12 +21,12 @@ pub fn ok(body: &Value) -> Act {
     Act::json(200, body)
 }
 
-/// This text, said to be JSON.
+/// This text with the content type of JSON.
 pub fn json_text(status: u16, body: &str) -> Act {
     Act::status(status).body("application/json", body)
 }
 
-/// A server that has an empty list for everybody.
+/// A server that answers every request with an empty list.
 pub fn empty() -> Server {
     Server::start(|_, _| ok(&json!({"results": []})))
 }
@@ -37,7 +37,7 @@ pub fn refused<T: Debug>(result: Result<T>) -> String {
     expect::config(&error(result)).to_owned()
 }
 
-/// Every request since the last look, as `METHOD target body`.
+/// Every request since the last call of this function, as `METHOD target body`.
 pub fn lines(server: &Server) -> Vec<String> {
     let line = |request: Request| {
         let body = String::from_utf8_lossy(&request.body);
@@ -46,14 +46,14 @@ pub fn lines(server: &Server) -> Vec<String> {
     server.take_requests().into_iter().map(line).collect()
 }
 
-/// Method and target of each request, after the whole script was used.
+/// Method and target of each request, after the complete script was used.
 #[track_caller]
 pub fn targets(server: &Server) -> Vec<String> {
     let requests = server.all_requests();
     requests.iter().map(|r| format!("{} {}", r.method, r.target)).collect()
 }
 
-/// The one request of a script, whole.
+/// The only request to a script, as text.
 #[track_caller]
 pub fn sent(server: &Server) -> String {
     let requests = server.all_requests();
@@ -61,7 +61,8 @@ pub fn sent(server: &Server) -> String {
     whole_of(&requests[0])
 }
 
-/// A request, whole: its line, its headers by name, its body. `Host` is left out: the server checks it.
+/// A request as text: method, target, sorted headers, body. `Host` is left out: the server checks
+/// it.
 pub fn whole_of(request: &Request) -> String {
     let mut headers: Vec<(String, &str)> =
         request.headers.iter().map(|(name, value)| (name.to_lowercase(), value.as_str())).collect();
@@ -75,12 +76,12 @@ pub fn whole_of(request: &Request) -> String {
     format!("{} {}\n{headers}\n{body}", request.method, request.target)
 }
 
-/// A GET as it must be, whole, with the key as a bearer.
+/// The text that a GET with the key in its header must have.
 pub fn get(target: &str) -> String {
     whole("GET", target, true, "")
 }
 
-/// Any request as it must be, whole.
+/// The text that a request must have.
 pub fn whole(method: &str, target: &str, bearer: bool, body: &str) -> String {
     let mut headers = vec!["accept: application/json".to_owned()];
     if cfg!(feature = "gzip") {

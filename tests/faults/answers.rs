@@ -1,4 +1,4 @@
-//! Proves that a 2xx answer is read whole and as it is, or is an error that shows what came: never half of it, never too much.
+//! Proves that a 2xx answer is read completely and unchanged, or is an error that shows what came.
 use crate::support::expect::{api, decode, too_large, transport};
 use crate::support::{
     AT_ONCE, Act, End, KEY, REQUEST_ID, SLOW, Server, agent, builder, client, error, error_in,
@@ -22,7 +22,7 @@ fn fate(act: Act) -> posthog_api::Result<Value> {
 }
 
 #[test]
-fn bodies_that_are_no_json() {
+fn a_body_that_is_not_json_is_an_error_with_an_excerpt() {
     let digits = format!("[{}]", "9".repeat(400));
     let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
     for (name, bytes, message) in [
@@ -63,7 +63,7 @@ fn bodies_that_are_no_json() {
 }
 
 #[test]
-fn a_web_page_for_an_answer_is_said_to_be_one() {
+fn a_web_page_as_an_answer_is_named() {
     let page = Act::status(200).body("text/html; charset=utf-8", "<!doctype html><title>PostHog");
     let failed = error(fate(page));
     decode(&failed);
@@ -72,7 +72,7 @@ fn a_web_page_for_an_answer_is_said_to_be_one() {
 }
 
 #[test]
-fn bodies_that_are_read() {
+fn every_valid_body_is_read() {
     for (name, act, value) in [
         ("an empty body", Act::status(200), Value::Null),
         ("204", Act::status(204), Value::Null),
@@ -143,8 +143,8 @@ fn bodies_that_are_read() {
 }
 
 #[test]
-fn nothing_that_is_said_to_be_gzip_is_nothing() {
-    // A write that was done: an error would say that it was not.
+fn an_empty_body_with_a_gzip_header_is_empty() {
+    // The write succeeded. An error would say that it did not.
     let said = |status| Act::status(status).header("Content-Encoding", "gzip");
     let server = Server::script([said(204)]);
     let sent = client(&server).patch("/api/x/").json(json!({})).send();
@@ -152,7 +152,7 @@ fn nothing_that_is_said_to_be_gzip_is_nothing() {
 }
 
 #[test]
-fn gzip_that_is_broken() {
+fn broken_gzip_is_an_error() {
     let zipped = |bytes: Vec<u8>| body(bytes).header("Content-Encoding", "gzip");
     let whole = gzip(br#"{"answer": "a good one, of some length"}"#);
     let mut flipped = whole.clone();
@@ -181,13 +181,13 @@ fn gzip_that_is_broken() {
 }
 
 #[test]
-fn a_coding_that_nobody_asked_for_is_an_error() {
+fn an_unknown_content_encoding_is_an_error() {
     let failed = error(fate(body(b"\x28\xb5\x2f\xfd".to_vec()).header("Content-Encoding", "zstd")));
     decode(&failed);
 }
 
 #[test]
-fn a_body_over_the_limit() {
+fn a_body_over_the_limit_is_an_error() {
     let limit = 64 * 1024;
     let spaces = |n: usize| " ".repeat(n - 2) + "[]";
     for (name, act) in [
@@ -211,7 +211,7 @@ fn a_body_over_the_limit() {
 }
 
 #[test]
-fn a_length_that_nobody_could_hold_takes_neither_the_memory_nor_the_time() {
+fn a_huge_content_length_costs_no_memory_or_time() {
     let server = Server::script([body("[]").length(1 << 62)]);
     let failed = within(SLOW, || error(hasty(&server).me()));
     assert!(matches!(failed, Error::TooLarge { .. } | Error::Timeout(_)), "{failed:?}");
@@ -233,7 +233,7 @@ fn a_body_of_exactly_the_limit_is_read() {
     }
 }
 
-/// A block of a deflate stream that unpacks to a mebibyte of spaces and can follow itself.
+/// A deflate block that unpacks to a mebibyte of spaces and can be repeated.
 fn bomb() -> (Vec<u8>, Vec<u8>) {
     let mut packer = Compress::new(Compression::best(), false);
     let mut block = Vec::with_capacity(64 * 1024);
@@ -246,7 +246,7 @@ fn bomb() -> (Vec<u8>, Vec<u8>) {
 #[test]
 fn a_gzip_bomb_is_not_unpacked() {
     let (header, block) = bomb();
-    // 10 GiB out of about 10 MiB.
+    // 10 GiB from about 10 MiB.
     assert!(block.len() < 2 * 1024, "{} bytes a mebibyte", block.len());
     let head = "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n";
     let act = Act::raw([head.as_bytes(), &header].concat()).repeat(block.clone(), 10 * 1024);
@@ -293,7 +293,7 @@ fn answers_larger_than_a_buffer_are_read_by_the_clients_own_agent() {
 }
 
 #[test]
-fn text_is_handed_over_as_it_is_or_not_at_all() {
+fn text_is_returned_unchanged_or_is_an_error() {
     let server = Server::script([
         Act::status(200).body("text/csv", "id,\u{e9}\r\n1,\u{feff}\0"),
         Act::status(200).body("text/csv", b"caf\xe9".to_vec()),
@@ -308,7 +308,7 @@ fn text_is_handed_over_as_it_is_or_not_at_all() {
 }
 
 #[test]
-fn an_answer_of_another_shape_than_the_callers_type_says_where() {
+fn an_answer_that_does_not_fit_the_type_is_an_error_with_a_position() {
     let server = Server::script([body("{\n  \"id\": \"seven\"\n}")]);
     let read = client(&server).get("/api/x/").send_as::<std::collections::BTreeMap<String, u64>>();
     let failed = error(read);
@@ -317,15 +317,15 @@ fn an_answer_of_another_shape_than_the_callers_type_says_where() {
 }
 
 #[test]
-fn of_a_body_that_is_no_json_64_kib_are_kept() {
+fn an_error_keeps_64_kib_of_a_body_that_is_not_json() {
     let failed = error(fate(body("<p>".repeat(MIB))));
     assert_eq!(decode(&failed).body().len(), 64 * 1024);
     assert!(failed.to_string().len() < 1_000);
 }
 
-/// Where a server may write the key back.
+/// Where a server may repeat the key.
 #[test]
-fn a_key_that_comes_back_in_an_answer_is_shown_nowhere() {
+fn a_key_in_an_answer_is_not_shown() {
     for (name, act) in [
         ("in the body", body(format!("<p>{KEY}</p>"))),
         ("in the content type", Act::status(200).body(&format!("text/{KEY}"), "<p>")),
@@ -349,13 +349,13 @@ fn a_key_that_comes_back_in_an_answer_is_shown_nowhere() {
 }
 
 #[test]
-fn a_key_that_the_end_of_an_excerpt_cuts_in_two_is_shown_nowhere() {
+fn a_key_cut_by_the_end_of_the_excerpt_is_not_shown() {
     let straddling = format!("<p>{}{KEY}", "x".repeat(64 * 1024 - 33));
     decode(&error(fate(body(straddling))));
 }
 
 #[test]
-fn a_key_sent_another_way_is_no_safer_to_show() {
+fn a_key_sent_in_the_body_or_the_query_is_not_shown() {
     use crate::support::Way;
     for (auth, way) in [(Auth::Query, Way::Query), (Auth::Body, Way::Body)] {
         let server = Server::script([

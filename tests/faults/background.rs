@@ -1,4 +1,5 @@
-//! Proves that queries end: in the background done, failed, expired or cancelled in time; their rows whole or an error that says so.
+//! Proves that a background query ends in time, whatever the server does, and that its rows are
+//! complete or an error.
 use crate::support::expect::{api, decode, query, timeout, transport};
 use crate::support::{
     AT_ONCE, Act, Server, TIMEOUT, client, error, error_in, seen, together, trying, within,
@@ -37,7 +38,7 @@ fn calls(server: &Server) -> Vec<String> {
 }
 
 #[test]
-fn a_background_query_that_is_done_at_once() {
+fn a_background_query_can_be_complete_at_once() {
     for (name, act) in [
         (
             "from the cache",
@@ -72,7 +73,7 @@ fn a_background_query_that_is_done_at_once() {
 }
 
 #[test]
-fn a_background_query_that_is_done_after_five_polls() {
+fn a_background_query_is_polled_until_it_is_complete() {
     let server = Server::start(|_, n| if n < 5 { running() } else { done() });
     let rows = sql(&client(&server)).background().rows().unwrap();
     assert_eq!(rows[0]["a"], 7);
@@ -82,7 +83,7 @@ fn a_background_query_that_is_done_after_five_polls() {
 }
 
 #[test]
-fn a_background_query_that_fails() {
+fn a_background_query_that_fails_is_an_error_with_the_reason() {
     let rows = [
         ("with a message", failed_with(400, &json!("Unknown column 'a'")), "Unknown column 'a'"),
         ("under a 200", failed_with(200, &json!("Unknown column 'a'")), "Unknown column 'a'"),
@@ -109,7 +110,7 @@ fn a_background_query_that_fails() {
 }
 
 #[test]
-fn a_background_query_that_fails_at_once() {
+fn a_background_query_can_fail_at_once() {
     for act in [failed_with(200, &json!("No.")), failed_with(202, &json!("No."))] {
         let server = Server::script([act]);
         let failed = error(sql(&client(&server)).background().send());
@@ -118,8 +119,8 @@ fn a_background_query_that_fails_at_once() {
 }
 
 #[test]
-fn a_failed_query_under_a_500_is_told_as_one() {
-    // Tried again once, as every 500.
+fn a_failed_query_with_status_500_is_a_query_error() {
+    // A 500 is retried once.
     let server =
         Server::script([running(), failed_with(500, &Value::Null), failed_with(500, &Value::Null)]);
     let failed = error(sql(&trying(&server, 3)).background().send());
@@ -127,7 +128,7 @@ fn a_failed_query_under_a_500_is_told_as_one() {
 }
 
 #[test]
-fn a_background_query_that_the_server_refuses() {
+fn a_refused_background_query_is_an_api_error() {
     for (name, status) in [
         ("not SQL", 400),
         ("no scope", 403),
@@ -142,7 +143,7 @@ fn a_background_query_that_the_server_refuses() {
 }
 
 #[test]
-fn a_background_query_without_an_id_to_ask_by() {
+fn a_background_query_without_an_id_is_an_error() {
     for (name, status) in [
         ("none", json!({"complete": false})),
         ("null", json!({"complete": false, "id": null})),
@@ -158,7 +159,7 @@ fn a_background_query_without_an_id_to_ask_by() {
 }
 
 #[test]
-fn an_id_of_the_servers_own_is_one_segment() {
+fn the_id_of_a_query_is_sent_as_one_segment() {
     let id = "a b?c#d";
     let status = json!({"query_status": {"id": id, "complete": false}});
     let server = Server::script([Act::json(202, &status), done()]);
@@ -167,7 +168,7 @@ fn an_id_of_the_servers_own_is_one_segment() {
 }
 
 #[test]
-fn a_background_query_that_is_not_done_in_time_is_cancelled() {
+fn a_background_query_that_takes_too_long_is_cancelled() {
     let server =
         Server::start(|r, _| if r.method == "DELETE" { Act::status(204) } else { running() });
     let client = client(&server);
@@ -194,7 +195,7 @@ fn a_poll_that_hangs_ends_with_the_query_and_cancels_it() {
 }
 
 #[test]
-fn a_cancelling_that_fails_or_hangs_changes_nothing() {
+fn a_cancel_that_fails_or_hangs_does_not_change_the_error() {
     let acts = [
         ("refused", Act::error(405, "invalid_request", "method_not_allowed", "No.")),
         ("broken", Act::reset()),
@@ -214,7 +215,7 @@ fn a_cancelling_that_fails_or_hangs_changes_nothing() {
 }
 
 #[test]
-fn a_background_query_whose_beginning_hangs_ends_in_time() {
+fn a_background_query_whose_start_hangs_ends_in_time() {
     let server = Server::script([Act::silence()]);
     let query = sql(&client(&server)).background().timeout(TIMEOUT);
     let failed = within(Duration::from_secs(2), || error(query.send()));
@@ -222,7 +223,7 @@ fn a_background_query_whose_beginning_hangs_ends_in_time() {
 }
 
 #[test]
-fn polls_come_through_faults() {
+fn polls_are_retried() {
     let again = Act::status(503).header("Retry-After", "0");
     let server = Server::script([running(), Act::reset(), again.clone(), running(), again, done()]);
     let rows = sql(&trying(&server, 3)).background().rows().unwrap();
@@ -231,19 +232,19 @@ fn polls_come_through_faults() {
 }
 
 #[test]
-fn a_poll_that_says_to_wait_longer_than_there_is_time_fails_at_once() {
+fn a_poll_with_a_retry_after_beyond_the_timeout_fails_at_once() {
     let server =
         Server::script([running(), Act::status(429).header("Retry-After", "30"), Act::status(204)]);
     let client = trying(&server, 3);
     let query = sql(&client).background().timeout(Duration::from_secs(4));
     let failed = within(Duration::from_secs(2), || error(query.send()));
     assert_eq!(failed.retry_after(), Some(Duration::from_secs(30)));
-    // Nobody waits for it any more.
+    // The client waits no longer for it.
     assert!(calls(&server)[2].starts_with("DELETE "));
 }
 
 #[test]
-fn a_poll_that_is_no_json_or_breaks_is_an_error() {
+fn a_broken_poll_is_an_error() {
     let page = Act::status(200).body("text/html", "<p>");
     let server = Server::script([running(), page, Act::status(204)]);
     let failed = error(sql(&client(&server)).background().send());
@@ -258,7 +259,7 @@ fn a_poll_that_is_no_json_or_breaks_is_an_error() {
 }
 
 #[test]
-fn refreshes_in_the_background_keep_their_sense() {
+fn refresh_becomes_its_background_form() {
     for (refresh, sent) in [
         (None, "async"),
         (Some(Refresh::Blocking), "async"),
@@ -276,7 +277,7 @@ fn refreshes_in_the_background_keep_their_sense() {
 }
 
 #[test]
-fn a_failure_under_a_200_is_an_error() {
+fn a_failed_query_with_status_200_is_an_error() {
     for (name, body, words) in [
         ("error", json!({"error": "Syntax error", "results": []}), Some("Syntax error")),
         ("an empty error", json!({"error": "", "results": [], "columns": []}), None),
@@ -299,7 +300,7 @@ fn a_failure_under_a_200_is_an_error() {
 }
 
 #[test]
-fn columns_of_one_name_without_end_take_no_time_without_end() {
+fn three_thousand_columns_of_one_name_are_read_in_time() {
     let answer =
         json!({"columns": vec!["a"; 3_000], "results": [vec![1; 3_000]], "hasMore": false});
     let server = Server::script([Act::json(200, &answer)]);
@@ -344,7 +345,7 @@ fn scan(client: &Client) -> Scan {
     client.project(1).hogql("SELECT k, v FROM events").scan("k").page_size(2)
 }
 
-/// The keys until the end or the first error; it is done after either.
+/// The keys up to the end or the first error. The iterator must be finished then.
 fn walk(mut scan: Scan) -> (Vec<Value>, Option<Error>) {
     let mut found = Vec::new();
     let failed = loop {
@@ -360,7 +361,7 @@ fn walk(mut scan: Scan) -> (Vec<Value>, Option<Error>) {
 }
 
 #[test]
-fn an_error_in_the_middle_of_a_scan_ends_it_behind_the_rows_before_it() {
+fn an_error_in_a_scan_comes_after_the_earlier_rows_and_ends_it() {
     for (name, act) in [
         ("an error status", Act::error(400, "x", "y", "No.")),
         ("a broken connection", page(&keys(2..4)).cut(4)),
@@ -381,8 +382,8 @@ fn an_error_in_the_middle_of_a_scan_ends_it_behind_the_rows_before_it() {
 }
 
 #[test]
-fn a_scan_whose_server_goes_round_ends() {
-    // The keys come in circles: 1, 2, 3, 1, ...
+fn a_scan_whose_keys_repeat_is_an_error() {
+    // The keys repeat: 1, 2, 3, 1, ...
     let server = Server::start(|_, n| {
         assert!(n < 50, "it goes round");
         page(&[json!(n % 3 + 1)])
@@ -392,7 +393,7 @@ fn a_scan_whose_server_goes_round_ends() {
 }
 
 #[test]
-fn a_scan_comes_through_faults() {
+fn the_pages_of_a_scan_are_retried() {
     let again = Act::status(503).header("Retry-After", "0");
     let server =
         Server::script([again.clone(), page(&keys(0..2)), again, page(&keys(2..3)), page(&[])]);

@@ -1,4 +1,5 @@
-//! Proves what the environment can do to a client: variables that are empty or no text, and proxies. Each case is a process of its own.
+//! Proves how a client reads environment variables and uses the proxies that they name. Each case
+//! runs in its own process.
 use crate::support::{Act, KEY, Server, expect, shows_key};
 use posthog_api::{Client, Project, RetryPolicy};
 use serde_json::json;
@@ -6,10 +7,11 @@ use std::ffi::{OsStr, OsString};
 use std::process::Command;
 use std::time::Duration;
 
-/// What the child process is to do; it prints what came of it.
+/// Names the task of the child process, which prints the outcome.
 const TASK: &str = "POSTHOG_FAULTS_TASK";
 
-/// Not a test: what the tests below run in a process of its own, since the environment of this one is shared.
+/// Not a test by itself: the tests below run it in a separate process, because all threads of a
+/// process share its environment.
 #[test]
 #[ignore = "run by the other tests here, in a process of its own"]
 fn child() {
@@ -36,7 +38,7 @@ fn child() {
     }
 }
 
-/// What comes of `task` with these variables and no others of their kind.
+/// The outcome of `task` with these variables, and no others of their kind.
 fn outcome(task: &str, variables: &[(&str, &OsStr)]) -> String {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["environment::child", "--exact", "--ignored", "--nocapture"]).env(TASK, task);
@@ -72,7 +74,7 @@ fn no_text() -> OsString {
 }
 
 #[test]
-fn variables_that_are_missing_empty_or_no_text() {
+fn a_missing_empty_or_invalid_variable_is_named() {
     let key = Some(os(KEY));
     let project = "project";
     for (name, task, key, host, id, words) in [
@@ -150,14 +152,14 @@ fn variables_that_are_missing_empty_or_no_text() {
 }
 
 #[test]
-fn a_key_in_the_variable_of_the_host_is_not_shown() {
+fn a_key_in_posthog_host_is_not_shown() {
     let variables: [(&str, &OsStr); 2] =
         [("POSTHOG_PERSONAL_API_KEY", KEY.as_ref()), ("POSTHOG_HOST", KEY.as_ref())];
     assert!(outcome("client", &variables).starts_with("Config: "));
 }
 
 #[test]
-fn variables_that_are_right() {
+fn valid_variables_make_a_client_and_a_project() {
     let key = os(&format!(" {KEY}\n"));
     let variables: [(&str, &OsStr); 3] = [
         ("POSTHOG_PERSONAL_API_KEY", &key),
@@ -170,14 +172,14 @@ fn variables_that_are_right() {
     assert!(project.contains("42") && project.contains("https://eu.posthog.com"), "{project}");
 }
 
-/// A proxy that lets one call through, and is the server behind itself.
+/// A proxy that accepts one CONNECT and then answers as the server behind it.
 fn tunnel(to: &str) -> Server {
     let connected = Act::raw("HTTP/1.1 200 Connected\r\n\r\n");
     Server::script([connected, Act::json(200, &json!({"behind": "a proxy"}))]).named(to)
 }
 
 #[test]
-fn each_proxy_variable_is_heeded() {
+fn each_proxy_variable_is_used() {
     for name in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY"] {
         let proxy = tunnel("posthog.example");
         let url = os(&proxy.url());
@@ -194,7 +196,7 @@ fn each_proxy_variable_is_heeded() {
 }
 
 #[test]
-fn a_host_in_no_proxy_is_called_itself() {
+fn a_host_in_no_proxy_is_called_directly() {
     for hosts in ["127.0.0.1", "*", "other.example,127.0.0.1"] {
         let proxy = Server::stranger();
         let server = Server::script([Act::json(200, &json!({"behind": "nothing"}))]);
@@ -205,7 +207,7 @@ fn a_host_in_no_proxy_is_called_itself() {
 }
 
 #[test]
-fn a_host_beside_no_proxy_goes_through_the_proxy() {
+fn a_host_that_is_not_in_no_proxy_uses_the_proxy() {
     let proxy = tunnel("posthog.example");
     let url = os(&proxy.url());
     let variables: [(&str, &OsStr); 2] =
@@ -215,7 +217,7 @@ fn a_host_beside_no_proxy_goes_through_the_proxy() {
 }
 
 #[test]
-fn a_proxy_that_is_no_url_is_passed_over() {
+fn a_proxy_variable_without_a_url_is_ignored() {
     for garbage in ["", " ", "what?", "http://", "gopher://h:1"] {
         let server = Server::script([Act::json(200, &json!({"behind": "nothing"}))]);
         let got = outcome(&server.url(), &[("HTTP_PROXY", garbage.as_ref())]);
@@ -224,14 +226,14 @@ fn a_proxy_that_is_no_url_is_passed_over() {
 }
 
 #[test]
-fn a_proxy_that_is_not_there_is_an_error_that_names_no_password() {
+fn an_unreachable_proxy_is_an_error_without_its_password() {
     let variables: [(&str, &OsStr); 1] = [("HTTP_PROXY", "http://me:secret@127.0.0.1:1".as_ref())];
     let got = outcome("http://posthog.example", &variables);
     assert!(got.starts_with("Transport: ") && !got.contains("secret"), "{got}");
 }
 
 #[test]
-fn a_proxys_password_goes_to_the_proxy_and_the_key_to_the_server() {
+fn the_password_goes_to_the_proxy_and_the_key_to_the_server() {
     let proxy = tunnel("posthog.example");
     let url = os(&proxy.url().replace("://", "://me:secret@"));
     let got = outcome("http://posthog.example", &[("HTTP_PROXY", &url)]);

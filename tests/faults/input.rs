@@ -1,4 +1,5 @@
-//! Proves that what a caller gives arrives at the server as the same text, or is refused before anything is sent.
+//! Proves that what a caller gives arrives at the server unchanged, or is refused before anything
+//! is sent.
 use crate::support::expect::config;
 use crate::support::{
     AT_ONCE, Act, KEY, REFUSED, Server, TIMEOUT, agent, builder, client, decode, error, error_in,
@@ -7,12 +8,12 @@ use crate::support::{
 use posthog_api::{Auth, Client, PersonFilter};
 use serde_json::{Value, json};
 
-/// Answers everything with an empty page; a refused call leaves it without a request.
+/// Answers every request with an empty page.
 fn quiet() -> Server {
     Server::start(|_, _| Act::page(&json!([]), &Value::Null))
 }
 
-/// Texts that something on the way could misread.
+/// Texts that something between the caller and the server could misread.
 fn odd_texts() -> Vec<String> {
     let mut texts: Vec<String> = [
         " ",
@@ -78,7 +79,7 @@ fn odd_texts() -> Vec<String> {
 }
 
 #[test]
-fn keys_that_cannot_be_one_are_refused_and_not_shown() {
+fn an_impossible_key_is_refused_and_not_shown() {
     let server = Server::script([]);
     for (name, key) in [
         ("nothing", ""),
@@ -116,7 +117,7 @@ fn a_key_from_a_file_loses_its_line_end() {
 }
 
 #[test]
-fn nothing_that_holds_the_key_shows_it() {
+fn debug_output_does_not_show_the_key() {
     let server = quiet();
     for auth in [Auth::Bearer, Auth::Body, Auth::Query] {
         let builder = builder("https://us.posthog.com").auth(auth);
@@ -141,7 +142,7 @@ fn nothing_that_holds_the_key_shows_it() {
 }
 
 #[test]
-fn a_key_in_what_the_caller_gives_is_not_shown() {
+fn a_key_in_a_path_name_value_or_sql_is_not_shown() {
     let client = builder(REFUSED).build().unwrap();
     let project = client.project(1);
     for failed in [
@@ -164,14 +165,14 @@ fn a_key_in_what_the_caller_gives_is_not_shown() {
 }
 
 #[test]
-fn a_key_given_for_a_name_is_not_shown() {
+fn a_key_given_as_the_name_of_a_project_is_not_shown() {
     let server = Server::script([Act::page(&json!([{"id": 1, "name": "Main"}]), &Value::Null)]);
     let failed = error(client(&server).project_named(KEY));
     assert!(config(&failed).contains("Main"), "{failed}");
 }
 
 #[test]
-fn a_key_given_for_the_host_is_not_shown() {
+fn a_key_given_as_the_host_is_not_shown() {
     for host in [
         KEY.to_owned(),
         format!("https://{KEY}:x@h"),
@@ -181,14 +182,14 @@ fn a_key_given_for_the_host_is_not_shown() {
     ] {
         let built = Client::builder(KEY).host(host).build();
         config(&error(built));
-        // The two in each other's place.
+        // Key and host swapped.
         let swapped = Client::builder("https://us.posthog.com").host(KEY).build();
         config(&error(swapped));
     }
 }
 
 #[test]
-fn hosts_that_cannot_be_right_are_refused() {
+fn an_impossible_host_is_refused() {
     for (name, host) in [
         ("nothing", ""),
         ("a space", " "),
@@ -239,12 +240,12 @@ fn hosts_that_cannot_be_right_are_refused() {
 }
 
 #[test]
-fn ingestion_hosts_with_a_last_dot_are_refused() {
+fn an_ingestion_host_with_a_dot_at_its_end_is_refused() {
     config(&error(Client::builder(KEY).host("https://us.i.posthog.com.").build()));
 }
 
 #[test]
-fn hosts_that_can_be_right_lead_where_they_say() {
+fn a_valid_host_is_the_one_that_gets_the_request() {
     let server = quiet();
     let port = server.address().port();
     for (name, host, path) in [
@@ -269,7 +270,7 @@ fn hosts_that_can_be_right_lead_where_they_say() {
 }
 
 #[test]
-fn an_ipv6_address_leads_to_itself() {
+fn an_ipv6_address_is_a_valid_host() {
     let Ok(server) = Server::on("[::1]:0", None, |_, _| Act::status(204)) else {
         return; // this machine has no IPv6
     };
@@ -278,7 +279,7 @@ fn an_ipv6_address_leads_to_itself() {
 }
 
 #[test]
-fn a_name_for_this_machine_leads_to_it() {
+fn localhost_is_a_valid_host_without_tls() {
     let Ok(server) = Server::on("localhost:0", None, |_, _| Act::status(204)) else {
         return; // this machine does not know the name
     };
@@ -290,7 +291,7 @@ fn a_name_for_this_machine_leads_to_it() {
 }
 
 #[test]
-fn paths_that_would_lead_elsewhere_are_refused() {
+fn a_path_to_another_place_is_refused() {
     let server = Server::script([]);
     let client = client(&server);
     for path in [
@@ -325,7 +326,7 @@ fn paths_that_would_lead_elsewhere_are_refused() {
 }
 
 #[test]
-fn paths_of_a_project_that_would_lead_elsewhere_are_refused() {
+fn a_path_out_of_the_project_is_refused() {
     let server = Server::script([]);
     let project = client(&server).project(7);
     for path in [
@@ -350,7 +351,7 @@ fn paths_of_a_project_that_would_lead_elsewhere_are_refused() {
 }
 
 #[test]
-fn paths_arrive_as_they_were_meant() {
+fn a_path_with_special_characters_arrives_encoded() {
     let server = quiet();
     let client = client(&server);
     for (path, target) in [
@@ -371,7 +372,7 @@ fn paths_arrive_as_they_were_meant() {
 }
 
 #[test]
-fn ids_arrive_as_one_segment() {
+fn an_id_arrives_as_one_segment() {
     let server = Server::start(|_, _| Act::status(204));
     let project = client(&server).project(1);
     for id in odd_texts() {
@@ -395,7 +396,7 @@ fn ids_arrive_as_one_segment() {
 }
 
 #[test]
-fn paths_that_would_lead_elsewhere_once_they_are_decoded_are_refused() {
+fn a_path_that_leads_elsewhere_after_decoding_is_refused() {
     let server = Server::script([]);
     let client = client(&server);
     for path in [
@@ -412,15 +413,15 @@ fn paths_that_would_lead_elsewhere_once_they_are_decoded_are_refused() {
 }
 
 #[test]
-fn a_host_of_seventy_thousand_characters_is_refused_at_last_by_the_call() {
+fn a_host_of_70000_characters_is_refused() {
     let long = format!("https://{}.example", "h".repeat(70_000));
     let called = builder(long).build().and_then(|client| client.me());
     config(&error(called));
 }
 
 #[test]
-fn an_id_that_climbs_out_once_it_is_decoded_is_refused() {
-    // One segment as it is sent: but servers and proxies decode a path before they take it apart.
+fn an_id_with_dot_segments_is_refused() {
+    // It is one segment on the wire, but servers and proxies decode a path before they split it.
     let server = Server::script([]);
     let project = client(&server).project(1);
     for id in ["../8", "../../users/@me", "a/../../b", "..\u{2f}", "%2e%2e%2f8", "a/.."] {
@@ -429,7 +430,7 @@ fn an_id_that_climbs_out_once_it_is_decoded_is_refused() {
 }
 
 #[test]
-fn seventy_thousand_characters_are_refused_and_do_not_panic() {
+fn a_url_of_70000_characters_is_refused() {
     let server = Server::script([]);
     let client = client(&server);
     let project = client.project(1);
@@ -477,7 +478,7 @@ fn the_longest_url_that_fits_is_sent_by_the_clients_own_agent() {
 }
 
 #[test]
-fn a_key_or_a_user_agent_that_no_header_could_hold_ends_in_time() {
+fn a_key_or_user_agent_too_long_for_a_header_ends_in_time() {
     let server = quiet();
     for n in [20_000, 64 * 1024, 130_000, 1_000_000] {
         let long = "x".repeat(n);
@@ -519,7 +520,7 @@ fn parameters_arrive_as_the_same_text() {
 }
 
 #[test]
-fn filters_of_a_list_arrive_as_the_same_text() {
+fn texts_of_a_list_arrive_as_the_same_text() {
     let server = quiet();
     let project = client(&server).project(1);
     for text in odd_texts() {
@@ -570,7 +571,7 @@ fn values_of_queries_arrive_as_the_same_text() {
 }
 
 #[test]
-fn what_would_be_no_filter_is_refused() {
+fn an_empty_search_or_lookup_is_refused() {
     let server = Server::script([]);
     let project = client(&server).project(1);
     config(&error(project.insight_by_short_id("")));

@@ -1,4 +1,5 @@
-//! Proves that a list gives every row once or says why not, that it ends, and that `next` leads nowhere but home.
+//! Proves that a list gives every row once or an error, that it ends, and that `next` never leads
+//! to another host.
 use crate::support::expect::{api, config, decode, paging, transport};
 use crate::support::{Act, KEY, REQUEST_ID, Server, client, error, seen, within};
 use posthog_api::{Client, Items, List};
@@ -11,7 +12,7 @@ fn things(client: &Client) -> List {
     client.project(1).list("things")
 }
 
-/// The rows until the first error or the end, and the error; the iterator is done after it.
+/// The rows up to the first error or the end, and the error. The iterator must be finished then.
 fn walk(mut items: Items<Value>) -> (Vec<Value>, Option<posthog_api::Error>) {
     let mut rows = Vec::new();
     let mut failed = None;
@@ -32,7 +33,7 @@ fn walk(mut items: Items<Value>) -> (Vec<Value>, Option<posthog_api::Error>) {
 }
 
 #[test]
-fn only_the_query_of_next_is_taken_whatever_it_names() {
+fn only_the_query_of_next_is_used() {
     let stranger = Server::stranger();
     let other = stranger.address();
     for (name, next, query) in [
@@ -84,8 +85,8 @@ fn only_the_query_of_next_is_taken_whatever_it_names() {
 }
 
 #[test]
-fn a_key_that_comes_back_under_another_name_is_not_sent_again() {
-    // What a server of its own makes of it is not known: a list without the parameter, or an error. The server looks for the key.
+fn a_key_in_next_under_another_name_is_not_sent_again() {
+    // A list without the parameter and an error are both right. The test server looks for the key.
     for next in [
         format!("?offset=1&k={KEY}"),
         format!("?offset=1&next=%2Fapi%3Fpersonal_api_key%3D{KEY}"),
@@ -104,7 +105,7 @@ fn a_key_that_comes_back_under_another_name_is_not_sent_again() {
 }
 
 #[test]
-fn a_next_that_no_url_could_hold_is_an_error_behind_its_rows() {
+fn a_next_too_long_for_a_url_is_an_error_after_its_rows() {
     for next in [
         json!(format!("?cursor={}", "x".repeat(70_000))),
         json!(format!("?cursor={}", "é".repeat(30_000))),
@@ -118,7 +119,7 @@ fn a_next_that_no_url_could_hold_is_an_error_behind_its_rows() {
 }
 
 #[test]
-fn a_page_by_page_walk_sees_the_error_too_and_is_done_then() {
+fn pages_return_the_error_once_and_end() {
     let server = Server::script([Act::page(&json!([1]), &json!(7))]);
     let mut pages = things(&client(&server)).pages();
     let page = pages.next().unwrap().unwrap();
@@ -128,19 +129,19 @@ fn a_page_by_page_walk_sees_the_error_too_and_is_done_then() {
 }
 
 #[test]
-fn a_cycle_over_three_pages_ends_with_an_error() {
+fn a_cycle_of_three_pages_is_an_error() {
     let server = Server::start(|_, n| {
         assert!(n < 10, "the walk goes round");
         Act::page(&json!([n]), &json!(format!("?offset={}", n % 3)))
     });
     let (rows, failed) = walk(things(&client(&server)).items());
     paging(&failed.unwrap());
-    // The first page was asked for without an offset: it is known again when it comes as ?offset=0.
+    // The first page was requested without an offset, so `?offset=0` counts as a new page.
     assert_eq!((rows.len(), server.count()), (4, 4));
 }
 
 #[test]
-fn a_cycle_in_another_spelling_ends_too() {
+fn a_cycle_with_differently_encoded_links_is_an_error() {
     let server = Server::start(|_, n| {
         assert!(n < 10, "the walk goes round");
         let next = ["?a=%61b&o=1", "?a=ab&o=2", "?%61=a%62&o=1"][n % 3];
@@ -184,7 +185,7 @@ fn an_exact_multiple_of_the_page_size_ends_with_an_empty_page() {
 }
 
 #[test]
-fn a_full_page_with_next_null_is_the_last() {
+fn a_full_page_with_next_null_is_the_last_page() {
     let server = Server::script([Act::page(&json!([1, 2]), &Value::Null)]);
     assert_eq!(
         things(&client(&server)).page_size(2).all().unwrap(),
@@ -194,7 +195,7 @@ fn a_full_page_with_next_null_is_the_last() {
 }
 
 #[test]
-fn shapes_of_one_page() {
+fn every_shape_of_a_single_page_is_read() {
     for (name, body, rows) in [
         ("no next key", json!({"results": [1, 2]}), vec![1, 2]),
         ("a bare array", json!([1, 2]), vec![1, 2]),
@@ -219,7 +220,7 @@ fn shapes_of_one_page() {
 }
 
 #[test]
-fn what_is_no_list_is_an_error_that_shows_it() {
+fn an_answer_that_is_not_a_list_is_an_error_with_its_body() {
     for (name, body) in [
         ("an object without results", r#"{"detail": "fine"}"#),
         ("results null", r#"{"results": null, "next": null}"#),
@@ -243,7 +244,7 @@ fn what_is_no_list_is_an_error_that_shows_it() {
 }
 
 #[test]
-fn a_count_that_lies_changes_no_row() {
+fn a_wrong_count_does_not_change_the_rows() {
     for (name, count, total) in [
         ("too many", json!(1_000_000), Some(1_000_000)),
         ("too few", json!(0), Some(0)),
@@ -267,7 +268,7 @@ fn a_count_that_lies_changes_no_row() {
 }
 
 #[test]
-fn ten_thousand_pages_are_walked_over_one_connection() {
+fn ten_thousand_pages_use_one_connection() {
     const PAGES: usize = 10_000;
     let server = Server::start(|_, n| {
         let next = if n + 1 < PAGES { json!(format!("?offset={}", n + 1)) } else { Value::Null };
@@ -282,7 +283,7 @@ fn ten_thousand_pages_are_walked_over_one_connection() {
 }
 
 #[test]
-fn an_error_in_the_middle_comes_behind_the_rows_before_it_and_ends_the_walk() {
+fn an_error_on_a_later_page_comes_after_the_earlier_rows_and_ends_the_list() {
     for prefetch in [0, 1, 5] {
         let server = Server::script([
             Act::page(&json!([1, 2]), &json!("?offset=2")),
@@ -295,7 +296,7 @@ fn an_error_in_the_middle_comes_behind_the_rows_before_it_and_ends_the_walk() {
 }
 
 #[test]
-fn a_page_that_is_cut_gives_none_of_its_rows() {
+fn an_incomplete_page_gives_no_rows() {
     let server = Server::script([
         Act::page(&json!([1, 2]), &json!("?offset=2")),
         Act::page(&json!([3, 4]), &Value::Null).cut(5),
@@ -306,7 +307,7 @@ fn a_page_that_is_cut_gives_none_of_its_rows() {
 }
 
 #[test]
-fn a_row_of_another_type_fails_its_page_when_rows_are_read_into_a_type() {
+fn a_row_of_another_type_is_an_error_of_items_as() {
     let server = Server::script([Act::page(&json!([1, "two"]), &Value::Null)]);
     let mut items = things(&client(&server)).items_as::<u64>();
     let failed = error(items.next().unwrap());
@@ -315,7 +316,7 @@ fn a_row_of_another_type_fails_its_page_when_rows_are_read_into_a_type() {
 }
 
 #[test]
-fn a_walk_that_is_dropped_half_way_stops_fetching() {
+fn a_dropped_iterator_stops_fetching() {
     let server = Server::start(|_, n| Act::page(&json!([n]), &json!(format!("?offset={n}&x"))));
     let mut items = things(&client(&server)).prefetch(3).items();
     assert_eq!(items.next().unwrap().unwrap(), 0);
@@ -328,14 +329,14 @@ fn a_walk_that_is_dropped_half_way_stops_fetching() {
 }
 
 #[test]
-fn fetching_far_too_much_ahead_does_not_panic() {
+fn a_huge_prefetch_does_not_panic() {
     let server = Server::script([Act::page(&json!([1]), &Value::Null)]);
     let rows = things(&client(&server)).prefetch(usize::MAX).all();
     assert_eq!(rows.unwrap(), [1]);
 }
 
 #[test]
-fn a_page_size_of_nothing_and_parameters_given_twice_are_refused() {
+fn a_page_size_of_zero_and_a_parameter_given_twice_are_refused() {
     let server = Server::script([]);
     let client = client(&server);
     for list in [
@@ -349,7 +350,7 @@ fn a_page_size_of_nothing_and_parameters_given_twice_are_refused() {
 }
 
 #[test]
-fn a_server_that_leaves_the_short_id_out_is_found_out() {
+fn a_server_that_ignores_short_id_is_detected() {
     let insight = |id: &str| json!({"id": 1, "short_id": id});
     for (name, rows) in [
         ("another insight", json!([insight("other123")])),
@@ -370,7 +371,7 @@ fn a_server_that_leaves_the_short_id_out_is_found_out() {
 }
 
 #[test]
-fn a_server_that_leaves_the_distinct_id_out_is_found_out() {
+fn a_server_that_ignores_distinct_id_is_detected() {
     let person = |id: &str| json!({"id": "u", "distinct_ids": [id]});
     for (name, rows) in
         [("several", json!([person("a"), person("b")])), ("another person", json!([person("b")]))]
@@ -382,7 +383,7 @@ fn a_server_that_leaves_the_distinct_id_out_is_found_out() {
 }
 
 #[test]
-fn a_lookup_whose_page_is_empty_but_not_the_last_goes_on() {
+fn a_lookup_continues_after_an_empty_page_with_a_next() {
     let server = Server::script([
         Act::page(&json!([]), &json!("?distinct_id=a&offset=100")),
         Act::page(&json!([{"id": "u", "distinct_ids": ["a"]}]), &Value::Null),

@@ -1,4 +1,4 @@
-//! Proves that nothing wrong, nothing leaking and nothing hanging comes out of a server that misbehaves.
+//! Proves that a misbehaving server causes an error: no wrong data, no leaked key, no hanging call.
 #![allow(unreachable_pub, reason = "a test exports nothing")]
 
 #[path = "../support/mod.rs"]

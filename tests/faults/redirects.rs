@@ -1,4 +1,5 @@
-//! Proves that a redirect is followed within the origin only, as the call it was, and that the key goes along nowhere else.
+//! Proves that a redirect is followed only within the origin, with the right method, and that no
+//! other place gets the key.
 use crate::support::expect::{api, decode, redirect, transport};
 use crate::support::{
     AT_ONCE, Act, End, KEY, Server, Way, agent, builder, client, error, error_in, within,
@@ -18,7 +19,7 @@ fn good() -> Act {
 }
 
 #[test]
-fn a_get_is_followed_within_the_origin() {
+fn a_redirect_of_a_get_is_followed_within_the_origin() {
     for status in STATUSES {
         for (name, location, target) in [
             ("a path", "/api/y/?a=b%20c".to_owned(), "/api/y/?a=b%20c"),
@@ -78,7 +79,7 @@ fn a_307_or_308_keeps_method_and_body() {
 }
 
 #[test]
-fn a_301_or_302_would_lose_a_write_and_is_not_followed() {
+fn a_301_or_302_of_a_write_is_not_followed() {
     for status in [301, 302] {
         for method in ["POST", "PUT", "PATCH", "DELETE"] {
             let server = Server::script([to(status, "/api/y/")]);
@@ -98,14 +99,14 @@ fn a_301_or_302_would_lose_a_write_and_is_not_followed() {
 }
 
 #[test]
-fn a_query_is_not_followed_as_a_get() {
+fn a_302_of_a_query_is_not_followed() {
     let server = Server::script([to(302, "/api/y/")]);
     let failed = error(client(&server).project(1).hogql("SELECT 1 LIMIT 1").send());
     redirect(&failed);
 }
 
 #[test]
-fn a_303_of_a_write_is_asked_for_with_a_get() {
+fn a_303_of_a_write_is_followed_with_a_get() {
     let server = Server::script([to(303, "/api/y/"), good()]);
     let sent = client(&server).post("/api/x/").json(json!({"a": 1})).send();
     assert_eq!(sent.unwrap(), json!({"here": true}));
@@ -115,7 +116,7 @@ fn a_303_of_a_write_is_asked_for_with_a_get() {
 }
 
 #[test]
-fn a_303_of_a_write_is_retried_as_the_get_that_it_is_and_not_as_the_write() {
+fn after_a_303_only_the_get_is_retried() {
     let server =
         Server::script([to(303, "/api/y/"), Act::status(503).header("Retry-After", "0"), good()]);
     let client = crate::support::trying(&server, 1);
@@ -125,7 +126,7 @@ fn a_303_of_a_write_is_retried_as_the_get_that_it_is_and_not_as_the_write() {
 }
 
 #[test]
-fn another_origin_gets_nothing() {
+fn a_redirect_to_another_origin_is_not_followed() {
     let stranger = Server::stranger();
     let other = stranger.address();
     for status in STATUSES {
@@ -182,8 +183,8 @@ fn https_on_the_same_host_and_port_is_another_origin() {
 }
 
 #[test]
-fn the_old_cloud_host_is_told_to_be_replaced() {
-    // What stands at app.posthog.com, by way of a proxy: no name is looked up.
+fn a_redirect_of_the_old_cloud_host_names_the_new_one() {
+    // A proxy plays app.posthog.com, so that no name is looked up.
     let cloud = Server::script([
         Act::raw("HTTP/1.1 200 Connected\r\n\r\n"),
         to(302, "https://us.posthog.com/api/users/@me/").body("text/html", ""),
@@ -204,7 +205,7 @@ fn the_old_cloud_host_is_told_to_be_replaced() {
 }
 
 #[test]
-fn a_redirect_without_a_location() {
+fn a_redirect_without_a_location_is_an_error() {
     for status in STATUSES {
         for (name, act) in [
             ("none", Act::status(status)),
@@ -225,15 +226,16 @@ fn a_redirect_without_a_location() {
 }
 
 #[test]
-fn a_location_that_no_url_could_hold() {
-    // The header holds it just so; behind the path of the call it is too long.
+fn a_location_too_long_for_a_url_is_an_error() {
+    // The longest `Location` that a header can hold. With the path before it, it is too long for a
+    // URL.
     let act = format!("HTTP/1.1 302 x\r\nLocation: {}\r\n\r\n", "x".repeat(65_500));
     let server = Server::script([Act::raw(act).then(End::Close)]);
     redirect(&error(client(&server).me()));
 }
 
 #[test]
-fn a_loop_ends_after_five() {
+fn a_redirect_loop_ends_after_five() {
     for (name, places) in [("on itself", 1), ("over two", 2), ("ever on", usize::MAX)] {
         let server = Server::start(move |_, n| to(302, format!("/api/{}/", n % places)));
         let failed = within(AT_ONCE, || error_in(name, client(&server).me()));
@@ -250,7 +252,7 @@ fn five_redirects_are_followed() {
 }
 
 #[test]
-fn retries_do_not_give_a_loop_new_life() {
+fn retries_do_not_reset_the_count_of_redirects() {
     let server = Server::start(|_, n| match n % 2 {
         0 => to(302, "/api/x/"),
         _ => Act::status(503).header("Retry-After", "0"),
@@ -262,7 +264,7 @@ fn retries_do_not_give_a_loop_new_life() {
 }
 
 #[test]
-fn a_sub_path_of_the_host_is_not_left() {
+fn a_redirect_out_of_the_path_of_the_host_is_not_followed() {
     for (location, fine) in [
         ("/posthog/api/y/", true),
         ("y/", true),
@@ -285,7 +287,7 @@ fn a_sub_path_of_the_host_is_not_left() {
 }
 
 #[test]
-fn a_redirect_with_a_body_is_followed_without_reading_it_all() {
+fn the_body_of_a_redirect_is_not_read_completely() {
     for act in [
         to(302, "/api/y/").body("text/html", "<p>moved"),
         to(302, "/api/y/").body("text/html", "x".repeat(3_000_000)),
@@ -301,7 +303,7 @@ fn a_redirect_with_a_body_is_followed_without_reading_it_all() {
 }
 
 #[test]
-fn a_list_is_walked_on_after_a_redirect() {
+fn a_list_continues_after_a_redirect() {
     let server = Server::script([
         to(307, "/api/projects/1/other/?limit=2"),
         Act::page(&json!([1, 2]), &json!("?limit=2&offset=2")),
@@ -312,7 +314,7 @@ fn a_list_is_walked_on_after_a_redirect() {
 }
 
 #[test]
-fn an_error_behind_a_redirect_names_where_it_was_led() {
+fn an_error_after_a_redirect_names_the_new_path() {
     let server = Server::script([
         to(308, "/api/y/?a=1"),
         Act::error(404, "invalid_request", "not_found", "No."),
@@ -323,7 +325,7 @@ fn an_error_behind_a_redirect_names_where_it_was_led() {
 }
 
 #[test]
-fn a_login_page_behind_a_redirect_is_an_error() {
+fn a_login_page_after_a_redirect_is_an_error() {
     let login = Act::status(200).body("text/html", "<!doctype html><title>Log in</title>");
     let server = Server::script([to(302, "/login?next=/insights"), login]);
     let failed = error(client(&server).get("/insights").send());
@@ -332,7 +334,7 @@ fn a_login_page_behind_a_redirect_is_an_error() {
 }
 
 #[test]
-fn statuses_beside_them_are_no_redirects() {
+fn other_3xx_statuses_are_error_statuses() {
     for status in [300, 304, 305, 306, 309, 399] {
         let server = Server::script([to(status, "/api/y/")]);
         let failed = error(client(&server).me());
@@ -341,7 +343,7 @@ fn statuses_beside_them_are_no_redirects() {
 }
 
 #[test]
-fn each_way_of_the_key_goes_along_once() {
+fn a_followed_redirect_sends_the_key_once() {
     for (auth, way) in [(Auth::Query, Way::Query), (Auth::Body, Way::Body)] {
         for (status, post) in [(302, false), (307, false), (303, true), (308, true)] {
             let location = format!("/api/y/?personal_api_key={KEY}&a=1");
@@ -372,7 +374,7 @@ fn each_way_of_the_key_goes_along_once() {
 }
 
 #[test]
-fn a_key_in_a_location_that_is_not_followed_is_shown_nowhere() {
+fn a_key_in_a_refused_location_is_not_shown() {
     for location in [
         format!("https://evil.example/?personal_api_key={KEY}"),
         format!("https://{KEY}@evil.example/"),
@@ -384,9 +386,9 @@ fn a_key_in_a_location_that_is_not_followed_is_shown_nowhere() {
     }
 }
 
-/// A server may lead a call to a path with the key in it: what is said of that call then has a path to show.
+/// A redirect can lead to a path with the key in it. Errors of that call show the path.
 #[test]
-fn a_key_in_a_path_that_was_led_to_is_sent_and_shown_nowhere() {
+fn a_key_in_the_path_of_a_followed_location_is_not_sent_or_shown() {
     let location = format!("/api/{KEY}/");
     for (name, then) in [
         ("an error status", Act::status(404)),
@@ -405,7 +407,7 @@ fn a_key_in_a_path_that_was_led_to_is_sent_and_shown_nowhere() {
 }
 
 #[test]
-fn a_proxy_is_not_told_the_key_of_an_https_host() {
+fn a_proxy_does_not_get_the_key_of_an_https_host() {
     let proxy = Server::script([Act::raw("HTTP/1.1 502 No\r\nContent-Length: 0\r\n\r\n")]);
     let settings = Agent::config_builder().proxy(Some(Proxy::new(&proxy.url()).unwrap()));
     let client =
@@ -416,8 +418,8 @@ fn a_proxy_is_not_told_the_key_of_an_https_host() {
 }
 
 #[test]
-fn an_agent_of_the_callers_own_follows_no_further() {
-    // Its own redirects and statuses are overridden.
+fn an_agent_of_the_caller_follows_no_redirects_by_itself() {
+    // The client overrides the agent's settings for redirects and statuses.
     let stranger = Server::stranger();
     let settings = Agent::config_builder()
         .proxy(None)

@@ -1,4 +1,5 @@
-//! Proves that what can be tried again is, that no write is ever sent twice where it may have been done, and that waits end.
+//! Proves what is retried and what is not: no write that the server may have done is sent twice,
+//! and every wait ends.
 use crate::support::expect::{api, timeout, transport};
 use crate::support::{
     AT_ONCE, Act, End, KEY, Request, SLOW, Server, TIMEOUT, Waits, agent, builder, client, error,
@@ -23,7 +24,7 @@ fn status(status: u16) -> Act {
     Act::error(status, "server_error", "error", "Oh.")
 }
 
-/// Every fault that another try may mend, without a wait where the server can say so.
+/// Every fault that a retry may fix. Where the server can name a wait, it names zero.
 fn passing() -> Vec<(&'static str, Act)> {
     let throttled = |wait: &str| status(429).header("Retry-After", wait);
     vec![
@@ -59,7 +60,7 @@ fn passing() -> Vec<(&'static str, Act)> {
     ]
 }
 
-/// Every fault that may mean that a write was done.
+/// Every fault after which a write may have been done.
 fn doubtful() -> Vec<(&'static str, Act)> {
     let mut faults = passing();
     faults.retain(|(name, _)| !name.starts_with("429"));
@@ -80,21 +81,21 @@ fn doubtful() -> Vec<(&'static str, Act)> {
     faults
 }
 
-/// Only where the server is silent is there something to wait for.
+/// Only a silent server needs a client with a short timeout.
 fn patience(fault: &str) -> Duration {
     if fault.starts_with("silence") { TIMEOUT } else { AT_ONCE }
 }
 
 type Call = fn(&Client) -> posthog_api::Result<Value>;
 
-/// Calls that change nothing.
+/// Calls that only read.
 const READS: [(&str, Call); 3] = [
     ("a GET", |client| client.me()),
     ("a query", |client| client.project(1).hogql("SELECT 1 AS a LIMIT 1").send()),
     ("a list", |client| client.project(1).list("x").all().map(Value::from)),
 ];
 
-/// Calls that change something, or may.
+/// Calls that may write.
 const WRITES: [(&str, Call); 4] = [
     ("POST", |client| client.post("/api/x/").json(json!({"a": 1})).send()),
     ("PUT", |client| client.put("/api/x/").json(json!({"a": 1})).send()),
@@ -103,7 +104,7 @@ const WRITES: [(&str, Call); 4] = [
 ];
 
 #[test]
-fn a_read_comes_through_two_faults_of_each_kind() {
+fn a_read_succeeds_after_two_faults_of_each_kind() {
     let rows = passing().into_iter().flat_map(|fault| READS.map(|read| (fault.clone(), read)));
     together(rows, |((fault, act), (name, call))| {
         let server = Server::script([act.clone(), act, good()]);
@@ -117,7 +118,7 @@ fn a_read_comes_through_two_faults_of_each_kind() {
 }
 
 #[test]
-fn a_read_is_not_tried_more_often_than_it_may_be() {
+fn a_read_is_not_retried_more_than_max_retries() {
     for retries in [0, 1, 4] {
         for (name, call) in READS {
             let again = status(503).header("Retry-After", "0");
@@ -148,7 +149,7 @@ fn a_write_that_may_have_been_done_is_sent_once() {
 }
 
 #[test]
-fn a_write_over_a_kept_connection_that_breaks_is_sent_once() {
+fn a_write_on_a_pooled_connection_that_breaks_is_sent_once() {
     for (method, call) in WRITES {
         for (fault, act) in doubtful().into_iter().take(10) {
             let server = Server::script([good(), act]);
@@ -161,7 +162,7 @@ fn a_write_over_a_kept_connection_that_breaks_is_sent_once() {
 }
 
 #[test]
-fn a_write_that_was_throttled_was_not_done_and_is_tried_again() {
+fn a_throttled_write_is_retried() {
     for (method, call) in WRITES {
         let throttled = status(429).header("Retry-After", "0");
         let server = Server::script([throttled.clone(), throttled, good()]);
@@ -172,7 +173,7 @@ fn a_write_that_was_throttled_was_not_done_and_is_tried_again() {
 }
 
 #[test]
-fn what_another_try_does_not_mend_is_asked_for_once() {
+fn an_error_that_a_retry_cannot_fix_is_not_retried() {
     let rows = [
         ("400", status(400)),
         ("401", status(401)),
@@ -211,7 +212,7 @@ fn what_another_try_does_not_mend_is_asked_for_once() {
 }
 
 #[test]
-fn a_500_is_tried_again_once() {
+fn a_500_is_retried_once() {
     together(READS, |(name, call)| {
         let server = Server::script([status(500), status(500)]);
         let failed = error_in(name, call(&trying(&server, 3)));
@@ -221,7 +222,7 @@ fn a_500_is_tried_again_once() {
 }
 
 #[test]
-fn a_500_is_tried_again_once_among_other_faults_too() {
+fn a_second_500_is_not_retried_after_other_faults() {
     let again = || status(503).header("Retry-After", "0");
     let server = Server::script([status(500), again(), again(), status(500)]);
     let failed = error(trying(&server, 9).me());
@@ -229,14 +230,14 @@ fn a_500_is_tried_again_once_among_other_faults_too() {
 }
 
 #[test]
-fn faults_of_several_kinds_in_a_row_are_come_through() {
+fn a_read_succeeds_after_faults_of_several_kinds() {
     let throttled = status(429).header("Retry-After", "0");
     let server = Server::script([throttled.clone(), Act::reset(), throttled, good()]);
     trying(&server, 3).me().unwrap();
 }
 
 #[test]
-fn the_last_error_is_the_one_that_is_told() {
+fn the_last_error_is_returned() {
     let server = Server::script([
         status(503).header("Retry-After", "0"),
         Act::error(403, "authentication_error", "permission_denied", "No."),
@@ -245,7 +246,7 @@ fn the_last_error_is_the_one_that_is_told() {
     assert!(failed.is_permission_denied(), "{failed}");
 }
 
-/// Finds nobody at home twice, and the server then.
+/// Resolves to a port that refuses twice, then to the server.
 #[derive(Debug)]
 struct Late {
     looked: AtomicUsize,
@@ -270,7 +271,7 @@ impl Resolver for Late {
 }
 
 #[test]
-fn a_server_that_is_not_there_yet_is_waited_for_by_every_method() {
+fn a_refused_connection_is_retried_by_every_method() {
     let mut calls = WRITES.to_vec();
     calls.extend(READS);
     together(calls, |(name, call)| {
@@ -289,7 +290,7 @@ fn a_server_that_is_not_there_yet_is_waited_for_by_every_method() {
 }
 
 #[test]
-fn a_handshake_that_does_not_come_to_its_end_is_tried_again_by_every_method() {
+fn an_unfinished_handshake_is_retried_by_every_method() {
     let calls = [READS[0], WRITES[0]];
     together(calls, |(name, call)| {
         let server = Server::at_connect(Act::silence());
@@ -311,7 +312,7 @@ fn watching(server: &Server, policy: RetryPolicy) -> (Client, Waits) {
 }
 
 #[test]
-fn each_wait_is_seen_before_it_is_made() {
+fn on_retry_sees_each_wait() {
     let server = Server::script([
         good().cut(5),
         status(502),
@@ -329,7 +330,7 @@ fn each_wait_is_seen_before_it_is_made() {
 }
 
 #[test]
-fn a_key_that_comes_back_is_not_told_to_the_hook() {
+fn on_retry_does_not_see_a_key_in_an_answer() {
     let detail = format!("Personal API key {KEY} is tired.");
     let server = Server::script([
         Act::error(429, "throttled_error", "throttled", &detail).header("Retry-After", "0"),
@@ -344,7 +345,7 @@ fn a_key_that_comes_back_is_not_told_to_the_hook() {
 }
 
 #[test]
-fn own_waits_double_with_jitter() {
+fn waits_double_with_jitter() {
     let server = Server::script([status(502), status(502), good()]);
     let (client, waits) = watching(&server, RetryPolicy::default());
     let start = Instant::now();
@@ -355,7 +356,7 @@ fn own_waits_double_with_jitter() {
 }
 
 #[test]
-fn a_wait_that_is_asked_for_is_made() {
+fn the_wait_that_the_server_demands_is_used() {
     let detail = "Request was throttled. Expected available in 1 second.";
     let acts = [
         ("by the header", status(429).header("Retry-After", "1")),
@@ -373,7 +374,7 @@ fn a_wait_that_is_asked_for_is_made() {
 }
 
 #[test]
-fn the_waits_of_a_call_never_pass_the_most_there_may_be() {
+fn the_waits_of_a_call_stay_within_max_wait() {
     let rows = [
         ("its own", status(502), 700),
         ("asked for", status(429).header("Retry-After", "1"), 1_500),
@@ -405,7 +406,7 @@ fn a_hundred_retries_without_a_wait_end() {
 }
 
 #[test]
-fn without_a_policy_to_try_again_nothing_is() {
+fn retry_policy_none_never_retries() {
     for (fault, act) in passing() {
         let server = Server::script([act]);
         error_in(fault, client(&server).me());
@@ -414,7 +415,7 @@ fn without_a_policy_to_try_again_nothing_is() {
 }
 
 #[test]
-fn a_retry_in_the_middle_of_a_list_loses_and_repeats_no_row() {
+fn a_retry_within_a_list_does_not_lose_or_repeat_a_row() {
     let server = Server::script([
         Act::page(&json!([1, 2]), &json!("?offset=2")),
         status(503).header("Retry-After", "0"),
@@ -428,7 +429,7 @@ fn a_retry_in_the_middle_of_a_list_loses_and_repeats_no_row() {
 }
 
 #[test]
-fn the_key_in_the_body_goes_along_with_each_try() {
+fn each_retry_sends_the_key_in_the_body() {
     let again = status(503).header("Retry-After", "0");
     let server = Server::script([again.clone(), again, good()]).expects(crate::support::Way::Body);
     let client =
@@ -439,7 +440,7 @@ fn the_key_in_the_body_goes_along_with_each_try() {
 }
 
 #[test]
-fn a_timeout_is_not_tried_again_whatever_the_policy() {
+fn a_timeout_of_an_answer_is_never_retried() {
     let server = Server::script([Act::silence()]);
     let failed = within(SLOW, || error(hasty(&server).project(1).hogql("SELECT 1 LIMIT 1").send()));
     assert_eq!(timeout(&failed).method(), "POST");

@@ -1,4 +1,5 @@
-//! Proves that an error status is an `Error::Api` with all that the answer said, in whatever shape, and is shown without the key.
+//! Proves that an error status is an `Error::Api` with everything the answer said, and without the
+//! key.
 use crate::support::expect::{api, transport};
 use crate::support::{
     AT_ONCE, Act, End, KEY, REQUEST_ID, SLOW, Server, builder, client, error, error_in, hasty,
@@ -8,7 +9,7 @@ use posthog_api::{Error, RetryPolicy};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant, SystemTime};
 
-/// Every status of the API and of what stands before it, with PostHog's type and code for it.
+/// Every status of the API and of the proxies before it, with PostHog's type and code.
 const STATUSES: [(u16, &str, &str); 30] = [
     (300, "", ""),
     (304, "", ""),
@@ -42,7 +43,7 @@ const STATUSES: [(u16, &str, &str); 30] = [
     (599, "", ""),
 ];
 
-/// One call for each status, over one server.
+/// One call for each status, with one server.
 fn each(spoil: impl Fn(Act, &str, &str) -> Act, check: impl Fn(u16, &str, &str, &Error)) {
     for (status, kind, code) in STATUSES {
         let server = Server::script([spoil(Act::status(status), kind, code)]);
@@ -57,13 +58,13 @@ fn each(spoil: impl Fn(Act, &str, &str) -> Act, check: impl Fn(u16, &str, &str, 
         assert_eq!(got.url(), format!("{}/api/x/?a=b", server.url()));
         assert!(failed.to_string().starts_with(&format!("GET /api/x/: {status}")), "{failed}");
         check(status, kind, code, &failed);
-        // A script of one: nothing was tried again.
+        // A script of one act: nothing was retried.
         assert_eq!(server.count(), 1);
     }
 }
 
 #[test]
-fn each_status_with_posthogs_json() {
+fn each_error_status_is_read_with_posthogs_json() {
     each(
         |act, kind, code| {
             let body = json!({"type": kind, "code": code, "detail": "Why.", "attr": "a__b"});
@@ -84,7 +85,7 @@ fn each_status_with_posthogs_json() {
 }
 
 #[test]
-fn each_status_with_html() {
+fn each_error_status_is_read_with_html() {
     let page =
         "<html>\r\n<head><title>Attention Required! | Cloudflare</title></head>\r\n</html>\r\n";
     each(
@@ -102,7 +103,7 @@ fn each_status_with_html() {
 }
 
 #[test]
-fn each_status_with_nothing() {
+fn each_error_status_is_read_without_a_body() {
     each(
         |act, _, _| act,
         |status, _, _, failed| {
@@ -114,7 +115,7 @@ fn each_status_with_nothing() {
 }
 
 #[test]
-fn each_status_with_another_json() {
+fn each_error_status_is_read_with_other_json() {
     each(
         |act, _, _| act.body("application/json", r#"{"success": false, "message": "Oh."}"#),
         |status, _, _, failed| {
@@ -126,7 +127,7 @@ fn each_status_with_another_json() {
 }
 
 #[test]
-fn other_shapes_of_an_error_body() {
+fn every_shape_of_an_error_body_is_read() {
     let deep = format!("{}{}", "[".repeat(300), "]".repeat(300));
     for (name, body, detail) in [
         ("detail alone", r#"{"detail": "a"}"#, Some("a")),
@@ -160,7 +161,7 @@ fn other_shapes_of_an_error_body() {
 }
 
 #[test]
-fn the_code_tells_a_bad_key_from_a_missing_scope() {
+fn a_bad_key_and_a_missing_scope_are_told_apart_by_the_code() {
     for (name, status, code, unauthenticated, denied) in [
         ("no key", 401, "not_authenticated", true, false),
         ("a wrong key", 401, "authentication_failed", true, false),
@@ -187,7 +188,7 @@ fn the_code_tells_a_bad_key_from_a_missing_scope() {
 }
 
 #[test]
-fn a_status_outside_of_http_is_an_error_too() {
+fn an_unknown_status_is_an_error() {
     for status in [600, 799, 999] {
         let server = Server::script([Act::status(status)]);
         let failed = error(client(&server).me());
@@ -208,7 +209,7 @@ fn a_switch_to_another_protocol_is_an_error_at_once() {
 }
 
 #[test]
-fn an_error_status_outlives_a_body_that_fails() {
+fn an_error_status_is_kept_when_its_body_fails() {
     let bad = |status| Act::status(status).body("application/json", r#"{"detail": "Why."}"#);
     for (name, act, body) in [
         ("cut", bad(400).cut(3), r#"{"detail": "Why"#),
@@ -236,7 +237,7 @@ fn an_error_status_outlives_a_body_that_fails() {
 }
 
 #[test]
-fn of_an_errors_body_64_kib_are_kept() {
+fn an_error_keeps_64_kib_of_its_body() {
     for (name, act) in [
         ("long", Act::status(500).body("text/html", "x".repeat(3_000_000))),
         ("long and compressed", Act::status(500).body("text/html", "x".repeat(3_000_000)).gzip()),
@@ -251,7 +252,7 @@ fn of_an_errors_body_64_kib_are_kept() {
 }
 
 #[test]
-fn a_call_after_an_error_has_an_answer_of_its_own() {
+fn the_call_after_an_error_gets_its_own_answer() {
     for (name, act) in [
         ("short", Act::status(500).body("text/html", "x")),
         ("long", Act::status(500).body("text/html", "x".repeat(3_000_000))),
@@ -266,7 +267,7 @@ fn a_call_after_an_error_has_an_answer_of_its_own() {
 }
 
 #[test]
-fn error_bodies_do_not_cost_the_connection() {
+fn the_connection_is_kept_after_an_error_status() {
     let acts =
         (0..20).map(|n| Act::error(400, "validation_error", "invalid_input", &n.to_string()));
     let server = Server::script(acts);
@@ -278,9 +279,9 @@ fn error_bodies_do_not_cost_the_connection() {
     assert_eq!(server.connections(), 1);
 }
 
-/// The wait that a 429 asks for, as the caller sees it where no retry is made.
+/// The wait that a 429 demands, as the caller reads it when there is no retry.
 #[test]
-fn retry_after_in_every_form() {
+fn retry_after_is_read_in_every_form() {
     let date = |ahead: i64| {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
         http_date(now.as_secs().checked_add_signed(ahead).unwrap())
@@ -368,7 +369,7 @@ fn a_wait_that_does_not_fit_fails_at_once_and_says_how_long() {
 }
 
 #[test]
-fn a_key_that_comes_back_in_an_error_is_shown_nowhere() {
+fn a_key_in_an_error_answer_is_not_shown() {
     let detail =
         format!("Personal API key {KEY} found in request Authorization header is invalid.");
     for (name, act) in [
@@ -397,22 +398,22 @@ fn a_key_that_comes_back_in_an_error_is_shown_nowhere() {
 }
 
 #[test]
-fn a_key_whose_letters_come_back_escaped_is_shown_nowhere() {
+fn a_key_with_escaped_letters_in_an_answer_is_not_shown() {
     let body = format!("{{\"detail\": \"{}\"}}", escaped(KEY));
     let server = Server::script([Act::status(400).body("application/json", body)]);
     api(&error(client(&server).me()));
 }
 
 #[test]
-fn a_key_that_the_end_of_an_excerpt_cuts_in_two_is_shown_nowhere() {
+fn a_key_cut_by_the_end_of_the_excerpt_is_not_shown() {
     let page = format!("<p>{}{KEY}", "x".repeat(64 * 1024 - 33));
     let server = Server::script([Act::status(502).body("text/html", page)]);
     api(&error(client(&server).me()));
 }
 
 #[test]
-fn a_key_that_json_escapes_is_shown_nowhere() {
-    // Old keys may have any form: these have characters that JSON, a URL or both write in another way.
+fn a_key_that_must_be_escaped_is_not_shown() {
+    // Old keys can have any form. These have characters that JSON, a URL or both escape.
     for key in [r#"old"key\with/signs+and%percent"#, "old=key&with?signs#and;more"] {
         let errors = [
             Act::error(401, "x", "y", &format!("{key} is no key")),
@@ -421,7 +422,7 @@ fn a_key_that_json_escapes_is_shown_nowhere() {
             Act::status(500).body("text/plain", format!("?k={}", escape(key).to_ascii_lowercase())),
         ];
         for act in errors {
-            // The bytes are looked over here, as the key is not the suite's.
+            // The error is searched here, because the key is not that of the other tests.
             let server = Server::script([act]);
             let client = posthog_api::Client::builder(key)
                 .host(server.url())
@@ -463,7 +464,7 @@ fn escaped(text: &str) -> String {
     text.bytes().map(|b| format!("\\u{b:04x}")).collect::<Vec<_>>().concat()
 }
 
-/// `Sun, 06 Nov 1994 08:49:37 GMT`.
+/// For example `Sun, 06 Nov 1994 08:49:37 GMT`.
 fn http_date(seconds: u64) -> String {
     let (days, of_day) = (seconds / 86_400, seconds % 86_400);
     let leap = |y: u64| y % 4 == 0 && (y % 100 != 0 || y % 400 == 0);
@@ -493,13 +494,13 @@ fn http_date(seconds: u64) -> String {
 }
 
 #[test]
-fn the_dates_of_these_tests_are_right() {
+fn the_http_dates_of_these_tests_are_valid() {
     assert_eq!(http_date(784_111_777), "Sun, 06 Nov 1994 08:49:37 GMT");
     assert_eq!(http_date(951_782_400), "Tue, 29 Feb 2000 00:00:00 GMT");
 }
 
 #[test]
-fn an_error_can_be_kept_and_sent_on() {
+fn an_error_can_be_cloned_and_sent_to_another_thread() {
     let server = Server::script([Act::error(404, "invalid_request", "not_found", "Gone.")]);
     let failed = error(client(&server).me());
     let copy = failed.clone();

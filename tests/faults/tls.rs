@@ -1,4 +1,5 @@
-//! Proves that nothing is said over TLS to a server that cannot show who it is, and that https is never left for http.
+//! Proves that nothing is sent to a server without a trusted certificate, and that https never
+//! becomes http.
 use crate::support::expect::{config, redirect, timeout, transport};
 use crate::support::tls::{Front, trusting};
 use crate::support::{AT_ONCE, Act, End, Server, TIMEOUT, builder, error, within};
@@ -7,7 +8,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 #[test]
-fn a_certificate_that_nobody_knows() {
+fn an_untrusted_certificate_is_an_error() {
     let behind = Server::stranger();
     let front = Front::of(&behind);
     let client = builder(front.url()).build().unwrap();
@@ -15,7 +16,7 @@ fn a_certificate_that_nobody_knows() {
     let failure = transport(&failed);
     assert_eq!((failure.method(), failure.path()), ("GET", "/api/users/@me/"));
     assert!(failure.message().contains("certificate"), "{failed}");
-    // Nothing came through, and it was asked for once.
+    // No request arrived, and there was one connection.
     drop(client);
     let seen = front.seen.clone();
     drop(front);
@@ -24,7 +25,7 @@ fn a_certificate_that_nobody_knows() {
 }
 
 #[test]
-fn a_certificate_that_nobody_knows_is_not_tried_again() {
+fn an_untrusted_certificate_is_not_retried() {
     let behind = Server::stranger();
     let front = Front::of(&behind);
     let client = builder(front.url()).retry(posthog_api::RetryPolicy::default()).build().unwrap();
@@ -34,7 +35,7 @@ fn a_certificate_that_nobody_knows_is_not_tried_again() {
 }
 
 #[test]
-fn a_certificate_of_another_host() {
+fn a_certificate_of_another_host_is_an_error() {
     let behind = Server::stranger();
     let Ok(front) = Front::on("127.0.0.2:0", &behind) else {
         return; // this machine has no second address
@@ -45,7 +46,7 @@ fn a_certificate_of_another_host() {
 }
 
 #[test]
-fn a_certificate_that_is_known_is_spoken_to() {
+fn a_trusted_certificate_is_accepted() {
     let behind =
         Server::script([Act::json(200, &json!({"a": 1})), Act::json(200, &json!({"a": 2}))]);
     let front = Front::of(&behind);
@@ -100,7 +101,7 @@ fn a_next_that_says_http_for_https_is_followed_over_https() {
 }
 
 #[test]
-fn a_server_that_speaks_no_tls() {
+fn a_server_without_tls_is_an_error() {
     for (name, act) in [
         ("HTTP", Act::json(400, &json!({"detail": "plain HTTP request sent to HTTPS port"}))),
         ("nonsense", Act::raw("what?\r\n\r\n")),
@@ -125,8 +126,8 @@ fn a_handshake_that_hangs_ends_with_the_connect_timeout() {
 }
 
 #[test]
-fn a_handshake_that_drips_ends_with_the_connect_timeout() {
-    // The beginning of a record that says it is long.
+fn a_slow_handshake_ends_with_the_connect_timeout() {
+    // The beginning of a long record.
     let server = Server::at_connect(
         Act::raw([&[22, 3, 3, 0x3f, 0xff, 2, 0, 0x3f, 0xf0][..], &[0; 100]].concat())
             .drip(Duration::from_millis(50)),
@@ -138,7 +139,7 @@ fn a_handshake_that_drips_ends_with_the_connect_timeout() {
 }
 
 #[test]
-fn plain_http_leaves_this_machine_only_where_it_is_allowed() {
+fn plain_http_to_another_machine_needs_allow_http() {
     config(&error(builder("http://posthog.example").build()));
     let allowed = builder("http://posthog.example").allow_http(true);
     assert!(allowed.build().is_ok());

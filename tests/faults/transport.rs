@@ -1,4 +1,5 @@
-//! Proves that a connection which fails, breaks, hangs or talks nonsense is an error in time, and never a wrong answer.
+//! Proves that a connection which fails, breaks, hangs or sends garbage is an error in time, never
+//! a wrong answer.
 use crate::support::expect::{broken, decode, timeout, transport};
 use crate::support::{
     AT_ONCE, Act, End, REFUSED, SLOW, Server, TIMEOUT, agent, builder, client, error, error_in,
@@ -14,7 +15,7 @@ fn good() -> Act {
     Act::json(200, &json!({"answer": "a good one, of some length"}))
 }
 
-/// What one call without retries makes of one act.
+/// The result of one call without retries to a server with this act.
 fn fate(act: Act) -> posthog_api::Result<Value> {
     let server = Server::script([act]);
     let result = within(AT_ONCE, || client(&server).me());
@@ -23,7 +24,7 @@ fn fate(act: Act) -> posthog_api::Result<Value> {
 }
 
 #[test]
-fn refused() {
+fn a_refused_connection_is_an_error() {
     let client = builder(REFUSED).build().unwrap();
     let failed = within(AT_ONCE, || error(client.me()));
     let failure = transport(&failed);
@@ -33,7 +34,7 @@ fn refused() {
 }
 
 #[test]
-fn a_name_that_does_not_resolve() {
+fn a_name_that_does_not_resolve_is_an_error() {
     let client = builder("https://nothing.invalid").build().unwrap();
     let failed = within(Duration::from_secs(15), || error(client.me()));
     assert!(failed.to_string().contains("nothing.invalid"), "{failed}");
@@ -41,7 +42,7 @@ fn a_name_that_does_not_resolve() {
 }
 
 #[test]
-fn connections_that_break() {
+fn a_broken_connection_is_an_error() {
     for (name, act) in [
         ("reset before the answer", Act::reset()),
         ("closed before the answer", Act::close()),
@@ -64,7 +65,7 @@ fn connections_that_break() {
 }
 
 #[test]
-fn answers_that_hang() {
+fn an_answer_that_hangs_is_a_timeout() {
     let rows = [
         ("silence before the answer", Act::silence(), "response"),
         ("silence in the header", good().first(40).then(End::Silence), "response"),
@@ -99,7 +100,7 @@ fn answers_that_hang() {
 
 #[test]
 fn a_slow_answer_within_the_timeouts_is_an_answer() {
-    // Each phase has its own time: together they take longer than the timeout.
+    // Each phase has its own limit. Together they take longer than one timeout.
     let timeout = Duration::from_millis(1_500);
     let slow = Act::status(200).body("application/json", "1");
     let slow = slow.after(timeout * 3 / 5).drip_body(timeout * 3 / 5);
@@ -111,7 +112,7 @@ fn a_slow_answer_within_the_timeouts_is_an_answer() {
 }
 
 #[test]
-fn what_is_not_http() {
+fn an_answer_that_is_not_http_is_an_error() {
     let long = "x".repeat(100 * 1024);
     let many = (0..1_000).map(|n| format!("X-{n}: y\r\n")).collect::<Vec<_>>().concat();
     let ok = "HTTP/1.1 200 OK\r\n";
@@ -160,9 +161,9 @@ fn what_is_not_http() {
     }
 }
 
-/// Bytes that never come to an end, each kind in a place where a reader could wait for one.
+/// Bytes without an end, in each place where a reader waits for one.
 #[test]
-fn what_never_ends() {
+fn an_answer_without_an_end_is_an_error_in_time() {
     let ok = "HTTP/1.1 200 OK\r\n";
     let chunked = format!("{ok}Transfer-Encoding: chunked\r\n\r\n");
     let gzip = format!("{ok}Content-Encoding: gzip\r\n\r\n").into_bytes();
@@ -199,7 +200,7 @@ fn what_never_ends() {
 }
 
 #[test]
-fn interim_answers_are_passed_over() {
+fn interim_answers_are_skipped() {
     for interim in [
         "HTTP/1.1 100 Continue\r\n\r\n",
         "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n",
@@ -213,19 +214,19 @@ fn interim_answers_are_passed_over() {
 }
 
 #[test]
-fn an_answer_of_http_1_0_that_ends_with_its_connection_is_read() {
+fn an_http_1_0_answer_that_ends_with_its_connection_is_read() {
     let old = Act::raw("HTTP/1.0 200 OK\r\n\r\n[1]").then(End::Close);
     assert_eq!(fate(old).unwrap(), json!([1]));
 }
 
 #[test]
-fn a_chunked_body_without_its_very_last_line_end_is_whole() {
+fn a_chunked_body_without_its_last_line_end_is_complete() {
     let answer = fate(good().chunked().cut(2)).unwrap();
     assert_eq!(answer["answer"], "a good one, of some length");
 }
 
 #[test]
-fn a_length_that_is_too_short_cuts_the_answer_and_spoils_no_later_one() {
+fn a_content_length_that_is_too_short_does_not_affect_the_next_answer() {
     let server = Server::script([good().length(9), good()]);
     let client = client(&server);
     let failed = error(client.me());
@@ -234,7 +235,7 @@ fn a_length_that_is_too_short_cuts_the_answer_and_spoils_no_later_one() {
 }
 
 #[test]
-fn a_second_answer_that_nobody_asked_for_is_never_taken_for_the_next() {
+fn an_extra_answer_is_not_read_as_the_next_one() {
     for late in [Duration::ZERO, Duration::from_millis(30)] {
         let planted = Act::json(200, &json!({"planted": true})).bytes();
         let twice = [good().bytes(), planted.clone()].concat();
@@ -252,7 +253,7 @@ fn a_second_answer_that_nobody_asked_for_is_never_taken_for_the_next() {
 }
 
 #[test]
-fn a_kept_connection_that_the_server_closes_between_two_calls_is_replaced() {
+fn a_pooled_connection_closed_between_two_calls_is_replaced() {
     for end in [End::Close, End::Reset] {
         let server = Server::script([good().then(end), good()]);
         let client = client(&server);
@@ -264,13 +265,13 @@ fn a_kept_connection_that_the_server_closes_between_two_calls_is_replaced() {
 }
 
 #[test]
-fn a_kept_connection_that_the_server_closes_at_the_very_call_is_replaced_at_once() {
+fn a_pooled_connection_closed_during_a_read_is_replaced_at_once() {
     for spoiled in [Act::close(), Act::reset()] {
         let server = Server::script([good(), spoiled.clone(), good(), spoiled, good()]);
         let client = client(&server);
         client.me().unwrap();
         within(AT_ONCE, || client.me()).unwrap();
-        // A query changes nothing either.
+        // A query only reads, too.
         let query = client.project(1).hogql("SELECT 1 LIMIT 1");
         within(AT_ONCE, || query.send()).unwrap();
         assert_eq!((server.count(), server.connections()), (5, 3));
@@ -278,7 +279,7 @@ fn a_kept_connection_that_the_server_closes_at_the_very_call_is_replaced_at_once
 }
 
 #[test]
-fn a_write_over_a_kept_connection_that_closes_at_the_very_call_is_not_repeated() {
+fn a_write_on_a_pooled_connection_closed_during_the_call_is_not_repeated() {
     for spoiled in [Act::close(), Act::reset()] {
         let server = Server::script([good(), spoiled]);
         let client = client(&server);
@@ -290,7 +291,7 @@ fn a_write_over_a_kept_connection_that_closes_at_the_very_call_is_not_repeated()
 }
 
 #[test]
-fn a_new_connection_that_breaks_is_not_taken_for_a_kept_one() {
+fn a_new_connection_that_breaks_is_not_treated_as_a_pooled_one() {
     let long = "x".repeat(3_000_000);
     for (name, first) in [
         ("nothing before it", None),
@@ -314,7 +315,7 @@ fn a_new_connection_that_breaks_is_not_taken_for_a_kept_one() {
 }
 
 #[test]
-fn a_server_that_closes_every_connection_ends_the_calls_without_retries() {
+fn a_server_that_closes_every_connection_is_an_error_without_retries() {
     let server = Server::start(|_, n| if n < 4 { good() } else { Act::close() });
     let client = client(&server);
     let threads: Vec<_> = (0..4)
@@ -325,12 +326,12 @@ fn a_server_that_closes_every_connection_ends_the_calls_without_retries() {
         .collect();
     assert!(threads.into_iter().all(|thread| thread.join().unwrap()));
     transport(&error(client.me()));
-    // Each kept connection may turn out stale once; the last try is on a new one.
+    // Each pooled connection can be stale once. The last attempt uses a new one.
     assert!(server.count() <= 4 + 4 + 1, "{}", server.count());
 }
 
 #[test]
-fn a_body_that_the_server_does_not_take_is_a_timeout() {
+fn a_request_body_that_the_server_does_not_read_is_a_timeout() {
     let server = Server::at_connect(Act::deaf());
     let client = hasty(&server);
     let body = json!({"big": "x".repeat(6 * 1024 * 1024)});
@@ -339,8 +340,8 @@ fn a_body_that_the_server_does_not_take_is_a_timeout() {
 }
 
 #[test]
-fn a_body_that_the_server_refuses_before_it_has_all_of_it() {
-    // The server answers and closes while the client still sends.
+fn a_request_body_refused_halfway_is_an_error() {
+    // The server answers and closes while the client is still sending.
     let server = Server::at_connect(
         Act::error(413, "client_error", "request_too_large", "Too much.").then(End::Reset),
     );
@@ -351,7 +352,7 @@ fn a_body_that_the_server_refuses_before_it_has_all_of_it() {
 }
 
 #[test]
-fn a_timeout_of_the_call_outranks_the_clients() {
+fn the_timeout_of_a_call_replaces_that_of_the_client() {
     let server = Server::start(|_, _| Act::silence());
     let client = client(&server);
     let request = || client.get("/api/x/").timeout(TIMEOUT).send();
@@ -398,12 +399,12 @@ fn the_longest_timeout_of_a_background_query_does_not_panic() {
 }
 
 #[test]
-fn looking_up_a_name_has_an_end() {
+fn the_lookup_of_a_name_has_a_time_limit() {
     use posthog_api::ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
     use posthog_api::ureq::unversioned::transport::{DefaultConnector, NextTimeout};
     use posthog_api::ureq::{self, Agent, config::Config, http::Uri};
 
-    /// Says how long it may take, and finds nothing.
+    /// Records the time limit that it gets, and finds nothing.
     #[derive(Debug)]
     struct Asked(std::sync::mpsc::Sender<bool>);
     impl Resolver for Asked {
@@ -428,7 +429,7 @@ fn looking_up_a_name_has_an_end() {
 }
 
 #[test]
-fn a_proxy_that_makes_no_connection() {
+fn a_proxy_that_refuses_the_connection_is_an_error() {
     for (name, act, in_time) in [
         ("refuses", Act::raw("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"), true),
         (

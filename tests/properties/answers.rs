@@ -40,7 +40,7 @@ fn pages_are_read_as_they_were_written() {
         let written: Vec<Value> = pages.iter().flatten().map(|(_, v)| v.clone()).collect();
         prop_assert_eq!(&items, &written);
         prop_assert_eq!(server.seen().len(), pages.len());
-        // The same by serde_json alone, and by one call.
+        // The same result with serde_json alone, and with one call.
         let alone = bodies.iter().flat_map(|body| match parsed(body) {
             Value::Array(rows) => rows,
             mut page => page["results"].as_array_mut().map(std::mem::take).unwrap(),
@@ -53,7 +53,7 @@ fn pages_are_read_as_they_were_written() {
 }
 
 #[test]
-fn bare_words_outside_of_strings_are_null() {
+fn nan_and_infinity_outside_of_strings_are_null() {
     let server = Home::start();
     let client = server.client();
     check(700, &vec(spelled(true), 0..5), |rows| {

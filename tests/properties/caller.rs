@@ -101,7 +101,7 @@ fn filters_and_searches_of_persons_arrive_as_they_were_or_are_refused() {
 }
 
 #[test]
-fn short_ids_and_distinct_ids_are_looked_up_as_they_are() {
+fn short_ids_and_distinct_ids_are_looked_up_unchanged() {
     let server = Home::start();
     let client = server.client();
     check(300, &(text(), any::<bool>()), |(id, short)| {
@@ -187,7 +187,7 @@ fn sql_and_its_values_arrive_as_they_were_or_are_refused() {
             None => query,
         };
         let right = !sql.trim().is_empty() && (value.is_none() || has_placeholder(&sql, &name));
-        // No text that is SQL to nobody may panic the readers of SQL behind these two.
+        // These two parse the SQL: no text may make them panic.
         let _ = query.clone().scan(&name).next();
         server.answer(&ok(r#"{"columns":["a"],"results":[[1]],"hasMore":false}"#));
         let _ = query.clone().rows();

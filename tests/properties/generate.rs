@@ -1,4 +1,4 @@
-//! The input of these tests: texts, values, JSON, links, filters and insights, likely and unlikely.
+//! Generates the input of these tests: texts, values, JSON, links, filters and insights.
 use crate::KEY;
 use crate::home::Home;
 use crate::rules::{as_text, percent_encoded};
@@ -10,7 +10,7 @@ use proptest::{option, prop_oneof};
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
 
-/// What ends, escapes or hides things somewhere on the way.
+/// Texts with a meaning in a URL, a header, JSON or SQL.
 #[rustfmt::skip]
 pub const NASTY: &[&str] = &[
     "%", "%2e", "%2E", "%2f", "%00", "%zz", ".", "..", "/", "//", "\\", "?", "#", "&", "=", "+",
@@ -43,7 +43,7 @@ pub const HOST: &[&str] = &[
     "..", "%2e", "?", "#", "\\", " ", "\t", "\0", "é", "-", "_", "*", "{", "^", "\"",
 ];
 
-/// Any text at all, the nasty parts more often than chance would have them.
+/// Any text, with many of the parts in `NASTY`.
 pub fn text() -> impl Strategy<Value = String> + Clone {
     let part = prop_oneof![
         3 => select(NASTY).prop_map(str::to_owned),
@@ -53,7 +53,7 @@ pub fn text() -> impl Strategy<Value = String> + Clone {
     vec(part, 0..7).prop_map(|parts| parts.concat())
 }
 
-/// What a header line can hold: no line end, no NUL.
+/// The value of a header: no line end, no NUL.
 pub fn header() -> impl Strategy<Value = String> {
     vec(prop_oneof![select(BODY), select(NASTY)], 0..5)
         .prop_map(|parts| parts.concat().replace(|c: char| c.is_control(), ""))
@@ -65,10 +65,10 @@ pub fn bytes(tokens: &'static [&'static str]) -> impl Strategy<Value = Vec<u8>> 
         10 => vec(prop_oneof![9 => token, 1 => vec(any::<u8>(), 1..4)], 0..14).prop_map(|parts| parts.concat()),
         5 => vec(any::<u8>(), 0..60),
         5 => spelled(true).prop_map(|(text, _)| text.into_bytes()),
-        // Longer than what an error shows of it, cut anywhere.
+        // Longer than the excerpt in an error, so that it is cut anywhere.
         2 => ("(\\{\"(detail|code|error)\":\")?[a-z]{0,3}", 30usize..700)
             .prop_map(|(begin, n)| format!("{begin}{}\"}}", "é\u{1f680}".repeat(n)).into_bytes()),
-        // Deeper than any stack.
+        // Too deep to parse.
         1 => Just(vec![b'['; 20_000]),
     ]
 }
@@ -95,7 +95,7 @@ pub fn value() -> impl Strategy<Value = Value> {
     prop_oneof![
         12 => text().prop_map(Value::from),
         6 => any_json(),
-        // About as long as a URL can be.
+        // Near the longest URL.
         1 => (65_200usize..65_600).prop_map(|n| "a".repeat(n).into()),
     ]
 }
@@ -124,7 +124,7 @@ fn object(entries: Vec<(String, Value)>) -> Value {
     Value::Object(entries.into_iter().collect())
 }
 
-/// JSON as a server spells it, and what it says; `bare`: with the words that are no JSON.
+/// JSON as a server writes it, and its value. `bare`: with NaN and Infinity, which are not JSON.
 pub fn spelled(bare: bool) -> impl Strategy<Value = (String, Value)> {
     let whole = |text: String, value: Value| (text, value);
     let word = select(&["NaN", "Infinity", "-Infinity"][..]);
@@ -135,7 +135,7 @@ pub fn spelled(bare: bool) -> impl Strategy<Value = (String, Value)> {
         1 => any::<i64>().prop_map(|n| (n.to_string(), n.into())),
         1 => select(vec![u64::MAX, 1 << 63, (1 << 53) + 1]).prop_map(|n| (n.to_string(), n.into())),
         1 => Just((i64::MIN.to_string(), i64::MIN.into())),
-        // These a float has exactly.
+        // A float holds these exactly.
         1 => any::<i32>().prop_map(|n| (format!("{:?}", f64::from(n) / 8.0), (f64::from(n) / 8.0).into())),
         3 => string().prop_map(|(text, s)| (text, s.into())),
         2 => word.prop_map(move |word| if bare {
@@ -167,7 +167,7 @@ pub fn spelled(bare: bool) -> impl Strategy<Value = (String, Value)> {
     })
 }
 
-/// A JSON string: with few escapes, or with nothing but.
+/// A JSON string: with few escapes, or with every character escaped.
 fn string() -> impl Strategy<Value = (String, String)> {
     (text(), any::<bool>()).prop_map(|(text, escaped)| {
         let mut json = String::from("\"");
@@ -186,7 +186,7 @@ fn string() -> impl Strategy<Value = (String, String)> {
     })
 }
 
-/// Where a server may point: likely and unlikely links, some to another host, some with the key.
+/// Links of a server: likely and unlikely ones, some to another host, some with the key.
 pub fn link(server: &Home) -> impl Strategy<Value = Vec<u8>> + use<> {
     let home = server.url.trim_start_matches("http://").to_owned();
     #[rustfmt::skip]
@@ -248,7 +248,7 @@ pub fn filter(key: &str, operator: &str, value: &Value) -> PersonFilter {
     }
 }
 
-/// Values in the shapes that insights and queries have, and near them.
+/// Values with the shapes of insights and queries, or similar ones.
 pub fn insight() -> impl Strategy<Value = Value> {
     #[rustfmt::skip]
     let names = [
@@ -273,7 +273,7 @@ pub fn insight() -> impl Strategy<Value = Value> {
     prop_oneof![any_shape.prop_map(|inner| inner), likely_insight(),]
 }
 
-/// A known shape with one of its parts put in place of another.
+/// A known shape with one part replaced.
 fn likely_insight() -> impl Strategy<Value = Value> {
     let shapes = vec![
         json!({"result": [{"label": "a", "aggregated_value": 1}, {"aggregated_value": null}]}),

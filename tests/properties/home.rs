@@ -20,7 +20,7 @@ pub fn ok(body: &str) -> Act {
     answer(200, "Content-Type: application/json\r\n", body.as_bytes())
 }
 
-/// `head`: whole lines, each with its line end.
+/// `head`: complete lines, each with its line end.
 pub fn answer(status: u16, head: &str, body: &[u8]) -> Act {
     raw(status, head.as_bytes(), body)
 }
@@ -30,7 +30,7 @@ pub fn raw(status: u16, head: &[u8], body: &[u8]) -> Act {
     Act::raw([line.as_bytes(), head, b"\r\n", body].concat())
 }
 
-/// The parameters as a server decodes them: `+` is a space in a query.
+/// The parameters as a server decodes them: in a query, `+` is a space.
 pub fn query_pairs(request: &Request) -> Result<Vec<(String, String)>, TestCaseError> {
     let text = |part: &str| {
         let bytes = strictly_decoded(&part.replace('+', "%20"))?;
@@ -50,9 +50,9 @@ type Origin = (String, String, u16);
 
 #[derive(Default)]
 struct State {
-    /// In their order; the last one again and again.
+    /// In their order. The last one is repeated.
     answers: VecDeque<Act>,
-    /// The origins that a connection was wanted to.
+    /// The origins of all connections that the client wanted.
     asked: Vec<Origin>,
 }
 
@@ -86,7 +86,7 @@ impl Home {
                 _ => answers.pop_front().unwrap(),
             }
         });
-        // This key is looked for by the tests themselves.
+        // The tests search for this key themselves.
         let server = Arc::new(server.expects(Way::Any));
         Home { url: server.url(), address: server.address(), server, state }
     }
@@ -108,7 +108,7 @@ impl Home {
         self.builder().build().unwrap()
     }
 
-    /// Answers everything with this, and forgets what was.
+    /// Answers every request with this, and forgets earlier requests.
     pub fn answer(&self, answer: &Act) {
         self.answers(vec![answer.clone()]);
     }
@@ -128,8 +128,9 @@ impl Home {
         std::mem::take(&mut locked(&self.state).asked)
     }
 
-    /// The one request of a call that is `right`; nothing of one that is not, which must be an
-    /// [`Error::Config`].
+    /// The request of a call that is `right`. A call that is not must return [`Error::Config`] and
+    /// send
+    /// nothing.
     pub fn arrived<T: Debug>(
         &self,
         outcome: &Result<T, Error>,
@@ -159,7 +160,7 @@ impl Home {
         Ok(None)
     }
 
-    /// Fails where a connection to another origin was wanted.
+    /// Fails if the client wanted a connection to another origin.
     pub fn stayed_home(&self) -> TestCaseResult {
         let home = ("http".to_owned(), "127.0.0.1".to_owned(), self.address.port());
         let asked = self.asked();
@@ -168,7 +169,7 @@ impl Home {
     }
 }
 
-/// Asked before every connection that is made.
+/// ureq calls this before every connection.
 impl Resolver for Home {
     fn resolve(
         &self,

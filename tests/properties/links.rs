@@ -1,4 +1,5 @@
-//! Proves that a server cannot lead the key elsewhere by a redirect or a `next`, nor make a call wait without a limit.
+//! Proves that no redirect and no `next` leads the key to another host, and that no `Retry-After`
+//! makes a call wait too long.
 use crate::KEY;
 use crate::check;
 use crate::generate::*;
@@ -49,7 +50,7 @@ fn any_location_is_followed_within_the_origin_or_is_an_error_without_the_key() {
 }
 
 #[test]
-fn any_next_is_followed_on_the_lists_own_path_or_is_an_error_without_the_key() {
+fn any_next_stays_on_the_path_of_the_list_or_is_an_error_without_the_key() {
     let server = Home::start();
     let client = [Auth::Bearer, Auth::Body, Auth::Query]
         .map(|auth| server.builder().auth(auth).build().unwrap());
@@ -74,7 +75,7 @@ fn any_next_is_followed_on_the_lists_own_path_or_is_an_error_without_the_key() {
         }
         server.stayed_home()?;
         let seen = server.seen();
-        // The second page says the same `next`, so there is no third.
+        // The second page has the same `next`, so there is no third.
         prop_assert!((1..=2).contains(&seen.len()), "{} pages", seen.len());
         prop_assert_eq!(rows.len(), 2 * seen.len());
         for seen in seen {
@@ -86,9 +87,9 @@ fn any_next_is_followed_on_the_lists_own_path_or_is_an_error_without_the_key() {
 }
 
 #[test]
-fn any_retry_after_is_heeded_or_passed_over() {
+fn any_retry_after_is_used_or_ignored() {
     let server = Home::start();
-    // It may try again where that costs no waiting.
+    // It retries only without a wait.
     let policy = RetryPolicy::default().max_wait(Duration::ZERO);
     let client = server.builder().retry(policy).build().unwrap();
     let date =

@@ -22,10 +22,10 @@ mod settings;
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, TestCaseResult, TestRunner};
 
-/// One that has to be escaped in a URL, in JSON and in `Debug`.
+/// A key that must be escaped in a URL, in JSON and in `Debug`.
 const KEY: &str = "phx_s3cret/+%7e\"\\key";
 
-/// Runs `case` on that many inputs, times what `PROPTEST_CASES` says, and shows the smallest that fails.
+/// Runs `case` on this many inputs, scaled by `PROPTEST_CASES`, and shows the smallest that fails.
 fn check<S: Strategy>(cases: u32, inputs: &S, case: impl Fn(S::Value) -> TestCaseResult) {
     let defaults = Config::default();
     let config = Config {

@@ -9,7 +9,7 @@ use posthog_api::{
 use proptest::{prop_assert, prop_assert_eq};
 
 #[test]
-fn helpers_read_any_value_or_say_why_not() {
+fn readers_read_any_value_or_return_an_error() {
     check(3_000, &insight(), |insight| {
         let errors = [
             result(&insight).err(),

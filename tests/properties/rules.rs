@@ -1,4 +1,4 @@
-//! The rules of the crate once more, written in another way.
+//! The rules of the crate, implemented a second time in another way.
 use crate::KEY;
 use crate::home::query_pairs;
 use crate::support::Request;
@@ -18,7 +18,7 @@ pub fn as_text(value: &Value) -> Option<String> {
     }
 }
 
-/// What the documented rules make of a filter's value: nothing where they refuse it.
+/// The value of a filter as it must be sent, or `None` where it must be refused.
 pub fn operand_on_the_wire(operator: &str, value: &Value) -> Option<Value> {
     let text = as_text(value).unwrap_or_default();
     match operator {
@@ -29,7 +29,7 @@ pub fn operand_on_the_wire(operator: &str, value: &Value) -> Option<Value> {
                 .map(|value| match value {
                     Value::Bool(b) => Some(b.to_string().into()),
                     Value::String(s) => (!s.is_empty()).then(|| s.into()),
-                    // A whole float goes as the integer that it is.
+                    // A whole float is sent as an integer.
                     Value::Number(n) => match n.as_f64().filter(|_| n.is_f64()) {
                         Some(f) if f % 1.0 == 0.0 && f.abs() < 9e15 => {
                             serde_json::from_str(&format!("{:.0}", f + 0.0)).ok()
@@ -50,7 +50,7 @@ pub fn operand_on_the_wire(operator: &str, value: &Value) -> Option<Value> {
     }
 }
 
-/// `YYYY-MM-DD` or `YYYY-MM-DD hh:mm:ss`, of a day that there is: written back it is the same.
+/// `YYYY-MM-DD` or `YYYY-MM-DD hh:mm:ss` of a day that exists.
 fn is_date(text: &str) -> bool {
     let fields: Vec<u32> = text.split(['-', ' ', ':']).flat_map(str::parse).collect();
     let ([year, month, day], time) = match fields[..] {
@@ -76,7 +76,7 @@ pub fn may_be_sent(name: &str, text: Option<&str>) -> bool {
     !(reserved || no_filter && text == Some(""))
 }
 
-/// How long a text is in a query.
+/// The length of a text in a query.
 pub fn length(text: &str) -> usize {
     percent_encoded(text).len()
 }
@@ -100,7 +100,7 @@ fn hex(pair: Option<&[u8]>) -> Option<u8> {
     Some(digit(high)? * 16 + digit(low)?)
 }
 
-/// Undoes percent-encoding as a server does: a `%` that begins no escape stays.
+/// Decodes percent-encoding as a server does: a `%` that begins no escape stays.
 pub fn loosely_decoded(text: &str) -> Vec<u8> {
     let (bytes, mut out, mut at) = (text.as_bytes(), Vec::new(), 0);
     while let Some(&byte) = bytes.get(at) {
@@ -111,7 +111,7 @@ pub fn loosely_decoded(text: &str) -> Vec<u8> {
     out
 }
 
-/// The same for what came over the wire, where only whole escapes and visible ASCII may be.
+/// Decodes what came over the wire, where only complete escapes and visible ASCII are allowed.
 pub fn strictly_decoded(text: &str) -> Result<Vec<u8>, TestCaseError> {
     prop_assert!(
         text.bytes().all(|b| b.is_ascii_graphic() && !b"\"<>\\^`{|}#".contains(&b)),
@@ -148,7 +148,7 @@ pub fn is_path(path: &str) -> bool {
         && !has_dot_segment(path)
 }
 
-/// Scheme, name and port of a host that the key may go to; nothing of one that must be refused.
+/// Scheme, name and port of a host, or `None` where it must be refused.
 pub fn origin(host: &str, allow_http: bool) -> Option<(String, String, u16)> {
     let (scheme, rest) = host.trim().split_once("://")?;
     let (scheme, rest) = (scheme.to_ascii_lowercase(), rest.to_ascii_lowercase());
@@ -189,12 +189,12 @@ pub fn parsed(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
 }
 
-/// What is left of a value when it was written and read: the last digit of a float may differ.
+/// A value after it was written and read: the last digit of a float may differ.
 pub fn reparsed(value: &Value) -> Value {
     parsed(&value.to_string())
 }
 
-/// Fails where an error shows the key in any way of printing it, as it is or escaped as URLs, JSON and `Debug` do.
+/// Fails if any form of an error shows the key, plain or escaped as in URLs, JSON and `Debug`.
 pub fn hides_key(error: &Error, key: &str) -> TestCaseResult {
     let quoted = |text: &str| {
         let text = format!("{text:?}");
@@ -219,7 +219,7 @@ pub fn hides_key(error: &Error, key: &str) -> TestCaseResult {
     Ok(())
 }
 
-/// Fails where the key is anywhere but where this way of sending it has it: 2 is in the query.
+/// Fails if the target has the key, unless `way` is 2: then the query must have it once.
 pub fn carries_key_only_as(way: usize, seen: &Request) -> TestCaseResult {
     let params = query_pairs(seen)?;
     let keyed = params.iter().filter(|(name, value)| {

@@ -57,7 +57,7 @@ fn keys_and_user_agents_arrive_as_they_were_or_are_refused() {
             _ => query_pairs(seen)?.pop().map(|(_, value)| value),
         };
         prop_assert_eq!(carried.as_deref(), Some(trimmed));
-        // A shorter one is part of any text.
+        // A shorter key could be part of any text.
         if trimmed.len() >= 8 {
             hides_key(&error, trimmed)?;
             let printed = format!("{client:?} {:?}", client.project(1));
@@ -68,7 +68,7 @@ fn keys_and_user_agents_arrive_as_they_were_or_are_refused() {
 }
 
 #[test]
-fn any_host_is_the_one_that_is_asked_or_is_refused() {
+fn any_host_gets_the_connection_or_is_refused() {
     let server = Home::start();
     let (allow, path) = (any::<bool>(), "(/[a-z%]{0,3}){0,2}");
     let likely = ("(?i:https?)", "[a-z0-9.é_-]{1,9}|\\[::1?\\]", "(:[0-9]{1,6})?", path)

@@ -1,7 +1,7 @@
-//! What tests read of an error. Only this file knows which variant holds which payload.
+//! What tests read from an error. Only this file knows the payload of each variant.
 use posthog_api::{ApiError, Error};
 
-/// What an error without a usable answer says.
+/// The parts of an error without a usable answer.
 #[derive(Clone, Copy, Debug)]
 pub struct Failed<'a> {
     call: Option<(&'a str, &'a str)>,
@@ -60,7 +60,7 @@ pub fn variant(error: &Error) -> &'static str {
     }
 }
 
-/// Stops the test with the name of the variant that it wanted.
+/// Fails the test, which expected another variant.
 #[track_caller]
 fn not(variant: &str, error: &Error) -> ! {
     panic!("not Error::{variant}: {error:?}")
@@ -132,7 +132,7 @@ pub fn broken(error: &Error) -> Failed<'_> {
     failed
 }
 
-/// Rows that are or may be cut: the message says what to write and what else to call.
+/// Rows that are or may be cut. The message names the remedies.
 #[track_caller]
 pub fn cut_short(error: &Error) {
     let failed = query(error);
@@ -141,7 +141,7 @@ pub fn cut_short(error: &Error) {
     }
 }
 
-/// An answer larger than `max_body_bytes`: the limit is shown.
+/// An answer larger than `max_body_bytes`. The message shows the limit.
 #[track_caller]
 pub fn too_large(error: &Error, limit: u64) {
     let line = error.to_string();

@@ -1,4 +1,5 @@
-//! The misbehaving server: a script of acts, everything that arrives written down, and the key looked for in all of it.
+//! The one server of all tests. It follows a script of acts, records what arrives, and searches it
+//! for the key.
 use super::act::{Act, End};
 use super::key::{self, Way};
 use std::io::{ErrorKind, Read, Write};
@@ -8,11 +9,11 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// How long a read or a write waits before it looks whether the server is to stop.
+/// How long a read or a write waits before it checks whether the server must stop.
 const TICK: Duration = Duration::from_millis(5);
 
-/// How long a server holds on at most, and how many bytes it sends at most: a client that waits or reads without end fails its
-/// test instead of hanging it.
+/// The longest time that a server waits, and the most bytes that it sends. A client without a limit
+/// fails its test instead of hanging.
 const LONGEST: Duration = Duration::from_secs(10);
 const MOST: usize = 256 << 20;
 
@@ -20,7 +21,7 @@ const MOST: usize = 256 << 20;
 #[derive(Clone, Debug)]
 pub struct Request {
     pub method: String,
-    /// As on the wire: path and query, encoded.
+    /// Path and query as on the wire, encoded.
     pub target: String,
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
@@ -35,7 +36,7 @@ impl Request {
         self.target.split('?').next().unwrap_or_default()
     }
 
-    /// What stands behind the question mark, still encoded.
+    /// The part after the question mark, encoded.
     pub fn query(&self) -> &str {
         self.target.split_once('?').map_or("", |(_, query)| query)
     }
@@ -58,7 +59,7 @@ impl Request {
     }
 }
 
-/// `%41` undone.
+/// Decodes `%41`.
 pub fn decode(text: &str) -> String {
     let mut out = Vec::with_capacity(text.len());
     let mut bytes = text.as_bytes();
@@ -81,23 +82,24 @@ type Script = dyn Fn(&Request, usize) -> Act + Send + Sync;
 
 #[derive(Default)]
 struct Seen {
-    /// Bytes and requests are counted, and not kept.
+    /// Requests are counted and not kept.
     counts_only: bool,
-    /// Every byte, a buffer for each connection.
+    /// Every byte, by connection.
     bytes: Mutex<Vec<Vec<u8>>>,
     requests: Mutex<Vec<Request>>,
-    /// How many whole requests came.
+    /// How many complete requests came.
     count: AtomicUsize,
-    /// How many of the requests were handed out by [`Server::take_requests`].
+    /// How many requests [`Server::take_requests`] has returned.
     taken: AtomicUsize,
-    /// How many requests were given an act.
+    /// How many requests have an act.
     begun: AtomicUsize,
     closed: AtomicUsize,
     sent: AtomicUsize,
     stopping: AtomicBool,
 }
 
-/// A server on a free loopback port. It stops when it is dropped, and looks then at every byte that it was sent.
+/// A server on a free loopback port. When it is dropped, it stops and searches every byte that it
+/// received.
 pub struct Server {
     address: SocketAddr,
     seen: Arc<Seen>,
@@ -108,7 +110,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Gives one act to each request in turn; more requests than acts fail the test.
+    /// One act for each request, in order. More requests than acts fail the test.
     pub fn script(acts: impl IntoIterator<Item = Act>) -> Server {
         let acts: Vec<Act> = acts.into_iter().collect();
         let most = acts.len();
@@ -121,35 +123,36 @@ impl Server {
         server
     }
 
-    /// A script of one 200 answer with each of these JSON bodies.
+    /// A script of 200 answers with these JSON bodies.
     pub fn answers(bodies: &[serde_json::Value]) -> Server {
         Server::script(bodies.iter().map(|body| Act::json(200, body)))
     }
 
-    /// Asks `act` about each request; the number is how many came before it.
+    /// `act` decides for each request. It gets the number of the requests before it.
     pub fn start(act: impl Fn(&Request, usize) -> Act + Send + Sync + 'static) -> Server {
         Server::on("127.0.0.1:0", None, act).unwrap()
     }
 
-    /// The same, for so many requests that keeping them would take too much memory: they are
-    /// counted only, and nothing looks for the key.
+    /// Like `start`, for very many requests: they are counted and not kept, and nothing searches
+    /// for the
+    /// key.
     pub fn counting(act: impl Fn(&Request, usize) -> Act + Send + Sync + 'static) -> Server {
         let seen = Seen { counts_only: true, ..Seen::default() };
         Server::listen("127.0.0.1:0", None, act, seen).unwrap().expects(Way::Any)
     }
 
-    /// Does `act` as soon as there is a connection, whatever is sent over it.
+    /// Does `act` at each connection, before anything is read.
     pub fn at_connect(act: Act) -> Server {
         Server::on("127.0.0.1:0", Some(act), |_, _| Act::close()).unwrap()
     }
 
-    /// Nobody has anything to send here: a single connection fails the test.
+    /// A single connection to this server fails the test.
     pub fn stranger() -> Server {
         Server::start(|_, _| Act::json(200, &serde_json::json!({"stranger": true})))
             .expects(Way::Stranger)
     }
 
-    /// On an address of the test's choice.
+    /// Listens on this address.
     pub fn on(
         address: &str,
         at_connect: Option<Act>,
@@ -180,13 +183,13 @@ impl Server {
         })
     }
 
-    /// Where the key is to be found in its requests. Defaults to `Authorization: Bearer`.
+    /// Where its requests must have the key. Defaults to `Authorization: Bearer`.
     pub fn expects(mut self, way: Way) -> Server {
         self.way = way;
         self
     }
 
-    /// The `Host` that requests with the key name. Defaults to the address.
+    /// The `Host` of requests with the key. Defaults to the address.
     pub fn named(mut self, name: &str) -> Server {
         name.clone_into(&mut self.name);
         self
@@ -200,19 +203,19 @@ impl Server {
         self.address
     }
 
-    /// Every whole request so far.
+    /// Every complete request so far.
     pub fn requests(&self) -> Vec<Request> {
         self.seen.requests.lock().unwrap().clone()
     }
 
-    /// Every whole request since the last call of this function.
+    /// Every complete request since the last call of this function.
     pub fn take_requests(&self) -> Vec<Request> {
         let requests = self.seen.requests.lock().unwrap();
         let taken = self.seen.taken.swap(requests.len(), SeqCst);
         requests[taken..].to_vec()
     }
 
-    /// Every whole request, after each act of the script was used.
+    /// Every request. Fails unless each act of the script was used.
     #[track_caller]
     pub fn all_requests(&self) -> Vec<Request> {
         let requests = self.requests();
@@ -220,7 +223,7 @@ impl Server {
         requests
     }
 
-    /// How many whole requests came so far.
+    /// How many complete requests came so far.
     pub fn count(&self) -> usize {
         self.seen.count.load(SeqCst)
     }
@@ -229,19 +232,19 @@ impl Server {
         self.seen.bytes.lock().unwrap().len()
     }
 
-    /// How many bytes went out.
+    /// How many bytes were sent.
     pub fn sent(&self) -> usize {
         self.seen.sent.load(SeqCst)
     }
 
-    /// Waits until `n` connections are closed, by whichever side.
+    /// Waits until `n` connections are closed, by either side.
     pub fn wait_closed(&self, n: usize) {
         let until = Instant::now() + Duration::from_secs(5);
         while self.seen.closed.load(SeqCst) < n {
             assert!(Instant::now() < until, "the connections stay open");
             std::thread::sleep(Duration::from_millis(1));
         }
-        // The end has still to arrive at the other side.
+        // The client must still receive the end.
         std::thread::sleep(Duration::from_millis(2));
     }
 }
@@ -249,7 +252,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.seen.stopping.store(true, SeqCst);
-        // `accept` has no timeout: a last connection wakes it.
+        // `accept` has no timeout, so a last connection wakes it.
         let _ = TcpStream::connect(self.address);
         if let Some(accepting) = self.accepting.take() {
             let _ = accepting.join();
@@ -310,14 +313,14 @@ struct Connection {
 }
 
 impl Connection {
-    /// One request and its act; whether there may be another.
+    /// One request and its act. Returns whether another request can follow.
     fn serve(&mut self, script: &Script) -> bool {
         let Some(request) = self.receive() else {
             return false;
         };
         let n = self.seen.begun.fetch_add(1, SeqCst);
         let act = script(&request, n);
-        // Before the answer is out, so that whoever has it finds the request here.
+        // Before the answer is sent, so that a test which has the answer finds the request.
         if !self.seen.counts_only {
             self.seen.requests.lock().unwrap().push(request);
         }
@@ -325,10 +328,11 @@ impl Connection {
         self.perform(&act, true)
     }
 
-    /// The next request, all of it but its last byte taken from the socket.
+    /// The next request. Its last byte stays in the socket.
     ///
-    /// A socket that is closed with unread bytes sends a reset instead of an orderly end: the one way to send one with the
-    /// standard library alone. The byte is written down and part of the request nevertheless.
+    /// A socket that is closed with unread bytes sends a reset. The standard library has no other
+    /// way to
+    /// send one. The byte is recorded and is part of the request.
     fn receive(&mut self) -> Option<Request> {
         let mut known = Vec::new();
         let mut buffer = vec![0; 64 * 1024];
@@ -361,17 +365,19 @@ impl Connection {
         }
     }
 
-    /// Whether to try again what gave this error.
+    /// Whether the operation that returned this error must be repeated.
     fn goes_on(&self, error: &std::io::Error) -> bool {
         let kind = error.kind();
         matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
             && !self.seen.stopping.load(SeqCst)
     }
 
-    /// Whether the connection is kept. `held`: the last byte of a request is still in the socket.
+    /// Returns whether the connection is kept. `held`: the last byte of a request is still in the
+    /// socket.
     fn perform(&mut self, act: &Act, held: bool) -> bool {
         self.pause(act.delay);
-        // Before the bytes: a client that has its answer at once sends the next request, whose bytes are its own.
+        // Before the answer: a fast client sends its next request at once, and that has its own
+        // bytes.
         if held && act.end != End::Reset {
             let _ = self.stream.read_exact(&mut [0]);
         }
@@ -427,7 +433,7 @@ impl Connection {
         }
     }
 
-    /// Whether all of it went out.
+    /// Returns whether all bytes were sent.
     fn send(&mut self, mut bytes: &[u8]) -> bool {
         while !bytes.is_empty() {
             match self.stream.write(bytes) {
@@ -450,7 +456,7 @@ fn head_end(bytes: &[u8]) -> Option<usize> {
     bytes.windows(4).position(|w| w == b"\r\n\r\n").map(|at| at + 4)
 }
 
-/// How long the request is that `bytes` begin with, once they hold all of it.
+/// The length of the first request in `bytes`, if it is complete.
 fn length(bytes: &[u8]) -> Option<usize> {
     let head = head_end(bytes)?;
     let text = String::from_utf8_lossy(&bytes[..head]).to_ascii_lowercase();

@@ -12,12 +12,13 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Of 127.0.0.1 and localhost, until 2120, signed by its own key and so trusted by nobody: made with
-/// `openssl ca -selfsign` for these tests and good for nothing else.
+/// For 127.0.0.1 and localhost, until 2120, signed by its own key, so that no client trusts it.
+/// Made with
+/// `openssl ca -selfsign` for these tests only.
 const CERTIFICATE: &[u8] = include_bytes!("tls/certificate.der");
 const PRIVATE_KEY: &[u8] = include_bytes!("tls/key.der");
 
-/// TLS in front of a [`Server`]: it hands on what it decrypts.
+/// TLS in front of a [`Server`], which gets the decrypted bytes.
 pub struct Front {
     pub address: SocketAddr,
     pub seen: Arc<Seen>,
@@ -27,10 +28,10 @@ pub struct Front {
 #[derive(Default)]
 pub struct Seen {
     stopping: AtomicBool,
-    /// How many handshakes came to their end.
+    /// How many connections sent data after the handshake.
     pub trusted: AtomicUsize,
     pub connections: AtomicUsize,
-    /// Why the others did not.
+    /// Why the other connections ended.
     pub refusals: Mutex<Vec<String>>,
 }
 
@@ -95,7 +96,7 @@ fn hand_on(mut tls: StreamOwned<ServerConnection, TcpStream>, behind: SocketAddr
         seen.refusals.lock().unwrap().push(why.to_string());
         return;
     }
-    // A client of TLS 1.3 looks at the certificate when the handshake is over for this side.
+    // In TLS 1.3 the client checks the certificate after the handshake has ended on this side.
     tls.sock.set_read_timeout(tick).unwrap();
     let mut plain: Option<TcpStream> = None;
     let mut buffer = vec![0; 16 * 1024];

@@ -1,4 +1,4 @@
-//! What a client tells its hook before it waits. Only this file knows the form of an event.
+//! What a client reports to its hook before it waits. Only this file knows the form of an event.
 use super::check_event;
 use posthog_api::{ClientBuilder, RetryEvent};
 use std::sync::{Arc, Mutex};
@@ -38,7 +38,7 @@ impl Waits {
     }
 }
 
-/// Writes down every wait of the clients that `builder` makes.
+/// Records every wait of the clients that `builder` makes.
 pub fn watched(builder: ClientBuilder) -> (ClientBuilder, Waits) {
     let waits = Waits::default();
     let seen = waits.clone();
