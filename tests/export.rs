@@ -1,7 +1,7 @@
-//! Proves that an export which was killed goes on where it was, with every person once.
+//! Proves that a killed export continues where it was, with every person once.
 
-#[path = "standin/mod.rs"]
 mod standin;
+mod support;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -15,25 +15,17 @@ use std::time::{Duration, Instant};
 use posthog_api::ureq::{Agent, http};
 use serde_json::Value;
 use standin::StandIn;
-use standin::http::{Answer, Request, Server};
+use support::{Act, KEY, Request, Server, agent};
 
 /// The example beside this test, which `cargo test` has built.
 fn export(out: &Path) -> Command {
     let deps = std::env::current_exe().unwrap();
     let target = deps.parent().and_then(Path::parent).unwrap();
-    let example = target
-        .join("examples")
-        .join(format!("export_persons{}", std::env::consts::EXE_SUFFIX));
-    assert!(
-        example.exists(),
-        "{} is not built: cargo test --examples",
-        example.display()
-    );
+    let example =
+        target.join("examples").join(format!("export_persons{}", std::env::consts::EXE_SUFFIX));
+    assert!(example.exists(), "{} is not built: cargo test --examples", example.display());
     let mut command = Command::new(example);
-    command
-        .env_remove("POSTHOG_PERSONAL_API_KEY")
-        .arg("--out")
-        .arg(out);
+    command.env_remove("POSTHOG_PERSONAL_API_KEY").arg("--out").arg(out);
     command
 }
 
@@ -51,7 +43,8 @@ fn folder(name: &str) -> PathBuf {
     folder
 }
 
-/// Stands before a stand-in, lets some requests through and holds the next ones until it is opened.
+/// A proxy in front of the stand-in. It passes some requests on, and holds the next ones until it is
+/// opened.
 struct Gate {
     server: Server,
     asked: Arc<AtomicUsize>,
@@ -63,29 +56,25 @@ impl Gate {
         let (asked, open) = (Arc::default(), Arc::default());
         let (counter, opened) = (Arc::clone(&asked), Arc::clone(&open));
         let posthog = StandIn::start();
-        let agent = Agent::config_builder().proxy(None).build().new_agent();
-        let server = Server::start(move |request| {
+        let agent = agent();
+        let server = Server::start(move |request, _| {
             if AtomicUsize::fetch_add(&counter, 1, SeqCst) >= through {
                 wait_for(|| AtomicBool::load(&opened, SeqCst));
             }
             pass_on(&agent, &posthog, request)
         });
-        Gate {
-            server,
-            asked,
-            open,
-        }
+        Gate { server, asked, open }
     }
 }
 
-/// A test that failed leaves nobody waiting.
+/// A failed test leaves no request waiting.
 impl Drop for Gate {
     fn drop(&mut self) {
         self.open.store(true, SeqCst);
     }
 }
 
-fn pass_on(agent: &Agent, posthog: &StandIn, request: &Request) -> Answer {
+fn pass_on(agent: &Agent, posthog: &StandIn, request: &Request) -> Act {
     let url = format!("{}{}", posthog.url(), request.target);
     let passed = http::Request::post(url)
         .header("Authorization", format!("Bearer {}", standin::KEY))
@@ -93,7 +82,7 @@ fn pass_on(agent: &Agent, posthog: &StandIn, request: &Request) -> Answer {
         .body(request.body.clone())
         .unwrap();
     let mut answer = agent.run(passed).unwrap();
-    Answer::json(200, &answer.body_mut().read_to_string().unwrap())
+    Act::status(200).body("application/json", answer.body_mut().read_to_string().unwrap())
 }
 
 fn wait_for(what: impl Fn() -> bool) {
@@ -105,20 +94,14 @@ fn wait_for(what: impl Fn() -> bool) {
 }
 
 #[test]
-fn a_killed_export_goes_on_where_it_was() {
+fn a_killed_export_continues_where_it_was() {
     let folder = folder("killed");
     let (whole, killed) = (folder.join("whole"), folder.join("killed"));
     runs(&mut export(&whole));
     let whole = fs::read_to_string(whole).unwrap();
-    let persons: Vec<Value> = whole
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
-    assert!(
-        persons
-            .iter()
-            .all(|person| person["properties"].is_object())
-    );
+    let persons: Vec<Value> =
+        whole.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(persons.iter().all(|person| person["properties"].is_object()));
     let ids: BTreeSet<&str> = persons.iter().map(|p| p["id"].as_str().unwrap()).collect();
     assert_eq!((persons.len(), ids.len()), (250, 250));
 
@@ -127,7 +110,7 @@ fn a_killed_export_goes_on_where_it_was() {
     let by_fives = || {
         let mut command = export(&killed);
         command
-            .env("POSTHOG_PERSONAL_API_KEY", standin::KEY)
+            .env("POSTHOG_PERSONAL_API_KEY", KEY)
             .env("POSTHOG_HOST", gate.server.url())
             .env("POSTHOG_PROJECT_ID", "1")
             .args(["--page", "5"]);
@@ -142,21 +125,18 @@ fn a_killed_export_goes_on_where_it_was() {
     running.wait().unwrap();
     let written = fs::read_to_string(&killed).unwrap();
     let lines = written.matches('\n').count();
-    assert!(
-        whole.starts_with(&written) && (1..=150).contains(&lines),
-        "{lines} lines"
-    );
+    assert!(whole.starts_with(&written) && (1..=150).contains(&lines), "{lines} lines");
 
     gate.open.store(true, SeqCst);
     runs(by_fives().arg("--resume"));
     assert_eq!(fs::read_to_string(&killed).unwrap(), whole);
-    // The pages behind the last whole line, of five or fewer rows, and the empty one: none from before.
+    // The pages after the last complete line, and the empty one. No earlier page comes again.
     let pages = (250 - lines).div_ceil(5) + 1;
     assert_eq!(gate.asked.load(SeqCst), 31 + pages);
 }
 
 #[test]
-fn a_torn_last_line_is_written_anew() {
+fn an_incomplete_last_line_is_written_again() {
     let folder = folder("torn");
     for kind in [&[][..], &["--csv"]] {
         let (whole, torn) = (folder.join("whole"), folder.join("torn"));
@@ -165,11 +145,7 @@ fn a_torn_last_line_is_written_anew() {
         for keep in [0, 1, 10, text.len() / 2, text.len() - 1, text.len()] {
             fs::write(&torn, &text[..keep]).unwrap();
             runs(export(&torn).args(kind).arg("--resume"));
-            assert!(
-                fs::read(&torn).unwrap() == text,
-                "torn at {keep} of {}",
-                text.len()
-            );
+            assert!(fs::read(&torn).unwrap() == text, "torn at {keep} of {}", text.len());
         }
         fs::remove_file(whole).unwrap();
     }

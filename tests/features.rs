@@ -1,4 +1,5 @@
-//! Proves that a TLS provider which is not compiled in is refused when the client is built, instead of a panic at the first call.
+//! Proves that a TLS provider which is not compiled in is refused when the client is built. Without
+//! the check, the first call would panic.
 
 use posthog_api::{Client, Error};
 
@@ -33,14 +34,10 @@ mod providers {
     }
 
     #[test]
-    fn an_agent_of_ones_own_needs_the_feature_of_its_provider() {
+    fn an_agent_of_the_caller_needs_the_feature_of_its_tls_provider() {
         for (provider, feature, compiled) in [
             (TlsProvider::Rustls, "rustls", cfg!(feature = "rustls")),
-            (
-                TlsProvider::NativeTls,
-                "native-tls",
-                cfg!(feature = "native-tls"),
-            ),
+            (TlsProvider::NativeTls, "native-tls", cfg!(feature = "native-tls")),
         ] {
             if compiled {
                 assert!(with(provider, US).is_ok());
@@ -51,7 +48,7 @@ mod providers {
     }
 
     #[test]
-    fn plain_http_to_this_machine_needs_none() {
+    fn plain_http_to_this_machine_needs_no_tls_feature() {
         for provider in [TlsProvider::Rustls, TlsProvider::NativeTls] {
             assert!(with(provider, "http://127.0.0.1:9").is_ok());
         }

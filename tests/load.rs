@@ -1,67 +1,45 @@
-//! Proves that a client holds under load: 8 threads, 100,000 requests, one in 50 met by a fault that a retry mends.
+//! Proves that a client works under load: 8 threads, 100,000 requests, and a fault that a retry fixes
+//! for one request in 50.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
+mod support;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use posthog_api::RetryPolicy;
 use posthog_api::ureq::Agent;
-use posthog_api::{Client, RetryPolicy};
+use serde_json::json;
+use support::{Act, Server, builder};
 
 const THREADS: usize = 8;
 const REQUESTS: usize = 100_000;
 const ONE_IN: usize = 50;
-/// Of the faults, this share breaks the connection: such a retry waits up to 0.5 s, the others not at all.
+/// One fault in this number breaks the connection. Its retry waits up to 0.5 s, the others do not wait.
 const BROKEN_ONE_IN: usize = 40;
 
+/// What the server did.
 #[derive(Default)]
 struct Counts {
-    connections: AtomicUsize,
-    requests: AtomicUsize,
     faults: AtomicUsize,
     broken: AtomicUsize,
 }
 
-/// Answers each request with the number in its path, but for the faults.
-fn serve(stream: TcpStream, counts: &Counts) -> std::io::Result<()> {
-    stream.set_nodelay(true)?;
-    let mut out = stream.try_clone()?;
-    let mut lines = BufReader::new(stream).lines();
-    while let Some(line) = lines.next() {
-        let line = line?;
-        let number = line
-            .split(['/', ' '])
-            .find(|part| part.parse::<u64>().is_ok())
-            .unwrap_or("")
-            .to_owned();
-        while lines
-            .next()
-            .transpose()?
-            .is_some_and(|line| !line.is_empty())
-        {}
-        let n = counts.requests.fetch_add(1, Relaxed);
-        let answer = |status: &str, body: &str| {
-            format!(
-                "HTTP/1.1 {status}\r\nRetry-After: 0\r\nContent-Length: {}\r\n\r\n{body}",
-                body.len()
-            )
-        };
-        let text = if n % ONE_IN == ONE_IN - 1 {
-            let fault = counts.faults.fetch_add(1, Relaxed);
-            if fault % BROKEN_ONE_IN == 0 {
-                counts.broken.fetch_add(1, Relaxed);
-                return Ok(());
-            }
-            let status = ["429 Too Many Requests", "503 Service Unavailable"][fault % 2];
-            answer(status, "{}")
-        } else {
-            answer("200 OK", &number)
-        };
-        out.write_all(text.as_bytes())?;
+impl Counts {
+    /// Answers a request with the number in its path, except for the faults.
+    fn answer(&self, target: &str, n: usize) -> Act {
+        if n % ONE_IN != ONE_IN - 1 {
+            let number = target.split('/').find_map(|part| part.parse::<u64>().ok());
+            return Act::json(200, &json!(number));
+        }
+        let fault = self.faults.fetch_add(1, Relaxed);
+        if fault % BROKEN_ONE_IN == 0 {
+            self.broken.fetch_add(1, Relaxed);
+            return Act::close();
+        }
+        Act::json([429, 503][fault % 2], &json!({})).header("Retry-After", "0")
     }
-    Ok(())
 }
 
 /// Resident memory in KiB, where the system tells it.
@@ -78,21 +56,10 @@ fn resident() -> Option<usize> {
 
 #[test]
 #[ignore = "takes half a minute: cargo test --release --test load -- --ignored"]
-fn a_hundred_thousand_requests_with_faults_all_end_right() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let host = format!("http://{}", listener.local_addr().unwrap());
+fn a_hundred_thousand_requests_with_faults_all_succeed() {
     let counts = Arc::new(Counts::default());
     let seen = Arc::clone(&counts);
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            let (stream, counts) = (stream.unwrap(), Arc::clone(&seen));
-            counts.connections.fetch_add(1, Relaxed);
-            thread::spawn(move || {
-                // A connection that breaks is the client's to mend.
-                let _ = serve(stream, &counts);
-            });
-        }
-    });
+    let server = Server::counting(move |request, n| seen.answer(&request.target, n));
 
     let agent = Agent::config_builder()
         .proxy(None)
@@ -101,10 +68,9 @@ fn a_hundred_thousand_requests_with_faults_all_end_right() {
         .new_agent();
     let retried = Arc::new(AtomicUsize::new(0));
     let events = Arc::clone(&retried);
-    let client = Client::builder("phx_load")
-        .host(host)
+    let client = builder(server.url())
         .agent(agent)
-        // A call can meet several faults: those of the other threads' requests count too.
+        // A call can get several faults: those of the other threads' requests count too.
         .retry(RetryPolicy::default().max_retries(10))
         .on_retry(move |_| {
             events.fetch_add(1, Relaxed);
@@ -131,27 +97,21 @@ fn a_hundred_thousand_requests_with_faults_all_end_right() {
     let took = started.elapsed();
 
     let of = |count: &AtomicUsize| count.load(Relaxed);
-    let (requests, connections) = (of(&counts.requests), of(&counts.connections));
+    let (requests, connections) = (server.count(), server.connections());
     let (faults, broken, retried) = (of(&counts.faults), of(&counts.broken), of(&retried));
     let (early, late) = (of(&early), resident().unwrap_or(0));
     println!(
-        "{requests} requests, {faults} faults of which {broken} broke, {retried} retries seen, {connections} connections, \
-         {early} KiB resident after a fifth, {late} KiB at the end, {took:?}"
+        "{requests} requests, {faults} faults of which {broken} broke, {retried} retries seen, \
+         {connections} connections, {early} KiB resident after a fifth, {late} KiB at the end, {took:?}"
     );
     assert_eq!(done.load(Relaxed), REQUESTS);
     assert_eq!(requests, REQUESTS + faults);
     assert_eq!(faults, requests / ONE_IN);
-    // A kept connection that broke is tried again at once, and no event.
-    assert!(
-        (faults - broken..=faults).contains(&retried),
-        "{retried} of {faults} faults"
-    );
-    // One a thread, one more for each that broke, and a few that two threads opened at the same moment.
-    assert!(
-        connections <= 2 * THREADS + broken,
-        "{connections} connections"
-    );
-    // Level: what an allocator keeps back is far below a byte a request.
+    // A pooled connection that broke is replaced at once, without an event.
+    assert!((faults - broken..=faults).contains(&retried), "{retried} of {faults} faults");
+    // One per thread, one more for each that broke, and a few that two threads opened at once.
+    assert!(connections <= 2 * THREADS + broken, "{connections} connections");
+    // No growth: the limit is far below a byte per request plus what an allocator keeps.
     assert!(late <= early + 2 * 1024, "{early} KiB grew to {late} KiB");
     assert!(took < Duration::from_secs(90), "{took:?}");
 }

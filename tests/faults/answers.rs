@@ -1,9 +1,9 @@
-//! Proves that a 2xx answer is read whole and as it is, or is an error that shows what came: never half of it, never too much.
+//! Proves that a 2xx answer is read completely and unchanged, or is an error that shows what came.
+use crate::support::expect::{api, decode, too_large, transport};
 use crate::support::{
     AT_ONCE, Act, End, KEY, REQUEST_ID, SLOW, Server, agent, builder, client, error, error_in,
     gzip, hasty, within,
 };
-use crate::{decode, transport};
 use flate2::{Compress, Compression, FlushCompress};
 use posthog_api::{Auth, Error};
 use serde_json::{Value, json};
@@ -22,15 +22,11 @@ fn fate(act: Act) -> posthog_api::Result<Value> {
 }
 
 #[test]
-fn bodies_that_are_no_json() {
+fn a_body_that_is_not_json_is_an_error_with_an_excerpt() {
     let digits = format!("[{}]", "9".repeat(400));
     let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
     for (name, bytes, message) in [
-        (
-            "HTML",
-            "<!doctype html>\n<html>PostHog</html>".into(),
-            "line 1 column 1",
-        ),
+        ("HTML", "<!doctype html>\n<html>PostHog</html>".into(), "line 1 column 1"),
         ("text", "OK".into(), "line 1 column 1"),
         ("CSV", "id,name\n1,a".into(), "line 1 column 1"),
         ("truncated JSON", r#"{"results": [1, 2"#.into(), "EOF"),
@@ -38,83 +34,51 @@ fn bodies_that_are_no_json() {
         ("two values", "{}{}".into(), "trailing"),
         ("a comma too many", "[1,]".into(), "trailing comma"),
         ("single quotes", "{'a': 1}".into(), "line 1 column 2"),
-        (
-            "bad UTF-8 in a string",
-            b"[\"caf\xe9\"]".to_vec(),
-            "line 1 column",
-        ),
+        ("bad UTF-8 in a string", b"[\"caf\xe9\"]".to_vec(), "line 1 column"),
         ("UTF-16", b"\xff\xfe[\0]\0".to_vec(), "line 1 column 1"),
         ("400 digits", digits.into_bytes(), "out of range"),
         ("an exponent of 400", "[1e400]".into(), "out of range"),
         ("200 levels", deep.into_bytes(), "recursion limit"),
-        (
-            "half a surrogate pair",
-            r#"["\ud800"]"#.into(),
-            "hex escape",
-        ),
+        ("half a surrogate pair", r#"["\ud800"]"#.into(), "hex escape"),
         ("a control character", "[\"a\nb\"]".into(), "control"),
-        (
-            "a number with a zero before it",
-            "[01]".into(),
-            "invalid number",
-        ),
+        ("a number with a zero before it", "[01]".into(), "invalid number"),
         ("an unknown word", "[undefined]".into(), "line 1 column"),
         ("NaN with more behind it", "[NaNcy]".into(), "line 1 column"),
         ("zeros", vec![0; 50], "line 1 column 1"),
-        (
-            "two byte order marks",
-            "\u{feff}\u{feff}[]".into(),
-            "line 1 column 1",
-        ),
+        ("two byte order marks", "\u{feff}\u{feff}[]".into(), "line 1 column 1"),
         ("spaces only", "   \n ".into(), "EOF"),
     ] {
         let bytes: Vec<u8> = bytes;
         let failed = error_in(name, fate(body(bytes.clone())));
         assert_eq!(failed.status(), Some(200), "{name}");
-        let failed = decode(&failed);
-        assert!(failed.message().contains(message), "{name}: {failed}");
-        assert_eq!(failed.body(), String::from_utf8_lossy(&bytes), "{name}");
-        assert_eq!(failed.content_type(), Some("application/json"), "{name}");
-        assert_eq!(failed.request_id(), Some(REQUEST_ID), "{name}");
+        let failure = decode(&failed);
+        assert!(failure.message().contains(message), "{name}: {failed}");
+        assert_eq!(failure.body(), String::from_utf8_lossy(&bytes), "{name}");
+        assert_eq!(failure.request_id(), Some(REQUEST_ID), "{name}");
         let line = failed.to_string();
-        assert!(
-            line.starts_with("GET /api/users/@me/: 200 ") && line.contains(REQUEST_ID),
-            "{name}: {line}"
-        );
+        for word in ["GET /api/users/@me/", "200", "application/json", REQUEST_ID] {
+            assert!(line.contains(word), "{name}: no {word} in {line}");
+        }
     }
 }
 
 #[test]
-fn a_web_page_for_an_answer_is_said_to_be_one() {
+fn a_web_page_as_an_answer_is_named() {
     let page = Act::status(200).body("text/html; charset=utf-8", "<!doctype html><title>PostHog");
     let failed = error(fate(page));
-    assert_eq!(
-        decode(&failed).content_type(),
-        Some("text/html; charset=utf-8")
-    );
+    decode(&failed);
     let line = failed.to_string();
-    assert!(
-        line.contains("text/html") && line.contains("web page"),
-        "{line}"
-    );
+    assert!(line.contains("text/html"), "{line}");
 }
 
 #[test]
-fn bodies_that_are_read() {
+fn every_valid_body_is_read() {
     for (name, act, value) in [
         ("an empty body", Act::status(200), Value::Null),
         ("204", Act::status(204), Value::Null),
         ("202 with nothing", Act::status(202), Value::Null),
-        (
-            "201",
-            Act::json(201, &json!({"success": true})),
-            json!({"success": true}),
-        ),
-        (
-            "202 with JSON",
-            Act::json(202, &json!({"a": 1})),
-            json!({"a": 1}),
-        ),
+        ("201", Act::json(201, &json!({"success": true})), json!({"success": true})),
+        ("202 with JSON", Act::json(202, &json!({"a": 1})), json!({"a": 1})),
         ("206", Act::json(206, &json!([1])), json!([1])),
         ("299", Act::json(299, &json!([1])), json!([1])),
         ("a byte order mark", body("\u{feff}[1]"), json!([1])),
@@ -150,39 +114,15 @@ fn bodies_that_are_read() {
             body(format!("{}{}", "[".repeat(100), "]".repeat(100))),
             serde_json::from_str(&format!("{}{}", "[".repeat(100), "]".repeat(100))).unwrap(),
         ),
-        (
-            "a name twice: the last counts",
-            body(r#"{"a": 1, "a": 2}"#),
-            json!({"a": 2}),
-        ),
-        (
-            "escapes",
-            body(r#"["\u00e9\ud83d\ude00\u0000"]"#),
-            json!(["\u{e9}\u{1f600}\u{0}"]),
-        ),
-        (
-            "the wrong content type",
-            Act::status(200).body("text/plain", "[1]"),
-            json!([1]),
-        ),
-        (
-            "no content type",
-            Act::status(200).body("", "[1]"),
-            json!([1]),
-        ),
+        ("a name twice: the last counts", body(r#"{"a": 1, "a": 2}"#), json!({"a": 2})),
+        ("escapes", body(r#"["\u00e9\ud83d\ude00\u0000"]"#), json!(["\u{e9}\u{1f600}\u{0}"])),
+        ("the wrong content type", Act::status(200).body("text/plain", "[1]"), json!([1])),
+        ("no content type", Act::status(200).body("", "[1]"), json!([1])),
         ("chunks", body("[1, 2, 3]").chunked(), json!([1, 2, 3])),
-        (
-            "an end with the connection",
-            body("[1]").unframed(),
-            json!([1]),
-        ),
+        ("an end with the connection", body("[1]").unframed(), json!([1])),
         ("gzip", body("[1]").gzip(), json!([1])),
         ("gzip in chunks", body("[1]").gzip().chunked(), json!([1])),
-        (
-            "gzip until the end of the connection",
-            body("[1]").gzip().unframed(),
-            json!([1]),
-        ),
+        ("gzip until the end of the connection", body("[1]").gzip().unframed(), json!([1])),
         ("gzip of nothing", body("").gzip(), Value::Null),
         (
             "a header in small letters with bare line ends",
@@ -203,8 +143,8 @@ fn bodies_that_are_read() {
 }
 
 #[test]
-fn nothing_that_is_said_to_be_gzip_is_nothing() {
-    // A write that was done: an error would say that it was not.
+fn an_empty_body_with_a_gzip_header_is_empty() {
+    // The write succeeded. An error would say that it did not.
     let said = |status| Act::status(status).header("Content-Encoding", "gzip");
     let server = Server::script([said(204)]);
     let sent = client(&server).patch("/api/x/").json(json!({})).send();
@@ -212,7 +152,7 @@ fn nothing_that_is_said_to_be_gzip_is_nothing() {
 }
 
 #[test]
-fn gzip_that_is_broken() {
+fn broken_gzip_is_an_error() {
     let zipped = |bytes: Vec<u8>| body(bytes).header("Content-Encoding", "gzip");
     let whole = gzip(br#"{"answer": "a good one, of some length"}"#);
     let mut flipped = whole.clone();
@@ -223,14 +163,8 @@ fn gzip_that_is_broken() {
     checksum[at] ^= 0xff;
     for (name, act) in [
         ("cut, the connection closed", zipped(whole.clone()).cut(9)),
-        (
-            "cut, of its right length",
-            zipped(whole[..whole.len() - 9].to_vec()),
-        ),
-        (
-            "cut in the checksum",
-            zipped(whole[..whole.len() - 4].to_vec()),
-        ),
+        ("cut, of its right length", zipped(whole[..whole.len() - 9].to_vec())),
+        ("cut in the checksum", zipped(whole[..whole.len() - 4].to_vec())),
         ("cut in its header", zipped(whole[..5].to_vec())),
         (
             "cut, until the end of the connection",
@@ -239,10 +173,7 @@ fn gzip_that_is_broken() {
         ("a flipped byte", zipped(flipped)),
         ("a wrong checksum", zipped(checksum)),
         ("not gzip at all", zipped(b"{\"answer\": 1}".to_vec())),
-        (
-            "something behind it",
-            zipped([whole.clone(), b"junk".to_vec()].concat()),
-        ),
+        ("something behind it", zipped([whole.clone(), b"junk".to_vec()].concat())),
     ] {
         let failed = error_in(name, fate(act));
         transport(&failed);
@@ -250,29 +181,21 @@ fn gzip_that_is_broken() {
 }
 
 #[test]
-fn a_coding_that_nobody_asked_for_is_an_error() {
-    let failed = error(fate(
-        body(b"\x28\xb5\x2f\xfd".to_vec()).header("Content-Encoding", "zstd"),
-    ));
+fn an_unknown_content_encoding_is_an_error() {
+    let failed = error(fate(body(b"\x28\xb5\x2f\xfd".to_vec()).header("Content-Encoding", "zstd")));
     decode(&failed);
 }
 
 #[test]
-fn a_body_over_the_limit() {
+fn a_body_over_the_limit_is_an_error() {
     let limit = 64 * 1024;
     let spaces = |n: usize| " ".repeat(n - 2) + "[]";
     for (name, act) in [
         ("with a Content-Length", body(spaces(limit + 1))),
         ("in chunks", body(spaces(limit + 1)).chunked()),
-        (
-            "until the end of the connection",
-            body(spaces(limit + 1)).unframed(),
-        ),
+        ("until the end of the connection", body(spaces(limit + 1)).unframed()),
         ("compressed", body(spaces(limit + 1)).gzip()),
-        (
-            "endless",
-            Act::raw("HTTP/1.1 200 OK\r\n\r\n").repeat(spaces(8192), u64::MAX),
-        ),
+        ("endless", Act::raw("HTTP/1.1 200 OK\r\n\r\n").repeat(spaces(8192), u64::MAX)),
         (
             "endless chunks",
             Act::raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -280,31 +203,18 @@ fn a_body_over_the_limit() {
         ),
     ] {
         let server = Server::script([act]);
-        let client = builder(server.url())
-            .max_body_bytes(limit as u64)
-            .build()
-            .unwrap();
+        let client = builder(server.url()).max_body_bytes(limit as u64).build().unwrap();
         let failed = within(AT_ONCE, || error_in(name, client.me()));
-        assert!(
-            matches!(failed, Error::TooLarge { limit: 65_536 }),
-            "{name}: {failed:?}"
-        );
-        assert!(
-            server.sent() < 40 * MIB,
-            "{name}: {} bytes were sent",
-            server.sent()
-        );
+        too_large(&failed, 65_536);
+        assert!(server.sent() < 40 * MIB, "{name}: {} bytes were sent", server.sent());
     }
 }
 
 #[test]
-fn a_length_that_nobody_could_hold_takes_neither_the_memory_nor_the_time() {
+fn a_huge_content_length_costs_no_memory_or_time() {
     let server = Server::script([body("[]").length(1 << 62)]);
     let failed = within(SLOW, || error(hasty(&server).me()));
-    assert!(
-        matches!(failed, Error::TooLarge { .. } | Error::Timeout(_)),
-        "{failed:?}"
-    );
+    assert!(matches!(failed, Error::TooLarge { .. } | Error::Timeout(_)), "{failed:?}");
 }
 
 #[test]
@@ -318,48 +228,33 @@ fn a_body_of_exactly_the_limit_is_read() {
         body(bytes.clone()).gzip(),
     ] {
         let server = Server::script([act]);
-        let client = builder(server.url())
-            .max_body_bytes(limit as u64)
-            .build()
-            .unwrap();
+        let client = builder(server.url()).max_body_bytes(limit as u64).build().unwrap();
         assert_eq!(client.me().unwrap(), json!([]));
     }
 }
 
-/// A block of a deflate stream that unpacks to a mebibyte of spaces and can follow itself.
+/// A deflate block that unpacks to a mebibyte of spaces and can be repeated.
 fn bomb() -> (Vec<u8>, Vec<u8>) {
     let mut packer = Compress::new(Compression::best(), false);
     let mut block = Vec::with_capacity(64 * 1024);
     let spaces = vec![b' '; MIB];
-    packer
-        .compress_vec(&spaces, &mut block, FlushCompress::Full)
-        .unwrap();
-    assert_eq!(packer.total_in() as usize, MIB);
+    packer.compress_vec(&spaces, &mut block, FlushCompress::Full).unwrap();
+    assert_eq!(packer.total_in(), MIB as u64);
     (b"\x1f\x8b\x08\0\0\0\0\0\0\xff".to_vec(), block)
 }
 
 #[test]
 fn a_gzip_bomb_is_not_unpacked() {
     let (header, block) = bomb();
-    // 10 GiB out of about 10 MiB.
+    // 10 GiB from about 10 MiB.
     assert!(block.len() < 2 * 1024, "{} bytes a mebibyte", block.len());
     let head = "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n";
     let act = Act::raw([head.as_bytes(), &header].concat()).repeat(block.clone(), 10 * 1024);
     let server = Server::script([act.then(End::Close)]);
-    let client = builder(server.url())
-        .max_body_bytes(4 * MIB as u64)
-        .build()
-        .unwrap();
+    let client = builder(server.url()).max_body_bytes(4 * MIB as u64).build().unwrap();
     let failed = within(AT_ONCE, || error(client.me()));
-    assert!(
-        matches!(failed, Error::TooLarge { limit: 4_194_304 }),
-        "{failed:?}"
-    );
-    assert!(
-        server.sent() < 8 * MIB,
-        "all of it was taken: {} bytes",
-        server.sent()
-    );
+    too_large(&failed, 4_194_304);
+    assert!(server.sent() < 8 * MIB, "all of it was taken: {} bytes", server.sent());
 }
 
 #[test]
@@ -369,7 +264,7 @@ fn a_gzip_bomb_under_an_error_status_is_not_unpacked() {
     let act = Act::raw([head.as_bytes(), &header].concat()).repeat(block, 10 * 1024);
     let server = Server::script([act.then(End::Close)]);
     let failed = within(AT_ONCE, || error(client(&server).me()));
-    assert_eq!(crate::api(&failed).body().len(), 64 * 1024);
+    assert_eq!(api(&failed).body().len(), 64 * 1024);
 }
 
 #[test]
@@ -385,33 +280,20 @@ fn answers_larger_than_a_buffer_are_read_by_the_clients_own_agent() {
         ("by its length", body(text.clone())),
         ("in chunks", body(text.clone()).chunked()),
         ("in one chunk", Act::raw(whole_chunk.concat())),
-        (
-            "until the end of the connection",
-            body(text.clone()).unframed(),
-        ),
+        ("until the end of the connection", body(text.clone()).unframed()),
         ("gzip", body(text.clone()).gzip()),
         ("gzip in chunks", body(text.clone()).gzip().chunked()),
-        (
-            "a header of 60 KiB",
-            body(text.clone()).header("X-Long", "x".repeat(60 * 1024)),
-        ),
+        ("a header of 60 KiB", body(text.clone()).header("X-Long", "x".repeat(60 * 1024))),
     ] {
         let server = Server::script([act]);
-        let client = posthog_api::Client::builder(KEY)
-            .host(server.url())
-            .build()
-            .unwrap();
+        let client = posthog_api::Client::builder(KEY).host(server.url()).build().unwrap();
         let got = client.get("/api/x/").send_as::<Vec<u32>>();
-        assert_eq!(
-            got.unwrap_or_else(|e| panic!("{name}: {e}")),
-            rows,
-            "{name}"
-        );
+        assert_eq!(got.unwrap_or_else(|e| panic!("{name}: {e}")), rows, "{name}");
     }
 }
 
 #[test]
-fn text_is_handed_over_as_it_is_or_not_at_all() {
+fn text_is_returned_unchanged_or_is_an_error() {
     let server = Server::script([
         Act::status(200).body("text/csv", "id,\u{e9}\r\n1,\u{feff}\0"),
         Act::status(200).body("text/csv", b"caf\xe9".to_vec()),
@@ -426,35 +308,27 @@ fn text_is_handed_over_as_it_is_or_not_at_all() {
 }
 
 #[test]
-fn an_answer_of_another_shape_than_the_callers_type_says_where() {
+fn an_answer_that_does_not_fit_the_type_is_an_error_with_a_position() {
     let server = Server::script([body("{\n  \"id\": \"seven\"\n}")]);
-    let read = client(&server)
-        .get("/api/x/")
-        .send_as::<std::collections::BTreeMap<String, u64>>();
+    let read = client(&server).get("/api/x/").send_as::<std::collections::BTreeMap<String, u64>>();
     let failed = error(read);
     let message = decode(&failed).message();
-    assert!(
-        message.contains("line 2") && message.contains("seven"),
-        "{message}"
-    );
+    assert!(message.contains("line 2") && message.contains("seven"), "{message}");
 }
 
 #[test]
-fn of_a_body_that_is_no_json_64_kib_are_kept() {
+fn an_error_keeps_64_kib_of_a_body_that_is_not_json() {
     let failed = error(fate(body("<p>".repeat(MIB))));
     assert_eq!(decode(&failed).body().len(), 64 * 1024);
     assert!(failed.to_string().len() < 1_000);
 }
 
-/// Where a server may write the key back.
+/// Where a server may repeat the key.
 #[test]
-fn a_key_that_comes_back_in_an_answer_is_shown_nowhere() {
+fn a_key_in_an_answer_is_not_shown() {
     for (name, act) in [
         ("in the body", body(format!("<p>{KEY}</p>"))),
-        (
-            "in the content type",
-            Act::status(200).body(&format!("text/{KEY}"), "<p>"),
-        ),
+        ("in the content type", Act::status(200).body(&format!("text/{KEY}"), "<p>")),
         (
             "in the request id",
             Act::raw(format!(
@@ -466,10 +340,7 @@ fn a_key_that_comes_back_in_an_answer_is_shown_nowhere() {
             "in a header that breaks the answer",
             Act::raw(format!("HTTP/1.1 200 OK\r\n{KEY}\r\n\r\n")),
         ),
-        (
-            "in a status line that breaks the answer",
-            Act::raw(format!("HTTP/1.1 {KEY}\r\n\r\n")),
-        ),
+        ("in a status line that breaks the answer", Act::raw(format!("HTTP/1.1 {KEY}\r\n\r\n"))),
     ] {
         let server = Server::script([act.then(End::Close)]);
         let read = client(&server).get("/api/x/").send_as::<u64>();
@@ -478,13 +349,13 @@ fn a_key_that_comes_back_in_an_answer_is_shown_nowhere() {
 }
 
 #[test]
-fn a_key_that_the_end_of_an_excerpt_cuts_in_two_is_shown_nowhere() {
+fn a_key_cut_by_the_end_of_the_excerpt_is_not_shown() {
     let straddling = format!("<p>{}{KEY}", "x".repeat(64 * 1024 - 33));
     decode(&error(fate(body(straddling))));
 }
 
 #[test]
-fn a_key_sent_another_way_is_no_safer_to_show() {
+fn a_key_sent_in_the_body_or_the_query_is_not_shown() {
     use crate::support::Way;
     for (auth, way) in [(Auth::Query, Way::Query), (Auth::Body, Way::Body)] {
         let server = Server::script([
@@ -493,15 +364,11 @@ fn a_key_sent_another_way_is_no_safer_to_show() {
             Act::error(404, "invalid_request", "not_found", KEY),
         ])
         .expects(way);
-        let client = builder(server.url())
-            .auth(auth)
-            .agent(agent())
-            .build()
-            .unwrap();
+        let client = builder(server.url()).auth(auth).agent(agent()).build().unwrap();
         transport(&error(client.me()));
         decode(&error(client.me()));
         let failed = error(client.me());
-        assert!(!crate::api(&failed).url().contains("phx_"), "{failed:?}");
+        assert!(!api(&failed).url().contains("phx_"), "{failed:?}");
         assert_eq!(server.count(), 3, "{auth:?}");
         for request in server.requests() {
             assert!(request.header("authorization").is_none());

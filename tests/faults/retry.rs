@@ -1,33 +1,30 @@
-//! Proves that what can be tried again is, that no write is ever sent twice where it may have been done, and that waits end.
+//! Proves what is retried and what is not: no write that the server may have done is sent twice,
+//! and every wait ends.
+use crate::support::expect::{api, timeout, transport};
 use crate::support::{
-    AT_ONCE, Act, End, KEY, Request, SLOW, Server, TIMEOUT, agent, builder, check_event, client,
-    error, error_in, hasty, together, trying, within,
+    AT_ONCE, Act, End, KEY, Request, SLOW, Server, TIMEOUT, Waits, agent, builder, client, error,
+    error_in, hasty, together, trying, watched, within,
 };
-use crate::{api, timeout, transport};
 use posthog_api::ureq::config::Config;
 use posthog_api::ureq::http::Uri;
 use posthog_api::ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use posthog_api::ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use posthog_api::ureq::{self, Agent};
-use posthog_api::{Auth, Client, RetryEvent, RetryPolicy};
+use posthog_api::{Auth, Client, RetryPolicy};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 fn good() -> Act {
-    Act::json(
-        200,
-        &json!({"results": [[1]], "columns": ["a"], "good": true}),
-    )
+    Act::json(200, &json!({"results": [[1]], "columns": ["a"], "good": true}))
 }
 
 fn status(status: u16) -> Act {
     Act::error(status, "server_error", "error", "Oh.")
 }
 
-/// Every fault that another try may mend, without a wait where the server can say so.
+/// Every fault that a retry may fix. Where the server can name a wait, it names zero.
 fn passing() -> Vec<(&'static str, Act)> {
     let throttled = |wait: &str| status(429).header("Retry-After", wait);
     vec![
@@ -42,19 +39,13 @@ fn passing() -> Vec<(&'static str, Act)> {
         ("cut in a chunked body", good().chunked().cut(20)),
         ("cut in a gzip body", good().gzip().cut(5)),
         ("429, Retry-After 0", throttled("0")),
-        (
-            "429, a date that is past",
-            throttled("Sun, 06 Nov 1994 08:49:37 GMT"),
-        ),
+        ("429, a date that is past", throttled("Sun, 06 Nov 1994 08:49:37 GMT")),
         ("429, nothing said", status(429)),
         ("429, garbage", throttled("soon")),
         ("429, negative", throttled("-5")),
         ("408", status(408)),
         ("502", status(502)),
-        (
-            "502 of a web page",
-            Act::status(502).body("text/html", "<p>"),
-        ),
+        ("502 of a web page", Act::status(502).body("text/html", "<p>")),
         ("503", status(503)),
         ("503, Retry-After 0", status(503).header("Retry-After", "0")),
         ("520", status(520)),
@@ -69,7 +60,7 @@ fn passing() -> Vec<(&'static str, Act)> {
     ]
 }
 
-/// Every fault that may mean that a write was done.
+/// Every fault after which a write may have been done.
 fn doubtful() -> Vec<(&'static str, Act)> {
     let mut faults = passing();
     faults.retain(|(name, _)| !name.starts_with("429"));
@@ -81,10 +72,7 @@ fn doubtful() -> Vec<(&'static str, Act)> {
         ("silence in the body", good().cut(5).then(End::Silence)),
         ("garbage", Act::raw("what?\r\n\r\n").then(End::Close)),
         ("a web page", Act::status(200).body("text/html", "<p>")),
-        (
-            "gzip that is none",
-            good().header("Content-Encoding", "gzip"),
-        ),
+        ("gzip that is none", good().header("Content-Encoding", "gzip")),
         (
             "an interim answer, then the end",
             Act::raw("HTTP/1.1 100 Continue\r\n\r\n").then(End::Close),
@@ -93,66 +81,44 @@ fn doubtful() -> Vec<(&'static str, Act)> {
     faults
 }
 
-/// Only where the server is silent is there something to wait for.
+/// Only a silent server needs a client with a short timeout.
 fn patience(fault: &str) -> Duration {
-    if fault.starts_with("silence") {
-        TIMEOUT
-    } else {
-        AT_ONCE
-    }
+    if fault.starts_with("silence") { TIMEOUT } else { AT_ONCE }
 }
 
 type Call = fn(&Client) -> posthog_api::Result<Value>;
 
-/// Calls that change nothing.
+/// Calls that only read.
 const READS: [(&str, Call); 3] = [
     ("a GET", |client| client.me()),
-    ("a query", |client| {
-        client.project(1).hogql("SELECT 1 AS a LIMIT 1").send()
-    }),
-    ("a list", |client| {
-        client.project(1).list("x").all().map(Value::from)
-    }),
+    ("a query", |client| client.project(1).hogql("SELECT 1 AS a LIMIT 1").send()),
+    ("a list", |client| client.project(1).list("x").all().map(Value::from)),
 ];
 
-/// Calls that change something, or may.
+/// Calls that may write.
 const WRITES: [(&str, Call); 4] = [
-    ("POST", |client| {
-        client.post("/api/x/").json(json!({"a": 1})).send()
-    }),
-    ("PUT", |client| {
-        client.put("/api/x/").json(json!({"a": 1})).send()
-    }),
-    ("PATCH", |client| {
-        client.patch("/api/x/").json(json!({"a": 1})).send()
-    }),
+    ("POST", |client| client.post("/api/x/").json(json!({"a": 1})).send()),
+    ("PUT", |client| client.put("/api/x/").json(json!({"a": 1})).send()),
+    ("PATCH", |client| client.patch("/api/x/").json(json!({"a": 1})).send()),
     ("DELETE", |client| client.delete("/api/x/").send()),
 ];
 
 #[test]
-fn a_read_comes_through_two_faults_of_each_kind() {
-    let rows = passing()
-        .into_iter()
-        .flat_map(|fault| READS.map(|read| (fault.clone(), read)));
+fn a_read_succeeds_after_two_faults_of_each_kind() {
+    let rows = passing().into_iter().flat_map(|fault| READS.map(|read| (fault.clone(), read)));
     together(rows, |((fault, act), (name, call))| {
         let server = Server::script([act.clone(), act, good()]);
         let got = call(&trying(&server, 2)).unwrap_or_else(|e| panic!("{name}, {fault}: {e}"));
-        assert!(
-            got == json!([[1]]) || got["good"] == true,
-            "{name}, {fault}: {got}"
-        );
+        assert!(got == json!([[1]]) || got["good"] == true, "{name}, {fault}: {got}");
         let requests = server.requests();
         assert_eq!(requests.len(), 3, "{name}, {fault}");
         let call = |r: &Request| (r.method.clone(), r.target.clone(), r.body.clone());
-        assert!(
-            requests.iter().all(|r| call(r) == call(&requests[0])),
-            "{name}, {fault}"
-        );
+        assert!(requests.iter().all(|r| call(r) == call(&requests[0])), "{name}, {fault}");
     });
 }
 
 #[test]
-fn a_read_is_not_tried_more_often_than_it_may_be() {
+fn a_read_is_not_retried_more_than_max_retries() {
     for retries in [0, 1, 4] {
         for (name, call) in READS {
             let again = status(503).header("Retry-After", "0");
@@ -166,9 +132,7 @@ fn a_read_is_not_tried_more_often_than_it_may_be() {
 
 #[test]
 fn a_write_that_may_have_been_done_is_sent_once() {
-    let rows = doubtful()
-        .into_iter()
-        .flat_map(|fault| WRITES.map(|write| (fault.clone(), write)));
+    let rows = doubtful().into_iter().flat_map(|fault| WRITES.map(|write| (fault.clone(), write)));
     together(rows, |((fault, act), (method, call))| {
         let server = Server::script([act]);
         let client = builder(server.url())
@@ -185,14 +149,11 @@ fn a_write_that_may_have_been_done_is_sent_once() {
 }
 
 #[test]
-fn a_write_over_a_kept_connection_that_breaks_is_sent_once() {
+fn a_write_on_a_pooled_connection_that_breaks_is_sent_once() {
     for (method, call) in WRITES {
         for (fault, act) in doubtful().into_iter().take(10) {
             let server = Server::script([good(), act]);
-            let client = builder(server.url())
-                .retry(RetryPolicy::patient())
-                .build()
-                .unwrap();
+            let client = builder(server.url()).retry(RetryPolicy::patient()).build().unwrap();
             client.me().unwrap();
             transport(&error_in(fault, call(&client)));
             assert_eq!(server.count(), 2, "{method}, {fault}");
@@ -201,22 +162,18 @@ fn a_write_over_a_kept_connection_that_breaks_is_sent_once() {
 }
 
 #[test]
-fn a_write_that_was_throttled_was_not_done_and_is_tried_again() {
+fn a_throttled_write_is_retried() {
     for (method, call) in WRITES {
         let throttled = status(429).header("Retry-After", "0");
         let server = Server::script([throttled.clone(), throttled, good()]);
         call(&trying(&server, 2)).unwrap();
         let requests = server.requests();
-        assert!(
-            requests
-                .iter()
-                .all(|r| r.method == method && r.body == requests[0].body)
-        );
+        assert!(requests.iter().all(|r| r.method == method && r.body == requests[0].body));
     }
 }
 
 #[test]
-fn what_another_try_does_not_mend_is_asked_for_once() {
+fn an_error_that_a_retry_cannot_fix_is_not_retried() {
     let rows = [
         ("400", status(400)),
         ("401", status(401)),
@@ -237,18 +194,10 @@ fn what_another_try_does_not_mend_is_asked_for_once() {
         ("garbage", Act::raw("what?\r\n\r\n").then(End::Close)),
         ("a web page", Act::status(200).body("text/html", "<p>")),
         ("no JSON", Act::status(200).body("application/json", "{")),
-        (
-            "a redirect elsewhere",
-            Act::status(302).header("Location", "https://evil.example/"),
-        ),
-        (
-            "gzip that is none",
-            good().header("Content-Encoding", "gzip"),
-        ),
+        ("a redirect elsewhere", Act::status(302).header("Location", "https://evil.example/")),
+        ("gzip that is none", good().header("Content-Encoding", "gzip")),
     ];
-    let rows = rows
-        .into_iter()
-        .flat_map(|fault| READS.map(|read| (fault.clone(), read)));
+    let rows = rows.into_iter().flat_map(|fault| READS.map(|read| (fault.clone(), read)));
     together(rows, |((fault, act), (name, call))| {
         let server = Server::script([act]);
         let client = builder(server.url())
@@ -263,7 +212,7 @@ fn what_another_try_does_not_mend_is_asked_for_once() {
 }
 
 #[test]
-fn a_500_is_tried_again_once() {
+fn a_500_is_retried_once() {
     together(READS, |(name, call)| {
         let server = Server::script([status(500), status(500)]);
         let failed = error_in(name, call(&trying(&server, 3)));
@@ -273,7 +222,7 @@ fn a_500_is_tried_again_once() {
 }
 
 #[test]
-fn a_500_is_tried_again_once_among_other_faults_too() {
+fn a_second_500_is_not_retried_after_other_faults() {
     let again = || status(503).header("Retry-After", "0");
     let server = Server::script([status(500), again(), again(), status(500)]);
     let failed = error(trying(&server, 9).me());
@@ -281,14 +230,14 @@ fn a_500_is_tried_again_once_among_other_faults_too() {
 }
 
 #[test]
-fn faults_of_several_kinds_in_a_row_are_come_through() {
+fn a_read_succeeds_after_faults_of_several_kinds() {
     let throttled = status(429).header("Retry-After", "0");
     let server = Server::script([throttled.clone(), Act::reset(), throttled, good()]);
     trying(&server, 3).me().unwrap();
 }
 
 #[test]
-fn the_last_error_is_the_one_that_is_told() {
+fn the_last_error_is_returned() {
     let server = Server::script([
         status(503).header("Retry-After", "0"),
         Act::error(403, "authentication_error", "permission_denied", "No."),
@@ -297,7 +246,7 @@ fn the_last_error_is_the_one_that_is_told() {
     assert!(failed.is_permission_denied(), "{failed}");
 }
 
-/// Finds nobody at home twice, and the server then.
+/// Resolves to a port that refuses twice, then to the server.
 #[derive(Debug)]
 struct Late {
     looked: AtomicUsize,
@@ -322,23 +271,16 @@ impl Resolver for Late {
 }
 
 #[test]
-fn a_server_that_is_not_there_yet_is_waited_for_by_every_method() {
+fn a_refused_connection_is_retried_by_every_method() {
     let mut calls = WRITES.to_vec();
     calls.extend(READS);
     together(calls, |(name, call)| {
         let server = Server::script([good()]).named("late.example");
-        let late = Late {
-            looked: AtomicUsize::new(0),
-            server: server.address(),
-        };
+        let late = Late { looked: AtomicUsize::new(0), server: server.address() };
         let settings = agent().config().clone();
         let client = builder("http://late.example")
             .allow_http(true)
-            .agent(Agent::with_parts(
-                settings,
-                DefaultConnector::default(),
-                late,
-            ))
+            .agent(Agent::with_parts(settings, DefaultConnector::default(), late))
             .retry(RetryPolicy::default().max_retries(2))
             .build()
             .unwrap();
@@ -348,7 +290,7 @@ fn a_server_that_is_not_there_yet_is_waited_for_by_every_method() {
 }
 
 #[test]
-fn a_handshake_that_does_not_come_to_its_end_is_tried_again_by_every_method() {
+fn an_unfinished_handshake_is_retried_by_every_method() {
     let calls = [READS[0], WRITES[0]];
     together(calls, |(name, call)| {
         let server = Server::at_connect(Act::silence());
@@ -363,122 +305,76 @@ fn a_handshake_that_does_not_come_to_its_end_is_tried_again_by_every_method() {
     });
 }
 
-/// Every wait that a client makes.
-fn watched(server: &Server, policy: RetryPolicy) -> (Client, Arc<Mutex<Vec<RetryEvent>>>) {
-    let events = Arc::new(Mutex::new(Vec::new()));
-    let seen = events.clone();
-    let client = builder(server.url())
-        .retry(policy)
-        .on_retry(move |event| {
-            check_event(event);
-            seen.lock().unwrap().push(event.clone());
-        })
-        .build();
-    (client.unwrap(), events)
+/// A client with this policy, and its waits.
+fn watching(server: &Server, policy: RetryPolicy) -> (Client, Waits) {
+    let (builder, waits) = watched(builder(server.url()).retry(policy));
+    (builder.build().unwrap(), waits)
 }
 
 #[test]
-fn each_wait_is_seen_before_it_is_made() {
+fn on_retry_sees_each_wait() {
     let server = Server::script([
         good().cut(5),
         status(502),
         status(429).header("Retry-After", "0"),
         good(),
     ]);
-    let (client, events) = watched(&server, RetryPolicy::default());
-    client
-        .project(1)
-        .get("things/")
-        .param("a", "b")
-        .send()
-        .unwrap();
-    let events = events.lock().unwrap();
-    let told: Vec<_> = events.iter().map(|e| (e.retry, e.status)).collect();
-    assert_eq!(told, [(1, None), (2, Some(502)), (3, Some(429))]);
-    assert!(
-        events
-            .iter()
-            .all(|e| (e.method, e.path.as_str()) == ("GET", "/api/projects/1/things/"))
-    );
-    assert!(
-        events[0].reason.contains("broke") && events[1].reason.contains("Oh"),
-        "{events:?}"
-    );
-    assert_eq!(events[2].wait, Duration::ZERO);
+    let (client, waits) = watching(&server, RetryPolicy::default());
+    client.project(1).get("things/").param("a", "b").send().unwrap();
+    let waits = waits.all();
+    let told: Vec<_> = waits.iter().map(|w| (w.retry, w.status)).collect();
+    assert_eq!(told, [(Some(1), None), (Some(2), Some(502)), (Some(3), Some(429))]);
+    assert!(waits.iter().all(|w| w.call == "GET /api/projects/1/things/"), "{waits:?}");
+    assert!(!waits[0].reason.is_empty() && waits[1].reason.contains("Oh"), "{waits:?}");
+    assert_eq!(waits[2].time, Duration::ZERO);
 }
 
 #[test]
-fn a_key_that_comes_back_is_not_told_to_the_hook() {
+fn on_retry_does_not_see_a_key_in_an_answer() {
     let detail = format!("Personal API key {KEY} is tired.");
     let server = Server::script([
         Act::error(429, "throttled_error", "throttled", &detail).header("Retry-After", "0"),
-        Act::status(503)
-            .body("text/html", format!("<p>{KEY}"))
-            .header("Retry-After", "0"),
+        Act::status(503).body("text/html", format!("<p>{KEY}")).header("Retry-After", "0"),
         good(),
     ]);
-    let (client, events) = watched(&server, RetryPolicy::default());
+    let (client, waits) = watching(&server, RetryPolicy::default());
     client.me().unwrap();
-    let events = events.lock().unwrap();
-    assert!(events[0].reason.contains("is tired"), "{events:?}");
-    assert_eq!(events.len(), 2);
+    let waits = waits.all();
+    assert!(waits[0].reason.contains("is tired"), "{waits:?}");
+    assert_eq!(waits.len(), 2);
 }
 
 #[test]
-fn own_waits_double_with_jitter() {
+fn waits_double_with_jitter() {
     let server = Server::script([status(502), status(502), good()]);
-    let (client, events) = watched(&server, RetryPolicy::default());
+    let (client, waits) = watching(&server, RetryPolicy::default());
     let start = Instant::now();
     client.me().unwrap();
-    let waits: Vec<u128> = events
-        .lock()
-        .unwrap()
-        .iter()
-        .map(|e| e.wait.as_millis())
-        .collect();
-    assert!(
-        (250..=500).contains(&waits[0]) && (500..=1000).contains(&waits[1]),
-        "{waits:?}"
-    );
-    assert!(
-        start.elapsed().as_millis() >= waits.iter().sum(),
-        "it did not wait"
-    );
+    let waits: Vec<u128> = waits.all().iter().map(|w| w.time.as_millis()).collect();
+    assert!((250..=500).contains(&waits[0]) && (500..=1000).contains(&waits[1]), "{waits:?}");
+    assert!(start.elapsed().as_millis() >= waits.iter().sum(), "it did not wait");
 }
 
 #[test]
-fn a_wait_that_is_asked_for_is_made() {
+fn the_wait_that_the_server_demands_is_used() {
     let detail = "Request was throttled. Expected available in 1 second.";
     let acts = [
         ("by the header", status(429).header("Retry-After", "1")),
-        (
-            "by the detail",
-            Act::error(429, "throttled_error", "throttled", detail),
-        ),
-        (
-            "by the header of a 503",
-            status(503).header("Retry-After", "1"),
-        ),
+        ("by the detail", Act::error(429, "throttled_error", "throttled", detail)),
+        ("by the header of a 503", status(503).header("Retry-After", "1")),
     ];
     together(acts, |(name, act)| {
         let server = Server::script([act, good()]);
-        let (client, events) = watched(&server, RetryPolicy::default());
+        let (client, waits) = watching(&server, RetryPolicy::default());
         let start = Instant::now();
         client.me().unwrap();
-        assert!(
-            start.elapsed() >= Duration::from_secs(1),
-            "{name}: it did not wait"
-        );
-        assert_eq!(
-            events.lock().unwrap()[0].wait,
-            Duration::from_secs(1),
-            "{name}"
-        );
+        assert!(start.elapsed() >= Duration::from_secs(1), "{name}: it did not wait");
+        assert_eq!(waits.all()[0].time, Duration::from_secs(1), "{name}");
     });
 }
 
 #[test]
-fn the_waits_of_a_call_never_pass_the_most_there_may_be() {
+fn the_waits_of_a_call_stay_within_max_wait() {
     let rows = [
         ("its own", status(502), 700),
         ("asked for", status(429).header("Retry-After", "1"), 1_500),
@@ -489,14 +385,14 @@ fn the_waits_of_a_call_never_pass_the_most_there_may_be() {
         let server = Server::start(move |_, _| act.clone());
         let most = Duration::from_millis(most);
         let policy = RetryPolicy::default().max_retries(6).max_wait(most);
-        let (client, events) = watched(&server, policy);
+        let (client, waits) = watching(&server, policy);
         let start = Instant::now();
         let failed = error_in(name, client.me());
         let took = start.elapsed();
-        let waits: Duration = events.lock().unwrap().iter().map(|e| e.wait).sum();
-        assert!(waits <= most, "{name}: {waits:?}");
+        let total: Duration = waits.all().iter().map(|w| w.time).sum();
+        assert!(total <= most, "{name}: {total:?}");
         assert!(took < most + Duration::from_secs(1), "{name}: {took:?}");
-        assert_eq!(events.lock().unwrap().len() + 1, server.count(), "{name}");
+        assert_eq!(waits.all().len() + 1, server.count(), "{name}");
         assert!(failed.status().is_some(), "{name}");
     });
 }
@@ -510,7 +406,7 @@ fn a_hundred_retries_without_a_wait_end() {
 }
 
 #[test]
-fn without_a_policy_to_try_again_nothing_is() {
+fn retry_policy_none_never_retries() {
     for (fault, act) in passing() {
         let server = Server::script([act]);
         error_in(fault, client(&server).me());
@@ -519,7 +415,7 @@ fn without_a_policy_to_try_again_nothing_is() {
 }
 
 #[test]
-fn a_retry_in_the_middle_of_a_list_loses_and_repeats_no_row() {
+fn a_retry_within_a_list_does_not_lose_or_repeat_a_row() {
     let server = Server::script([
         Act::page(&json!([1, 2]), &json!("?offset=2")),
         status(503).header("Retry-After", "0"),
@@ -533,28 +429,19 @@ fn a_retry_in_the_middle_of_a_list_loses_and_repeats_no_row() {
 }
 
 #[test]
-fn the_key_in_the_body_goes_along_with_each_try() {
+fn each_retry_sends_the_key_in_the_body() {
     let again = status(503).header("Retry-After", "0");
     let server = Server::script([again.clone(), again, good()]).expects(crate::support::Way::Body);
-    let client = builder(server.url())
-        .auth(Auth::Body)
-        .retry(RetryPolicy::default())
-        .build()
-        .unwrap();
+    let client =
+        builder(server.url()).auth(Auth::Body).retry(RetryPolicy::default()).build().unwrap();
     client.project(1).hogql("SELECT 1 LIMIT 1").send().unwrap();
     let requests = server.requests();
-    assert!(
-        requests
-            .iter()
-            .all(|r| r.json()["personal_api_key"] == crate::support::KEY)
-    );
+    assert!(requests.iter().all(|r| r.json()["personal_api_key"] == crate::support::KEY));
 }
 
 #[test]
-fn a_timeout_is_not_tried_again_whatever_the_policy() {
+fn a_timeout_of_an_answer_is_never_retried() {
     let server = Server::script([Act::silence()]);
-    let failed = within(SLOW, || {
-        error(hasty(&server).project(1).hogql("SELECT 1 LIMIT 1").send())
-    });
+    let failed = within(SLOW, || error(hasty(&server).project(1).hogql("SELECT 1 LIMIT 1").send()));
     assert_eq!(timeout(&failed).method(), "POST");
 }

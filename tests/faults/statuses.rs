@@ -1,14 +1,15 @@
-//! Proves that an error status is an `Error::Api` with all that the answer said, in whatever shape, and is shown without the key.
+//! Proves that an error status is an `Error::Api` with everything the answer said, and without the
+//! key.
+use crate::support::expect::{api, transport};
 use crate::support::{
     AT_ONCE, Act, End, KEY, REQUEST_ID, SLOW, Server, builder, client, error, error_in, hasty,
     within,
 };
-use crate::{api, transport};
 use posthog_api::{Error, RetryPolicy};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant, SystemTime};
 
-/// Every status of the API and of what stands before it, with PostHog's type and code for it.
+/// Every status of the API and of the proxies before it, with PostHog's type and code.
 const STATUSES: [(u16, &str, &str); 30] = [
     (300, "", ""),
     (304, "", ""),
@@ -42,7 +43,7 @@ const STATUSES: [(u16, &str, &str); 30] = [
     (599, "", ""),
 ];
 
-/// One call for each status, over one server.
+/// One call for each status, with one server.
 fn each(spoil: impl Fn(Act, &str, &str) -> Act, check: impl Fn(u16, &str, &str, &Error)) {
     for (status, kind, code) in STATUSES {
         let server = Server::script([spoil(Act::status(status), kind, code)]);
@@ -55,20 +56,15 @@ fn each(spoil: impl Fn(Act, &str, &str) -> Act, check: impl Fn(u16, &str, &str, 
             (status, "GET", Some(REQUEST_ID))
         );
         assert_eq!(got.url(), format!("{}/api/x/?a=b", server.url()));
-        assert!(
-            failed
-                .to_string()
-                .starts_with(&format!("GET /api/x/: {status}")),
-            "{failed}"
-        );
+        assert!(failed.to_string().starts_with(&format!("GET /api/x/: {status}")), "{failed}");
         check(status, kind, code, &failed);
-        // A script of one: nothing was tried again.
+        // A script of one act: nothing was retried.
         assert_eq!(server.count(), 1);
     }
 }
 
 #[test]
-fn each_status_with_posthogs_json() {
+fn each_error_status_is_read_with_posthogs_json() {
     each(
         |act, kind, code| {
             let body = json!({"type": kind, "code": code, "detail": "Why.", "attr": "a__b"});
@@ -79,16 +75,8 @@ fn each_status_with_posthogs_json() {
                 return; // has no body, whatever it says
             }
             let got = api(failed);
-            assert_eq!(
-                (got.kind(), got.code()),
-                (Some(kind), Some(code)),
-                "{status}"
-            );
-            assert_eq!(
-                (got.detail(), got.attr()),
-                (Some("Why."), Some("a__b")),
-                "{status}"
-            );
+            assert_eq!((got.kind(), got.code()), (Some(kind), Some(code)), "{status}");
+            assert_eq!((got.detail(), got.attr()), (Some("Why."), Some("a__b")), "{status}");
             let line = failed.to_string();
             assert!(line.contains(code) && line.contains("Why"), "{line}");
             assert!(format!("{failed:#}").contains("\n{"), "{failed:#}");
@@ -97,7 +85,7 @@ fn each_status_with_posthogs_json() {
 }
 
 #[test]
-fn each_status_with_html() {
+fn each_error_status_is_read_with_html() {
     let page =
         "<html>\r\n<head><title>Attention Required! | Cloudflare</title></head>\r\n</html>\r\n";
     each(
@@ -115,30 +103,21 @@ fn each_status_with_html() {
 }
 
 #[test]
-fn each_status_with_nothing() {
+fn each_error_status_is_read_without_a_body() {
     each(
         |act, _, _| act,
         |status, _, _, failed| {
             let got = api(failed);
             let none = (got.kind(), got.code(), got.detail(), got.attr());
-            assert_eq!(
-                (none, got.body()),
-                ((None, None, None, None), ""),
-                "{status}"
-            );
+            assert_eq!((none, got.body()), ((None, None, None, None), ""), "{status}");
         },
     );
 }
 
 #[test]
-fn each_status_with_another_json() {
+fn each_error_status_is_read_with_other_json() {
     each(
-        |act, _, _| {
-            act.body(
-                "application/json",
-                r#"{"success": false, "message": "Oh."}"#,
-            )
-        },
+        |act, _, _| act.body("application/json", r#"{"success": false, "message": "Oh."}"#),
         |status, _, _, failed| {
             let got = api(failed);
             assert_eq!((got.kind(), got.code()), (None, None), "{status}");
@@ -148,35 +127,29 @@ fn each_status_with_another_json() {
 }
 
 #[test]
-fn other_shapes_of_an_error_body() {
+fn every_shape_of_an_error_body_is_read() {
     let deep = format!("{}{}", "[".repeat(300), "]".repeat(300));
     for (name, body, detail) in [
         ("detail alone", r#"{"detail": "a"}"#, Some("a")),
-        (
-            "detail null",
-            r#"{"detail": null, "error": "b"}"#,
-            Some("b"),
-        ),
+        ("detail null", r#"{"detail": null, "error": "b"}"#, Some("b")),
         ("an empty detail", r#"{"detail": ""}"#, Some("")),
+        ("another name for it", r#"{"success": false, "message": "No"}"#, Some("No")),
+        (
+            "the status of a query",
+            r#"{"query_status": {"error": true, "error_message": "Too slow"}}"#,
+            Some("Too slow"),
+        ),
         ("detail a list", r#"{"detail": ["a", "b"]}"#, None),
         ("detail an object", r#"{"detail": {"x": ["a"]}}"#, None),
         ("detail a number", r#"{"detail": 7}"#, None),
-        (
-            "type and code no strings",
-            r#"{"type": 1, "code": [2], "detail": "a"}"#,
-            Some("a"),
-        ),
+        ("type and code no strings", r#"{"type": 1, "code": [2], "detail": "a"}"#, Some("a")),
         ("a list", r#"["a"]"#, None),
         ("a string", r#""a""#, None),
         ("a number", "7", None),
         ("null", "null", None),
         ("truncated", r#"{"detail": "a"#, None),
         ("too deep", &deep, None),
-        (
-            "a line end in the detail",
-            r#"{"detail": "a\r\nb\u001b[31m"}"#,
-            Some("a\r\nb\u{1b}[31m"),
-        ),
+        ("a line end in the detail", r#"{"detail": "a\r\nb\u001b[31m"}"#, Some("a\r\nb\u{1b}[31m")),
         ("bad names", r#"{"\u0000": 1, "": 2}"#, None),
     ] {
         let server = Server::script([Act::status(400).body("application/json", body)]);
@@ -188,17 +161,11 @@ fn other_shapes_of_an_error_body() {
 }
 
 #[test]
-fn the_code_tells_a_bad_key_from_a_missing_scope() {
+fn a_bad_key_and_a_missing_scope_are_told_apart_by_the_code() {
     for (name, status, code, unauthenticated, denied) in [
         ("no key", 401, "not_authenticated", true, false),
         ("a wrong key", 401, "authentication_failed", true, false),
-        (
-            "a wrong key under 403",
-            403,
-            "authentication_failed",
-            true,
-            false,
-        ),
+        ("a wrong key under 403", 403, "authentication_failed", true, false),
         ("no key under 403", 403, "not_authenticated", true, false),
         ("no scope", 403, "permission_denied", false, true),
         ("a gateway's 403", 403, "", false, true),
@@ -221,15 +188,13 @@ fn the_code_tells_a_bad_key_from_a_missing_scope() {
 }
 
 #[test]
-fn a_status_outside_of_http_is_an_error_too() {
+fn an_unknown_status_is_an_error() {
     for status in [600, 799, 999] {
         let server = Server::script([Act::status(status)]);
         let failed = error(client(&server).me());
         assert_eq!(api(&failed).status(), status);
     }
-    let server = Server::script([Act::raw(
-        "HTTP/1.1 000 Nothing\r\nContent-Length: 0\r\n\r\n",
-    )]);
+    let server = Server::script([Act::raw("HTTP/1.1 000 Nothing\r\nContent-Length: 0\r\n\r\n")]);
     transport(&error(client(&server).me()));
 }
 
@@ -237,43 +202,25 @@ fn a_status_outside_of_http_is_an_error_too() {
 fn a_switch_to_another_protocol_is_an_error_at_once() {
     let server =
         Server::script([
-            Act::raw("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n").then(End::Silence),
+            Act::raw("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n").then(End::Silence)
         ]);
     let failed = within(SLOW, || error(hasty(&server).me()));
     assert_eq!(api(&failed).status(), 101);
 }
 
 #[test]
-fn an_error_status_outlives_a_body_that_fails() {
+fn an_error_status_is_kept_when_its_body_fails() {
     let bad = |status| Act::status(status).body("application/json", r#"{"detail": "Why."}"#);
     for (name, act, body) in [
         ("cut", bad(400).cut(3), r#"{"detail": "Why"#),
-        (
-            "cut in chunks",
-            bad(400).chunked().cut(8),
-            r#"{"detail": "W"#,
-        ),
-        (
-            "reset",
-            bad(404).cut(3).then(End::Reset),
-            r#"{"detail": "Why"#,
-        ),
-        (
-            "silent",
-            bad(403).cut(3).then(End::Silence),
-            r#"{"detail": "Why"#,
-        ),
+        ("cut in chunks", bad(400).chunked().cut(8), r#"{"detail": "W"#),
+        ("reset", bad(404).cut(3).then(End::Reset), r#"{"detail": "Why"#),
+        ("silent", bad(403).cut(3).then(End::Silence), r#"{"detail": "Why"#),
         ("never begun", bad(402).header_only().then(End::Silence), ""),
-        (
-            "bad UTF-8",
-            Act::status(500).body("text/html", b"caf\xe9".to_vec()),
-            "caf\u{fffd}",
-        ),
+        ("bad UTF-8", Act::status(500).body("text/html", b"caf\xe9".to_vec()), "caf\u{fffd}"),
         (
             "gzip that is none",
-            Act::status(502)
-                .body("text/html", "<p>")
-                .header("Content-Encoding", "gzip"),
+            Act::status(502).body("text/html", "<p>").header("Content-Encoding", "gzip"),
             "",
         ),
     ] {
@@ -290,26 +237,12 @@ fn an_error_status_outlives_a_body_that_fails() {
 }
 
 #[test]
-fn of_an_errors_body_64_kib_are_kept() {
+fn an_error_keeps_64_kib_of_its_body() {
     for (name, act) in [
-        (
-            "long",
-            Act::status(500).body("text/html", "x".repeat(3_000_000)),
-        ),
-        (
-            "long and compressed",
-            Act::status(500)
-                .body("text/html", "x".repeat(3_000_000))
-                .gzip(),
-        ),
-        (
-            "endless",
-            Act::raw("HTTP/1.1 500 No\r\n\r\n").repeat("x".repeat(8192), u64::MAX),
-        ),
-        (
-            "exactly so long",
-            Act::status(500).body("text/html", "x".repeat(65_536)),
-        ),
+        ("long", Act::status(500).body("text/html", "x".repeat(3_000_000))),
+        ("long and compressed", Act::status(500).body("text/html", "x".repeat(3_000_000)).gzip()),
+        ("endless", Act::raw("HTTP/1.1 500 No\r\n\r\n").repeat("x".repeat(8192), u64::MAX)),
+        ("exactly so long", Act::status(500).body("text/html", "x".repeat(65_536))),
     ] {
         let server = Server::script([act]);
         let failed = within(AT_ONCE, || error_in(name, client(&server).me()));
@@ -319,20 +252,11 @@ fn of_an_errors_body_64_kib_are_kept() {
 }
 
 #[test]
-fn a_call_after_an_error_has_an_answer_of_its_own() {
+fn the_call_after_an_error_gets_its_own_answer() {
     for (name, act) in [
         ("short", Act::status(500).body("text/html", "x")),
-        (
-            "long",
-            Act::status(500).body("text/html", "x".repeat(3_000_000)),
-        ),
-        (
-            "cut",
-            Act::status(500)
-                .body("text/html", "x")
-                .length(9)
-                .then(End::Close),
-        ),
+        ("long", Act::status(500).body("text/html", "x".repeat(3_000_000))),
+        ("cut", Act::status(500).body("text/html", "x").length(9).then(End::Close)),
         ("empty", Act::status(404)),
     ] {
         let server = Server::script([act, Act::json(200, &json!({"second": true}))]);
@@ -343,7 +267,7 @@ fn a_call_after_an_error_has_an_answer_of_its_own() {
 }
 
 #[test]
-fn error_bodies_do_not_cost_the_connection() {
+fn the_connection_is_kept_after_an_error_status() {
     let acts =
         (0..20).map(|n| Act::error(400, "validation_error", "invalid_input", &n.to_string()));
     let server = Server::script(acts);
@@ -355,37 +279,20 @@ fn error_bodies_do_not_cost_the_connection() {
     assert_eq!(server.connections(), 1);
 }
 
-/// The wait that a 429 asks for, as the caller sees it where no retry is made.
+/// The wait that a 429 demands, as the caller reads it when there is no retry.
 #[test]
-fn retry_after_in_every_form() {
+fn retry_after_is_read_in_every_form() {
     let date = |ahead: i64| {
-        let now = SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap();
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
         http_date(now.as_secs().checked_add_signed(ahead).unwrap())
     };
     let seconds = |n| Some(Duration::from_secs(n));
     for (name, header, detail, wait) in [
         ("seconds", Some("46".to_owned()), "Slow down.", seconds(46)),
-        (
-            "an hour",
-            Some("3593".to_owned()),
-            "Slow down.",
-            seconds(3593),
-        ),
+        ("an hour", Some("3593".to_owned()), "Slow down.", seconds(3593)),
         ("zero", Some("0".to_owned()), "Slow down.", seconds(0)),
-        (
-            "a date in an hour",
-            Some(date(3600)),
-            "Slow down.",
-            seconds(3600),
-        ),
-        (
-            "a date that is past",
-            Some(date(-60)),
-            "Slow down.",
-            seconds(0),
-        ),
+        ("a date in an hour", Some(date(3600)), "Slow down.", seconds(3600)),
+        ("a date that is past", Some(date(-60)), "Slow down.", seconds(0)),
         (
             "negative, a wait in the detail",
             Some("-5".to_owned()),
@@ -402,18 +309,8 @@ fn retry_after_in_every_form() {
         ("negative alone", Some("-5".to_owned()), "Slow down.", None),
         ("a fraction", Some("1.5".to_owned()), "Slow down.", None),
         ("empty", Some(String::new()), "Slow down.", None),
-        (
-            "over 64 bits",
-            Some("99999999999999999999999".to_owned()),
-            "Slow down.",
-            None,
-        ),
-        (
-            "the most of 64 bits",
-            Some(u64::MAX.to_string()),
-            "Slow down.",
-            seconds(u64::MAX),
-        ),
+        ("over 64 bits", Some("99999999999999999999999".to_owned()), "Slow down.", None),
+        ("the most of 64 bits", Some(u64::MAX.to_string()), "Slow down.", seconds(u64::MAX)),
         (
             "absent, a wait in the detail",
             None,
@@ -433,7 +330,8 @@ fn retry_after_in_every_form() {
         if near {
             let got = got.unwrap();
             assert!(
-                got <= wait.unwrap() && got > wait.unwrap() - Duration::from_secs(5),
+                got <= wait.unwrap()
+                    && got > wait.unwrap().checked_sub(Duration::from_secs(5)).unwrap(),
                 "{got:?}"
             );
         } else {
@@ -447,11 +345,7 @@ fn retry_after_in_every_form() {
 fn a_wait_that_does_not_fit_fails_at_once_and_says_how_long() {
     for (name, wait, policy) in [
         ("an hour", "3600", RetryPolicy::default()),
-        (
-            "the most of 64 bits",
-            &u64::MAX.to_string(),
-            RetryPolicy::patient(),
-        ),
+        ("the most of 64 bits", &u64::MAX.to_string(), RetryPolicy::patient()),
         (
             "a second more than there is",
             "2",
@@ -468,42 +362,24 @@ fn a_wait_that_does_not_fit_fails_at_once_and_says_how_long() {
         let client = builder(server.url()).retry(policy).build().unwrap();
         let start = Instant::now();
         let failed = error_in(name, client.me());
-        assert!(
-            start.elapsed() < Duration::from_millis(900),
-            "{name}: it waited"
-        );
+        assert!(start.elapsed() < Duration::from_millis(900), "{name}: it waited");
         let wait: u64 = wait.parse().unwrap();
-        assert_eq!(
-            failed.retry_after(),
-            Some(Duration::from_secs(wait)),
-            "{name}"
-        );
+        assert_eq!(failed.retry_after(), Some(Duration::from_secs(wait)), "{name}");
     }
 }
 
 #[test]
-fn a_key_that_comes_back_in_an_error_is_shown_nowhere() {
+fn a_key_in_an_error_answer_is_not_shown() {
     let detail =
         format!("Personal API key {KEY} found in request Authorization header is invalid.");
     for (name, act) in [
         (
             "in the detail",
-            Act::error(
-                401,
-                "authentication_error",
-                "authentication_failed",
-                &detail,
-            ),
+            Act::error(401, "authentication_error", "authentication_failed", &detail),
         ),
         ("in the code", Act::error(400, "x", KEY, "x")),
-        (
-            "in the type and attr",
-            Act::json(400, &json!({"type": KEY, "attr": KEY})),
-        ),
-        (
-            "in a web page",
-            Act::status(502).body("text/html", format!("<p>{KEY}</p>")),
-        ),
+        ("in the type and attr", Act::json(400, &json!({"type": KEY, "attr": KEY}))),
+        ("in a web page", Act::status(502).body("text/html", format!("<p>{KEY}</p>"))),
         (
             "in the header of the request, echoed",
             Act::status(500).body("text/plain", format!("authorization: Bearer {KEY}")),
@@ -514,10 +390,7 @@ fn a_key_that_comes_back_in_an_error_is_shown_nowhere() {
                 "HTTP/1.1 500 No\r\nX-Request-Id: {KEY}\r\nContent-Length: 0\r\n\r\n"
             )),
         ),
-        (
-            "in the reason",
-            Act::raw(format!("HTTP/1.1 500 {KEY}\r\nContent-Length: 0\r\n\r\n")),
-        ),
+        ("in the reason", Act::raw(format!("HTTP/1.1 500 {KEY}\r\nContent-Length: 0\r\n\r\n"))),
     ] {
         let server = Server::script([act]);
         api(&error_in(name, client(&server).me()));
@@ -525,37 +398,31 @@ fn a_key_that_comes_back_in_an_error_is_shown_nowhere() {
 }
 
 #[test]
-fn a_key_whose_letters_come_back_escaped_is_shown_nowhere() {
+fn a_key_with_escaped_letters_in_an_answer_is_not_shown() {
     let body = format!("{{\"detail\": \"{}\"}}", escaped(KEY));
     let server = Server::script([Act::status(400).body("application/json", body)]);
     api(&error(client(&server).me()));
 }
 
 #[test]
-fn a_key_that_the_end_of_an_excerpt_cuts_in_two_is_shown_nowhere() {
+fn a_key_cut_by_the_end_of_the_excerpt_is_not_shown() {
     let page = format!("<p>{}{KEY}", "x".repeat(64 * 1024 - 33));
     let server = Server::script([Act::status(502).body("text/html", page)]);
     api(&error(client(&server).me()));
 }
 
 #[test]
-fn a_key_that_json_escapes_is_shown_nowhere() {
-    // Old keys may have any form: these have characters that JSON, a URL or both write in another way.
-    for key in [
-        r#"old"key\with/signs+and%percent"#,
-        "old=key&with?signs#and;more",
-    ] {
+fn a_key_that_must_be_escaped_is_not_shown() {
+    // Old keys can have any form. These have characters that JSON, a URL or both escape.
+    for key in [r#"old"key\with/signs+and%percent"#, "old=key&with?signs#and;more"] {
         let errors = [
             Act::error(401, "x", "y", &format!("{key} is no key")),
             Act::status(500).body("text/plain", format!("x {key} x")),
             Act::status(500).body("text/plain", format!("?k={}", escape(key))),
-            Act::status(500).body(
-                "text/plain",
-                format!("?k={}", escape(key).to_ascii_lowercase()),
-            ),
+            Act::status(500).body("text/plain", format!("?k={}", escape(key).to_ascii_lowercase())),
         ];
         for act in errors {
-            // The bytes are looked over here, as the key is not the suite's.
+            // The error is searched here, because the key is not that of the other tests.
             let server = Server::script([act]);
             let client = posthog_api::Client::builder(key)
                 .host(server.url())
@@ -594,10 +461,10 @@ fn escape(text: &str) -> String {
 }
 
 fn escaped(text: &str) -> String {
-    text.bytes().map(|b| format!("\\u{b:04x}")).collect()
+    text.bytes().map(|b| format!("\\u{b:04x}")).collect::<Vec<_>>().concat()
 }
 
-/// `Sun, 06 Nov 1994 08:49:37 GMT`.
+/// For example `Sun, 06 Nov 1994 08:49:37 GMT`.
 fn http_date(seconds: u64) -> String {
     let (days, of_day) = (seconds / 86_400, seconds % 86_400);
     let leap = |y: u64| y % 4 == 0 && (y % 100 != 0 || y % 400 == 0);
@@ -606,20 +473,7 @@ fn http_date(seconds: u64) -> String {
         day -= 365 + u64::from(leap(year));
         year += 1;
     }
-    let lengths = [
-        31,
-        28 + u64::from(leap(year)),
-        31,
-        30,
-        31,
-        30,
-        31,
-        31,
-        30,
-        31,
-        30,
-        31,
-    ];
+    let lengths = [31, 28 + u64::from(leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
     let mut month = 0;
     while day >= lengths[month] {
         day -= lengths[month];
@@ -640,13 +494,13 @@ fn http_date(seconds: u64) -> String {
 }
 
 #[test]
-fn the_dates_of_these_tests_are_right() {
+fn the_http_dates_of_these_tests_are_valid() {
     assert_eq!(http_date(784_111_777), "Sun, 06 Nov 1994 08:49:37 GMT");
     assert_eq!(http_date(951_782_400), "Tue, 29 Feb 2000 00:00:00 GMT");
 }
 
 #[test]
-fn an_error_can_be_kept_and_sent_on() {
+fn an_error_can_be_cloned_and_sent_to_another_thread() {
     let server = Server::script([Act::error(404, "invalid_request", "not_found", "Gone.")]);
     let failed = error(client(&server).me());
     let copy = failed.clone();

@@ -1,22 +1,23 @@
-//! What a misbehaving server does with one request: an answer, well or badly made, and what becomes of the connection.
+//! What the scripted server does with one request: an answer, correct or broken, and the end of the
+//! connection.
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 use std::io::Write;
 use std::time::Duration;
 
-/// The `X-Request-Id` of every answer, to be found again in errors.
+/// The `X-Request-Id` of every answer, which errors must show.
 pub const REQUEST_ID: &str = "req-faults-1";
 
-/// Made as an answer by [`Act::status`] and [`Act::json`], as bytes by [`Act::raw`], and then spoiled.
+/// Made from [`Act::status`], [`Act::json`] or [`Act::raw`], and then changed by the other methods.
 #[derive(Clone, Debug)]
 pub struct Act {
     content: Content,
     pub(super) delay: Duration,
     pub(super) drip: Option<Duration>,
-    /// How many bytes go out before the dripping begins.
+    /// How many bytes are sent before the slow ones.
     pub(super) at_once: usize,
-    /// How many bytes at the end are held back.
+    /// How many bytes at the end are not sent.
     cut: usize,
     pub(super) repeat: Option<(Vec<u8>, u64)>,
     pub(super) end: End,
@@ -25,60 +26,42 @@ pub struct Act {
 #[derive(Clone, Debug)]
 enum Content {
     Raw(Vec<u8>),
-    Answer {
-        status: u16,
-        headers: Vec<(String, String)>,
-        body: Vec<u8>,
-        framing: Framing,
-    },
+    Answer { status: u16, headers: Vec<(String, String)>, body: Vec<u8>, framing: Framing },
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Framing {
     Length,
-    /// A `Content-Length` that lies.
+    /// A wrong `Content-Length`.
     Lie(usize),
     Chunked,
-    /// Nothing says how long the body is: it ends with the connection.
+    /// No length: the body ends with the connection.
     Nothing,
 }
 
-/// What becomes of the connection.
+/// What happens to the connection after the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     Keep,
     Close,
-    /// A reset (RST) instead of an orderly end.
+    /// A reset (RST).
     Reset,
-    /// Kept open without another byte; what arrives is read.
+    /// Stays open and sends nothing more. What arrives is read.
     Silence,
-    /// The same, and nothing is read either.
+    /// Stays open, sends nothing more, and reads nothing.
     Deaf,
 }
 
 impl Act {
     fn new(content: Content, end: End) -> Act {
-        Act {
-            content,
-            delay: Duration::ZERO,
-            drip: None,
-            at_once: 0,
-            cut: 0,
-            repeat: None,
-            end,
-        }
+        Act { content, delay: Duration::ZERO, drip: None, at_once: 0, cut: 0, repeat: None, end }
     }
 
     /// An answer with an empty body.
     pub fn status(status: u16) -> Act {
         let headers = vec![("X-Request-Id".to_owned(), REQUEST_ID.to_owned())];
         let (body, framing) = (Vec::new(), Framing::Length);
-        let content = Content::Answer {
-            status,
-            headers,
-            body,
-            framing,
-        };
+        let content = Content::Answer { status, headers, body, framing };
         Act::new(content, End::Keep)
     }
 
@@ -86,23 +69,17 @@ impl Act {
         Act::status(status).body("application/json", body.to_string())
     }
 
-    /// A page of a list: `next` as it stands, be it no link at all.
+    /// A page of a list. `next` can be any value.
     pub fn page(rows: &Value, next: &Value) -> Act {
-        Act::json(
-            200,
-            &json!({"next": next, "previous": null, "results": rows}),
-        )
+        Act::json(200, &json!({"next": next, "previous": null, "results": rows}))
     }
 
     /// PostHog's error body.
     pub fn error(status: u16, kind: &str, code: &str, detail: &str) -> Act {
-        Act::json(
-            status,
-            &json!({"type": kind, "code": code, "detail": detail, "attr": null}),
-        )
+        Act::json(status, &json!({"type": kind, "code": code, "detail": detail, "attr": null}))
     }
 
-    /// These bytes for an answer; the connection is kept.
+    /// These bytes as the answer. The connection is kept.
     pub fn raw(bytes: impl Into<Vec<u8>>) -> Act {
         Act::new(Content::Raw(bytes.into()), End::Keep)
     }
@@ -122,7 +99,7 @@ impl Act {
         Act::new(Content::Raw(Vec::new()), End::Silence)
     }
 
-    /// Never answers, and reads nothing more.
+    /// Never answers, and reads nothing.
     pub fn deaf() -> Act {
         Act::new(Content::Raw(Vec::new()), End::Deaf)
     }
@@ -138,11 +115,7 @@ impl Act {
         if let Content::Answer { body, .. } = &mut self.content {
             *body = bytes.into();
         }
-        if kind.is_empty() {
-            self
-        } else {
-            self.header("Content-Type", kind)
-        }
+        if kind.is_empty() { self } else { self.header("Content-Type", kind) }
     }
 
     pub fn gzip(mut self) -> Act {
@@ -156,7 +129,7 @@ impl Act {
         self.framed(Framing::Chunked)
     }
 
-    /// Neither `Content-Length` nor chunks: the body ends where the connection does.
+    /// Neither `Content-Length` nor chunks: the body ends with the connection.
     pub fn unframed(mut self) -> Act {
         if self.end == End::Keep {
             self.end = End::Close;
@@ -164,7 +137,7 @@ impl Act {
         self.framed(Framing::Nothing)
     }
 
-    /// This `Content-Length`, whatever the body has.
+    /// This `Content-Length`, whatever the length of the body.
     pub fn length(self, n: usize) -> Act {
         self.framed(Framing::Lie(n))
     }
@@ -176,49 +149,49 @@ impl Act {
         self
     }
 
-    /// Holds the last `n` bytes back and closes; another end may be given after it.
+    /// Does not send the last `n` bytes, and closes. `then` can change the end.
     pub fn cut(mut self, n: usize) -> Act {
         self.cut = n;
         self.then(End::Close)
     }
 
-    /// Only the first `n` bytes, and closes; another end may be given after it.
+    /// Sends the first `n` bytes, and closes. `then` can change the end.
     pub fn first(self, n: usize) -> Act {
         let cut = self.bytes().len().saturating_sub(n);
         self.cut(cut)
     }
 
-    /// One byte at each interval.
+    /// Sends one byte per interval.
     pub fn drip(mut self, interval: Duration) -> Act {
         self.drip = Some(interval);
         self
     }
 
-    /// The header at once, the body one byte at each interval.
+    /// Sends the header at once, then one byte of the body per interval.
     pub fn drip_body(mut self, interval: Duration) -> Act {
         self.at_once = self.head();
         self.drip(interval)
     }
 
-    /// The header only, and closes; another end may be given after it.
+    /// Sends the header, and closes. `then` can change the end.
     pub fn header_only(self) -> Act {
         let head = self.head();
         self.first(head)
     }
 
-    /// How long the header is.
+    /// The length of the header.
     fn head(&self) -> usize {
         let bytes = self.bytes();
         bytes.windows(4).position(|w| w == b"\r\n\r\n").unwrap() + 4
     }
 
-    /// Begins after this long.
+    /// Begins after this delay.
     pub fn after(mut self, delay: Duration) -> Act {
         self.delay = delay;
         self
     }
 
-    /// Sends `block` so many times behind it, or until the client goes.
+    /// Then sends `block` this many times, or until the client closes.
     pub fn repeat(mut self, block: impl Into<Vec<u8>>, times: u64) -> Act {
         self.repeat = Some((block.into(), times));
         self
@@ -229,16 +202,11 @@ impl Act {
         self
     }
 
-    /// What goes over the wire.
+    /// The bytes of the answer.
     pub fn bytes(&self) -> Vec<u8> {
         let mut out = match &self.content {
             Content::Raw(bytes) => bytes.clone(),
-            Content::Answer {
-                status,
-                headers,
-                body,
-                framing,
-            } => {
+            Content::Answer { status, headers, body, framing } => {
                 let mut out = format!("HTTP/1.1 {status} Whatever\r\n").into_bytes();
                 for (name, value) in headers {
                     out.extend(format!("{name}: {value}\r\n").bytes());

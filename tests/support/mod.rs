@@ -1,48 +1,43 @@
-//! A server that misbehaves by script, clients with short limits, and one place that looks for the key in all that they say.
-#![allow(
-    dead_code,
-    unused_imports,
-    unreachable_pub,
-    missing_docs,
-    clippy::pedantic,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "each test uses a part of it, and a test server may stop with a panic"
-)]
+//! What all tests share: one scripted server, clients with short limits, checks of errors, and a
+//! search for the key in everything that is sent or shown.
+#![allow(dead_code, unused_imports, unreachable_pub, reason = "each test uses a part of it")]
 
 mod act;
+pub mod expect;
 mod key;
 mod server;
+pub mod tls;
+mod waits;
 
 pub use act::{Act, End, REQUEST_ID, chunk, gzip};
 pub use key::{KEY, Way, check_error, check_event, shows_key};
 pub use server::{Request, Server, decode};
+pub use waits::{Wait, Waits, watched};
 
 use posthog_api::{Client, ClientBuilder, Error, Result, RetryPolicy, ureq};
 use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
+/// An address of this machine that refuses connections: no server uses port 1.
+pub const REFUSED: &str = "http://127.0.0.1:1";
+
 /// The timeout of a [`hasty`] client.
 pub const TIMEOUT: Duration = Duration::from_millis(400);
 
-/// What a call of a [`hasty`] client may take in all: its answer begins within one timeout and ends within another, and the
-/// machine may be busy.
+/// The longest time of a call of a [`hasty`] client: one timeout for the header, one for the body,
+/// and
+/// some time for a busy machine.
 pub const SLOW: Duration = Duration::from_millis(2_500);
 
-/// What a call may take that has nothing to wait for, on a busy machine.
+/// The longest time of a call that waits for nothing, on a busy machine.
 pub const AT_ONCE: Duration = Duration::from_secs(8);
 
-/// An agent that no proxy of the environment gets hold of.
+/// An agent that ignores the proxies of the environment.
 pub fn agent() -> ureq::Agent {
-    ureq::Agent::config_builder()
-        .proxy(None)
-        .build()
-        .new_agent()
+    ureq::Agent::config_builder().proxy(None).build().new_agent()
 }
 
-/// A client of `url` without retries. Its timeouts are there for a server that hangs against the script.
+/// A client of `url` without retries. Its timeouts end a test whose server hangs.
 pub fn builder(url: impl Into<String>) -> ClientBuilder {
     Client::builder(KEY)
         .host(url)
@@ -57,7 +52,7 @@ pub fn client(server: &Server) -> Client {
     builder(server.url()).build().unwrap()
 }
 
-/// A client that waits for nothing longer than [`TIMEOUT`].
+/// A client whose timeouts are [`TIMEOUT`].
 pub fn hasty(server: &Server) -> Client {
     let builder = builder(server.url()).timeout(TIMEOUT);
     builder.connect_timeout(TIMEOUT).build().unwrap()
@@ -69,7 +64,7 @@ pub fn trying(server: &Server, retries: u32) -> Client {
     builder(server.url()).retry(policy).build().unwrap()
 }
 
-/// The error of a call that must fail, looked over.
+/// The error of a call that must fail, searched for the key.
 #[track_caller]
 pub fn error<T: Debug>(result: Result<T>) -> Error {
     match result {
@@ -78,7 +73,7 @@ pub fn error<T: Debug>(result: Result<T>) -> Error {
     }
 }
 
-/// The same in a table, by the name of its row.
+/// Like [`error`], for a row of a table.
 #[track_caller]
 pub fn error_in<T: Debug>(row: &str, result: Result<T>) -> Error {
     match result {
@@ -87,14 +82,14 @@ pub fn error_in<T: Debug>(row: &str, result: Result<T>) -> Error {
     }
 }
 
-/// The error, looked over: every error of these tests goes through here.
+/// Searches an error for the key. Every error of these tests goes through this function.
 #[track_caller]
 pub fn seen(error: Error) -> Error {
     check_error(&error);
     error
 }
 
-/// Runs `f`, which must be done within `limit`.
+/// Runs `f`, which must return within `limit`.
 #[track_caller]
 pub fn within<T>(limit: Duration, f: impl FnOnce() -> T) -> T {
     let start = Instant::now();
@@ -104,7 +99,7 @@ pub fn within<T>(limit: Duration, f: impl FnOnce() -> T) -> T {
     out
 }
 
-/// Runs `test` for every row at once, each on a thread of its own: rows that wait, wait together.
+/// Runs `test` for all rows at the same time, each on its own thread, so that their waits overlap.
 pub fn together<R: Send>(rows: impl IntoIterator<Item = R>, test: impl Fn(R) + Sync) {
     let test = &test;
     std::thread::scope(|scope| {

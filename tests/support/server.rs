@@ -1,4 +1,5 @@
-//! The misbehaving server: a script of acts, everything that arrives written down, and the key looked for in all of it.
+//! The one server of all tests. It follows a script of acts, records what arrives, and searches it
+//! for the key.
 use super::act::{Act, End};
 use super::key::{self, Way};
 use std::io::{ErrorKind, Read, Write};
@@ -8,11 +9,11 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// How long a read or a write waits before it looks whether the server is to stop.
+/// How long a read or a write waits before it checks whether the server must stop.
 const TICK: Duration = Duration::from_millis(5);
 
-/// How long a server holds on at most, and how many bytes it sends at most: a client that waits or reads without end fails its
-/// test instead of hanging it.
+/// The longest time that a server waits, and the most bytes that it sends. A client without a limit
+/// fails its test instead of hanging.
 const LONGEST: Duration = Duration::from_secs(10);
 const MOST: usize = 256 << 20;
 
@@ -20,7 +21,7 @@ const MOST: usize = 256 << 20;
 #[derive(Clone, Debug)]
 pub struct Request {
     pub method: String,
-    /// As on the wire: path and query, encoded.
+    /// Path and query as on the wire, encoded.
     pub target: String,
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
@@ -35,7 +36,7 @@ impl Request {
         self.target.split('?').next().unwrap_or_default()
     }
 
-    /// What stands behind the question mark, still encoded.
+    /// The part after the question mark, encoded.
     pub fn query(&self) -> &str {
         self.target.split_once('?').map_or("", |(_, query)| query)
     }
@@ -58,21 +59,20 @@ impl Request {
     }
 }
 
-/// `%41` undone.
+/// Decodes `%41`.
 pub fn decode(text: &str) -> String {
     let mut out = Vec::with_capacity(text.len());
     let mut bytes = text.as_bytes();
     while let Some((&first, rest)) = bytes.split_first() {
         let hex = rest.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
-        bytes = match (first, hex.and_then(|hex| u8::from_str_radix(hex, 16).ok())) {
-            (b'%', Some(code)) => {
-                out.push(code);
-                &rest[2..]
-            }
-            _ => {
-                out.push(first);
-                rest
-            }
+        bytes = if let (b'%', Some(code)) =
+            (first, hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()))
+        {
+            out.push(code);
+            &rest[2..]
+        } else {
+            out.push(first);
+            rest
         };
     }
     String::from_utf8_lossy(&out).into_owned()
@@ -82,17 +82,24 @@ type Script = dyn Fn(&Request, usize) -> Act + Send + Sync;
 
 #[derive(Default)]
 struct Seen {
-    /// Every byte, a buffer for each connection.
+    /// Requests are counted and not kept.
+    counts_only: bool,
+    /// Every byte, by connection.
     bytes: Mutex<Vec<Vec<u8>>>,
     requests: Mutex<Vec<Request>>,
-    /// How many requests were given an act.
+    /// How many complete requests came.
+    count: AtomicUsize,
+    /// How many requests [`Server::take_requests`] has returned.
+    taken: AtomicUsize,
+    /// How many requests have an act.
     begun: AtomicUsize,
     closed: AtomicUsize,
     sent: AtomicUsize,
     stopping: AtomicBool,
 }
 
-/// A server on a free loopback port. It stops when it is dropped, and looks then at every byte that it was sent.
+/// A server on a free loopback port. When it is dropped, it stops and searches every byte that it
+/// received.
 pub struct Server {
     address: SocketAddr,
     seen: Arc<Seen>,
@@ -103,7 +110,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Gives one act to each request in turn; more requests than acts fail the test.
+    /// One act for each request, in order. More requests than acts fail the test.
     pub fn script(acts: impl IntoIterator<Item = Act>) -> Server {
         let acts: Vec<Act> = acts.into_iter().collect();
         let most = acts.len();
@@ -116,31 +123,53 @@ impl Server {
         server
     }
 
-    /// Asks `act` about each request; the number is how many came before it.
+    /// A script of 200 answers with these JSON bodies.
+    pub fn answers(bodies: &[serde_json::Value]) -> Server {
+        Server::script(bodies.iter().map(|body| Act::json(200, body)))
+    }
+
+    /// `act` decides for each request. It gets the number of the requests before it.
     pub fn start(act: impl Fn(&Request, usize) -> Act + Send + Sync + 'static) -> Server {
         Server::on("127.0.0.1:0", None, act).unwrap()
     }
 
-    /// Does `act` as soon as there is a connection, whatever is sent over it.
+    /// Like `start`, for very many requests: they are counted and not kept, and nothing searches
+    /// for the
+    /// key.
+    pub fn counting(act: impl Fn(&Request, usize) -> Act + Send + Sync + 'static) -> Server {
+        let seen = Seen { counts_only: true, ..Seen::default() };
+        Server::listen("127.0.0.1:0", None, act, seen).unwrap().expects(Way::Any)
+    }
+
+    /// Does `act` at each connection, before anything is read.
     pub fn at_connect(act: Act) -> Server {
         Server::on("127.0.0.1:0", Some(act), |_, _| Act::close()).unwrap()
     }
 
-    /// Nobody has anything to send here: a single connection fails the test.
+    /// A single connection to this server fails the test.
     pub fn stranger() -> Server {
         Server::start(|_, _| Act::json(200, &serde_json::json!({"stranger": true})))
             .expects(Way::Stranger)
     }
 
-    /// On an address of the test's choice.
+    /// Listens on this address.
     pub fn on(
         address: &str,
         at_connect: Option<Act>,
         act: impl Fn(&Request, usize) -> Act + Send + Sync + 'static,
     ) -> std::io::Result<Server> {
+        Server::listen(address, at_connect, act, Seen::default())
+    }
+
+    fn listen(
+        address: &str,
+        at_connect: Option<Act>,
+        act: impl Fn(&Request, usize) -> Act + Send + Sync + 'static,
+        seen: Seen,
+    ) -> std::io::Result<Server> {
         let listener = TcpListener::bind(address)?;
         let address = listener.local_addr()?;
-        let seen = Arc::new(Seen::default());
+        let seen = Arc::new(seen);
         let (shared, script): (_, Arc<Script>) = (seen.clone(), Arc::new(act));
         let accepting =
             std::thread::spawn(move || accept(&listener, &shared, at_connect.as_ref(), &script));
@@ -154,13 +183,13 @@ impl Server {
         })
     }
 
-    /// Where the key is to be found in its requests. Defaults to `Authorization: Bearer`.
+    /// Where its requests must have the key. Defaults to `Authorization: Bearer`.
     pub fn expects(mut self, way: Way) -> Server {
         self.way = way;
         self
     }
 
-    /// The `Host` that requests with the key name. Defaults to the address.
+    /// The `Host` of requests with the key. Defaults to the address.
     pub fn named(mut self, name: &str) -> Server {
         name.clone_into(&mut self.name);
         self
@@ -174,33 +203,48 @@ impl Server {
         self.address
     }
 
-    /// Every whole request so far.
+    /// Every complete request so far.
     pub fn requests(&self) -> Vec<Request> {
         self.seen.requests.lock().unwrap().clone()
     }
 
-    /// How many whole requests came so far.
+    /// Every complete request since the last call of this function.
+    pub fn take_requests(&self) -> Vec<Request> {
+        let requests = self.seen.requests.lock().unwrap();
+        let taken = self.seen.taken.swap(requests.len(), SeqCst);
+        requests[taken..].to_vec()
+    }
+
+    /// Every request. Fails unless each act of the script was used.
+    #[track_caller]
+    pub fn all_requests(&self) -> Vec<Request> {
+        let requests = self.requests();
+        assert_eq!(requests.len(), self.most, "not the requests of the script: {requests:#?}");
+        requests
+    }
+
+    /// How many complete requests came so far.
     pub fn count(&self) -> usize {
-        self.seen.requests.lock().unwrap().len()
+        self.seen.count.load(SeqCst)
     }
 
     pub fn connections(&self) -> usize {
         self.seen.bytes.lock().unwrap().len()
     }
 
-    /// How many bytes went out.
+    /// How many bytes were sent.
     pub fn sent(&self) -> usize {
         self.seen.sent.load(SeqCst)
     }
 
-    /// Waits until `n` connections are closed, by whichever side.
+    /// Waits until `n` connections are closed, by either side.
     pub fn wait_closed(&self, n: usize) {
         let until = Instant::now() + Duration::from_secs(5);
         while self.seen.closed.load(SeqCst) < n {
             assert!(Instant::now() < until, "the connections stay open");
             std::thread::sleep(Duration::from_millis(1));
         }
-        // The end has still to arrive at the other side.
+        // The client must still receive the end.
         std::thread::sleep(Duration::from_millis(2));
     }
 }
@@ -208,7 +252,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.seen.stopping.store(true, SeqCst);
-        // `accept` has no timeout: a last connection wakes it.
+        // `accept` has no timeout, so a last connection wakes it.
         let _ = TcpStream::connect(self.address);
         if let Some(accepting) = self.accepting.take() {
             let _ = accepting.join();
@@ -216,19 +260,10 @@ impl Drop for Server {
         if std::thread::panicking() {
             return;
         }
+        let (count, most) = (self.count(), self.most);
+        assert!(count <= most, "{count} requests to a script of {most}");
         let requests = self.seen.requests.lock().unwrap();
-        assert!(
-            requests.len() <= self.most,
-            "{} requests to a script of {}",
-            requests.len(),
-            self.most
-        );
-        key::check_server(
-            self.way,
-            &self.name,
-            &self.seen.bytes.lock().unwrap(),
-            &requests,
-        );
+        key::check_server(self.way, &self.name, &self.seen.bytes.lock().unwrap(), &requests);
     }
 }
 
@@ -252,11 +287,7 @@ fn accept(
             all.push(Vec::new());
             all.len() - 1
         };
-        let mut connection = Connection {
-            stream,
-            seen: seen.clone(),
-            number,
-        };
+        let mut connection = Connection { stream, seen: seen.clone(), number };
         let (at_connect, script) = (at_connect.cloned(), script.clone());
         serving.push(std::thread::spawn(move || {
             match at_connect {
@@ -282,22 +313,26 @@ struct Connection {
 }
 
 impl Connection {
-    /// One request and its act; whether there may be another.
+    /// One request and its act. Returns whether another request can follow.
     fn serve(&mut self, script: &Script) -> bool {
         let Some(request) = self.receive() else {
             return false;
         };
         let n = self.seen.begun.fetch_add(1, SeqCst);
         let act = script(&request, n);
-        // Before the answer is out, so that whoever has it finds the request here.
-        self.seen.requests.lock().unwrap().push(request);
+        // Before the answer is sent, so that a test which has the answer finds the request.
+        if !self.seen.counts_only {
+            self.seen.requests.lock().unwrap().push(request);
+        }
+        self.seen.count.fetch_add(1, SeqCst);
         self.perform(&act, true)
     }
 
-    /// The next request, all of it but its last byte taken from the socket.
+    /// The next request. Its last byte stays in the socket.
     ///
-    /// A socket that is closed with unread bytes sends a reset instead of an orderly end: the one way to send one with the
-    /// standard library alone. The byte is written down and part of the request nevertheless.
+    /// A socket that is closed with unread bytes sends a reset. The standard library has no other
+    /// way to
+    /// send one. The byte is recorded and is part of the request.
     fn receive(&mut self) -> Option<Request> {
         let mut known = Vec::new();
         let mut buffer = vec![0; 64 * 1024];
@@ -314,7 +349,7 @@ impl Connection {
             let whole = length(&known);
             let take = whole.map_or(n, |whole| whole.saturating_sub(before).min(n));
             known.truncate(before + take);
-            self.seen.bytes.lock().unwrap()[self.number].extend_from_slice(&buffer[..take]);
+            self.record(&buffer[..take]);
             let held = usize::from(whole.is_some());
             self.stream.read_exact(&mut buffer[..take - held]).ok()?;
             if whole.is_some() {
@@ -324,19 +359,25 @@ impl Connection {
         None
     }
 
-    /// Whether to try again what gave this error.
-    fn goes_on(&self, error: &std::io::Error) -> bool {
-        let kind = error.kind();
-        matches!(
-            kind,
-            ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
-        ) && !self.seen.stopping.load(SeqCst)
+    fn record(&self, bytes: &[u8]) {
+        if !self.seen.counts_only {
+            self.seen.bytes.lock().unwrap()[self.number].extend_from_slice(bytes);
+        }
     }
 
-    /// Whether the connection is kept. `held`: the last byte of a request is still in the socket.
+    /// Whether the operation that returned this error must be repeated.
+    fn goes_on(&self, error: &std::io::Error) -> bool {
+        let kind = error.kind();
+        matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
+            && !self.seen.stopping.load(SeqCst)
+    }
+
+    /// Returns whether the connection is kept. `held`: the last byte of a request is still in the
+    /// socket.
     fn perform(&mut self, act: &Act, held: bool) -> bool {
         self.pause(act.delay);
-        // Before the bytes: a client that has its answer at once sends the next request, whose bytes are its own.
+        // Before the answer: a fast client sends its next request at once, and that has its own
+        // bytes.
         if held && act.end != End::Reset {
             let _ = self.stream.read_exact(&mut [0]);
         }
@@ -370,8 +411,7 @@ impl Connection {
                 while Instant::now() < until {
                     match self.stream.read(&mut buffer) {
                         Ok(0) => break,
-                        Ok(n) => self.seen.bytes.lock().unwrap()[self.number]
-                            .extend_from_slice(&buffer[..n]),
+                        Ok(n) => self.record(&buffer[..n]),
                         Err(e) if self.goes_on(&e) => {}
                         Err(_) => break,
                     }
@@ -393,7 +433,7 @@ impl Connection {
         }
     }
 
-    /// Whether all of it went out.
+    /// Returns whether all bytes were sent.
     fn send(&mut self, mut bytes: &[u8]) -> bool {
         while !bytes.is_empty() {
             match self.stream.write(bytes) {
@@ -413,13 +453,10 @@ impl Connection {
 }
 
 fn head_end(bytes: &[u8]) -> Option<usize> {
-    bytes
-        .windows(4)
-        .position(|w| w == b"\r\n\r\n")
-        .map(|at| at + 4)
+    bytes.windows(4).position(|w| w == b"\r\n\r\n").map(|at| at + 4)
 }
 
-/// How long the request is that `bytes` begin with, once they hold all of it.
+/// The length of the first request in `bytes`, if it is complete.
 fn length(bytes: &[u8]) -> Option<usize> {
     let head = head_end(bytes)?;
     let text = String::from_utf8_lossy(&bytes[..head]).to_ascii_lowercase();

@@ -1,0 +1,20 @@
+//! Proves that each call sends the right request, and reads the answer completely.
+#![allow(unreachable_pub, reason = "a test exports nothing")]
+
+#[path = "../standin/mod.rs"]
+mod standin;
+#[path = "../support/mod.rs"]
+mod support;
+mod wire;
+
+mod client;
+mod filters;
+mod lists;
+mod pace;
+mod params;
+mod prefetch;
+mod queries;
+mod readers;
+mod requests;
+mod routes;
+mod scans;

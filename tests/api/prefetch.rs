@@ -1,0 +1,57 @@
+//! Proves that nothing is sent before it is asked for, and how many pages are fetched ahead.
+use crate::support::{Act, Server, client};
+use crate::wire::Thing;
+use serde_json::json;
+use std::thread;
+use std::time::{Duration, Instant};
+
+#[test]
+fn nothing_is_sent_before_the_first_row_is_wanted() {
+    let script = Server::script([]);
+    let client = client(&script);
+    let project = client.project(1);
+    let kept: [Box<dyn std::any::Any>; 7] = [
+        Box::new(project.list("things").param("a", 1).prefetch(2)),
+        Box::new(project.persons().items()),
+        Box::new(project.insights().pages()),
+        Box::new(client.list("/api/projects/").items_as::<Thing>()),
+        Box::new(project.post("things/").json(json!({}))),
+        Box::new(project.hogql("select 1").background()),
+        Box::new(project.hogql("select id from t").scan("id")),
+    ];
+    thread::sleep(Duration::from_millis(50));
+    assert_eq!(script.count(), 0);
+    drop(kept);
+    thread::sleep(Duration::from_millis(20));
+    assert_eq!(script.count(), 0);
+}
+
+#[test]
+fn prefetch_fetches_as_many_pages_ahead_as_it_says() {
+    let endless = || {
+        Server::start(|request, _| {
+            let offset: u64 = request.param("offset").map_or(0, |n| n.parse().unwrap());
+            let next = format!("http://in.example/?offset={}", offset + 1);
+            Act::json(200, &json!({"results": [{"id": offset}], "next": next}))
+        })
+    };
+    for ahead in 0..=3 {
+        let server = endless();
+        let mut items = client(&server).project(1).list("things").prefetch(ahead).items();
+        for taken in 1..=3 {
+            assert_eq!(items.next().unwrap().unwrap(), json!({"id": taken - 1}));
+            let expected = taken + ahead;
+            let start = Instant::now();
+            while server.count() < expected && start.elapsed() < Duration::from_secs(5) {
+                thread::sleep(Duration::from_millis(1));
+            }
+            thread::sleep(Duration::from_millis(30));
+            assert_eq!(server.count(), expected, "{taken} taken, {ahead} ahead");
+        }
+        // No more pages are wanted: the thread ends.
+        drop(items);
+        thread::sleep(Duration::from_millis(100));
+        let sent = server.count();
+        assert!(sent <= 3 + ahead + 1, "{sent}");
+    }
+}

@@ -1,0 +1,199 @@
+//! Proves that a scan gives every row once, each page after the last key of the one before.
+use crate::standin::{self, StandIn, recordings};
+use crate::support::{Request, Server, agent, client};
+use crate::wire::{refused, whole, whole_of};
+use posthog_api::{Client, Error, Project, Refresh};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
+
+/// The stand-in accepts only its own key.
+fn standin_project(standin: &StandIn) -> Project {
+    let client = Client::builder(standin::KEY).host(standin.url()).agent(agent());
+    client.build().unwrap().project(1)
+}
+
+#[test]
+fn a_scan_requests_each_page_after_the_last_key() {
+    let sql = "select id, n from t where a = {a} -- all of them";
+    let pages = [
+        json!([["k1", 1], ["k2", 2]]),
+        // A page can be short, or longer where keys are equal.
+        json!([["k3", 3]]),
+        json!([["k4", 4], ["k5", 5], ["k5", 6]]),
+        json!([]),
+    ];
+    let answers: Vec<Value> = pages
+        .iter()
+        .map(|rows| json!({"columns": ["id", "n"], "results": rows, "hasMore": true}))
+        .collect();
+    let script = Server::answers(&answers);
+    let query =
+        client(&script).project(1).hogql(sql).value("a", "x").refresh(Refresh::ForceBlocking);
+    let mut scan = query.scan("id").page_size(2);
+    let found: Vec<u64> = scan.by_ref().map(|row| row.unwrap()["n"].as_u64().unwrap()).collect();
+    assert_eq!(found, [1, 2, 3, 4, 5, 6]);
+    assert!(scan.next().is_none() && scan.next().is_none());
+    let page = |after: Option<&str>| {
+        let (only, values) = match after {
+            Some(key) => (" WHERE `id` > {scan_after}", json!({"a": "x", "scan_after": key})),
+            None => ("", json!({"a": "x"})),
+        };
+        let sql = format!("SELECT * FROM ({sql}\n){only} ORDER BY `id` LIMIT 2 WITH TIES");
+        json!({"query": {"kind": "HogQLQuery", "query": sql, "values": values}, "refresh": "force_blocking"})
+    };
+    let asked: Vec<Value> = script.all_requests().iter().map(Request::json).collect();
+    assert_eq!(asked, [page(None), page(Some("k2")), page(Some("k3")), page(Some("k5"))]);
+    for request in script.all_requests() {
+        let text = String::from_utf8(request.body.clone()).unwrap();
+        assert_eq!(whole_of(&request), whole("POST", "/api/projects/1/query/", true, &text));
+    }
+    // The default page size.
+    let script = Server::answers(&[json!({"columns": ["n"], "results": []})]);
+    assert!(client(&script).project(1).hogql("select n from t").scan("n").next().is_none());
+    assert_eq!(
+        script.all_requests()[0].json(),
+        json!({"query": {"kind": "HogQLQuery", "query": "SELECT * FROM (select n from t\n) ORDER BY `n` LIMIT 10000 WITH TIES"}})
+    );
+}
+
+#[test]
+fn the_keys_of_a_scan_are_sent_back_unchanged() {
+    for (first, second) in
+        [(json!(1), json!(u64::MAX)), (json!(-5), json!(2.5)), (json!("a'b\\"), json!("é"))]
+    {
+        let page = |key: &Value| json!({"columns": ["weird key"], "results": [[key]]});
+        let script = Server::answers(&[
+            page(&first),
+            page(&second),
+            json!({"columns": ["weird key"], "results": []}),
+        ]);
+        let rows: Vec<Map<String, Value>> = client(&script)
+            .project(1)
+            .hogql("select 1")
+            .scan("weird key")
+            .map(Result::unwrap)
+            .collect();
+        assert_eq!(rows.len(), 2);
+        let asked = script.all_requests();
+        assert_eq!(asked[1].json()["query"]["values"]["scan_after"], first);
+        assert_eq!(asked[2].json()["query"]["values"]["scan_after"], second);
+        let sql = asked[1].json()["query"]["query"].as_str().unwrap().to_owned();
+        assert!(
+            sql.contains(") WHERE `weird key` > {scan_after} ORDER BY `weird key` LIMIT"),
+            "{sql}"
+        );
+    }
+}
+
+#[test]
+fn a_scan_gives_each_person_once_with_any_page_size() {
+    let standin = StandIn::start();
+    let project = standin_project(&standin);
+    let mut everybody: Vec<String> = Vec::new();
+    for name in ["persons_walk", "persons_walk__p2", "persons_walk__p3"] {
+        let page: Value = serde_json::from_slice(&recordings::one("2023", name).body).unwrap();
+        everybody.extend(
+            page["results"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|p| p["id"].as_str().unwrap().to_owned()),
+        );
+    }
+    everybody.sort();
+    assert_eq!(everybody.len(), 250);
+    for (size, requests) in
+        [(Some(7), 37), (Some(100), 4), (Some(250), 2), (Some(10_000), 2), (None, 2)]
+    {
+        let scan = project.hogql("select id, created_at from persons").scan("id");
+        let scan = match size {
+            Some(size) => scan.page_size(size),
+            None => scan,
+        };
+        let rows: Vec<Map<String, Value>> = scan.map(Result::unwrap).collect();
+        let mut ids: Vec<&str> = rows.iter().map(|row| row["id"].as_str().unwrap()).collect();
+        ids.sort_unstable();
+        assert_eq!(ids, everybody, "{size:?}");
+        assert!(rows.iter().all(|row| row.len() == 2 && row["created_at"].is_string()));
+        assert_eq!(standin.take_requests().len(), requests, "{size:?}");
+    }
+    // A new scan continues after the last row of an earlier one.
+    let begin = || project.hogql("select id from persons").scan("id").page_size(40);
+    let id =
+        |row: Result<Map<String, Value>, Error>| row.unwrap()["id"].as_str().unwrap().to_owned();
+    let whole: Vec<String> = begin().map(id).collect();
+    for left_at in [0, 39, 40, 111, 248, 249] {
+        let head: Vec<String> = begin().take(left_at + 1).map(id).collect();
+        let tail: Vec<String> = begin().after(head.last().unwrap()).map(id).collect();
+        assert_eq!([head, tail].concat(), whole, "{left_at}");
+    }
+    standin.take_requests();
+    begin().after(&whole[10]).next().unwrap().unwrap();
+    let first = serde_json::from_slice::<Value>(&standin.take_requests()[0].body).unwrap();
+    assert_eq!(first["query"]["values"], json!({"scan_after": whole[10]}));
+}
+
+#[test]
+fn rows_with_equal_keys_are_not_lost() {
+    let standin = StandIn::start();
+    let project = standin_project(&standin);
+    // Many persons have the same name.
+    let rows: Vec<Map<String, Value>> = project
+        .hogql("select name, id from persons")
+        .scan("name")
+        .page_size(3)
+        .map(Result::unwrap)
+        .collect();
+    let ids: BTreeSet<&str> = rows.iter().map(|row| row["id"].as_str().unwrap()).collect();
+    assert_eq!((rows.len(), ids.len()), (250, 250));
+}
+
+#[test]
+fn a_scan_that_cannot_be_paged_is_refused_before_anything_is_sent() {
+    let script = Server::script([]);
+    let project = client(&script).project(1);
+    let scan = |sql: &str| project.hogql(sql).scan("id");
+    for (mut scan, why) in [
+        (scan("select id from t order by id"), "ORDER"),
+        (scan("select id from t limit 5"), "LIMIT"),
+        (scan("select id from t limit 1 by id"), "LIMIT"),
+        (scan("select id from t Offset 5"), "OFFSET"),
+        (scan("select id from t;"), ";"),
+        (scan("select id from t; drop"), ";"),
+        (scan("select id from t) union all (select 1"), "close"),
+        (scan("select (id from t"), "close"),
+        (scan("select id from t) --"), "close"),
+        (scan("select 'a from t"), "close"),
+        (scan("select id from t /* x"), "close"),
+        (scan("select id from t where id > {scan_after}"), "scan_after"),
+        (scan(""), "empty"),
+        (project.hogql("select 1").scan(""), "column"),
+        (project.hogql("select 1").scan("a`b"), "column"),
+        (project.hogql("select 1").scan("a\\"), "column"),
+        (project.hogql("select 1").scan("a` OR 1 --"), "column"),
+        (project.hogql("select 1").scan("a\nb"), "column"),
+        (project.query(json!({"kind": "EventsQuery"})).scan("id"), "HogQL"),
+        (scan("select id from t").page_size(0), "page"),
+        (scan("select id from t").after(json!(null)), "key"),
+        (scan("select id from t").after([1]), "key"),
+        (scan("select id from t").after(true), "key"),
+        (scan("select id from t").after(f64::NAN), "key"),
+    ] {
+        let error = refused(scan.next().unwrap());
+        assert!(error.contains(why), "{why}: {error}");
+        assert!(scan.next().is_none() && scan.next().is_none(), "{why}");
+    }
+    assert_eq!(script.count(), 0);
+    // SQL that only looks similar is sent.
+    for sql in [
+        "select id, 'order by limit' from t",
+        "select id from (select id from t order by id limit 5)",
+        "select `order`, id, \"limit\" from t -- limit 5",
+        "select id, row_number() over (order by id) from t",
+        "select id from t /* offset */ where a = {a}",
+    ] {
+        let script = Server::answers(&[json!({"columns": ["id"], "results": []})]);
+        assert!(client(&script).project(1).hogql(sql).scan("id").next().is_none(), "{sql}");
+        script.all_requests();
+    }
+}

@@ -1,0 +1,31 @@
+//! Proves that the readers of insights read any value, or say why they cannot.
+use crate::check;
+use crate::generate::insight;
+use crate::support::expect::variant;
+use posthog_api::{
+    aggregated_value, aggregated_values, funnel_steps, paths, result, retention, rows, series,
+    time_to_convert,
+};
+use proptest::{prop_assert, prop_assert_eq};
+
+#[test]
+fn readers_read_any_value_or_return_an_error() {
+    check(3_000, &insight(), |insight| {
+        let errors = [
+            result(&insight).err(),
+            aggregated_value(&insight).err(),
+            aggregated_values(&insight).err(),
+            series(&insight).err(),
+            funnel_steps(&insight).err(),
+            retention(&insight).err(),
+            paths(&insight).err(),
+            time_to_convert(&insight).err(),
+            rows(&insight).err(),
+        ];
+        for error in errors.into_iter().flatten() {
+            prop_assert!(["Insight", "Query"].contains(&variant(&error)), "{}", error);
+            prop_assert_eq!(error.to_string().lines().count(), 1);
+        }
+        Ok(())
+    });
+}

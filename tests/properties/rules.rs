@@ -1,0 +1,232 @@
+//! The rules of the crate, implemented a second time in another way.
+use crate::KEY;
+use crate::home::query_pairs;
+use crate::support::Request;
+use posthog_api::Error;
+use proptest::prop_assert;
+use proptest::prop_assert_eq;
+use proptest::test_runner::{TestCaseError, TestCaseResult};
+use serde_json::Value;
+use std::fmt::Write as _;
+use std::net::{IpAddr, Ipv6Addr};
+
+pub fn as_text(value: &Value) -> Option<String> {
+    match value {
+        Value::Null => None,
+        Value::String(text) => Some(text.clone()),
+        other => Some(other.to_string()),
+    }
+}
+
+/// The value of a filter as it must be sent, or `None` where it must be refused.
+pub fn operand_on_the_wire(operator: &str, value: &Value) -> Option<Value> {
+    let text = as_text(value).unwrap_or_default();
+    match operator {
+        "exact" | "is_not" => {
+            let values = value.as_array().cloned().unwrap_or_else(|| vec![value.clone()]);
+            let values: Option<Vec<Value>> = values
+                .into_iter()
+                .map(|value| match value {
+                    Value::Bool(b) => Some(b.to_string().into()),
+                    Value::String(s) => (!s.is_empty()).then(|| s.into()),
+                    // A whole float is sent as an integer.
+                    Value::Number(n) => match n.as_f64().filter(|_| n.is_f64()) {
+                        Some(f) if f % 1.0 == 0.0 && f.abs() < 9e15 => {
+                            serde_json::from_str(&format!("{:.0}", f + 0.0)).ok()
+                        }
+                        _ => Some(n.into()),
+                    },
+                    _ => None,
+                })
+                .collect();
+            values.filter(|v| !v.is_empty()).map(Value::from)
+        }
+        "icontains" | "not_icontains" | "regex" | "not_regex" => {
+            (!text.is_empty()).then(|| text.into())
+        }
+        "gt" | "gte" | "lt" | "lte" => value.is_number().then(|| value.clone()),
+        "is_set" | "is_not_set" => Some(operator.into()),
+        _ => is_date(&text).then(|| text.into()),
+    }
+}
+
+/// `YYYY-MM-DD` or `YYYY-MM-DD hh:mm:ss` of a day that exists.
+fn is_date(text: &str) -> bool {
+    let fields: Vec<u32> = text.split(['-', ' ', ':']).flat_map(str::parse).collect();
+    let ([year, month, day], time) = match fields[..] {
+        [year, month, day] => ([year, month, day], None),
+        [year, month, day, h, min, s] => ([year, month, day], Some([h, min, s])),
+        _ => return false,
+    };
+    let mut written = format!("{year:04}-{month:02}-{day:02}");
+    if let Some([h, min, s]) = time {
+        write!(written, " {h:02}:{min:02}:{s:02}").unwrap();
+    }
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let days = [31, if leap { 29 } else { 28 }, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    let last = (month as usize).checked_sub(1).and_then(|at| days.get(at));
+    written == text
+        && last.is_some_and(|last| (1..=*last).contains(&day))
+        && time.is_none_or(|[h, min, s]| h < 24 && min < 60 && s < 60)
+}
+
+pub fn may_be_sent(name: &str, text: Option<&str>) -> bool {
+    let reserved = matches!(name, "" | "token" | "api_key" | "personal_api_key");
+    let no_filter = matches!(name, "short_id" | "distinct_id" | "email" | "search");
+    !(reserved || no_filter && text == Some(""))
+}
+
+/// The length of a text in a query.
+pub fn length(text: &str) -> usize {
+    percent_encoded(text).len()
+}
+
+pub fn percent_encoded(text: &str) -> String {
+    let mut out = String::new();
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                out.push(char::from(byte));
+            }
+            _ => write!(out, "%{byte:02X}").unwrap(),
+        }
+    }
+    out
+}
+
+fn hex(pair: Option<&[u8]>) -> Option<u8> {
+    let digit = |b: u8| char::from(b).to_digit(16).and_then(|d| u8::try_from(d).ok());
+    let &[high, low] = pair? else { return None };
+    Some(digit(high)? * 16 + digit(low)?)
+}
+
+/// Decodes percent-encoding as a server does: a `%` that begins no escape stays.
+pub fn loosely_decoded(text: &str) -> Vec<u8> {
+    let (bytes, mut out, mut at) = (text.as_bytes(), Vec::new(), 0);
+    while let Some(&byte) = bytes.get(at) {
+        let escape = hex(bytes.get(at + 1..at + 3)).filter(|_| byte == b'%');
+        out.push(escape.unwrap_or(byte));
+        at += if escape.is_some() { 3 } else { 1 };
+    }
+    out
+}
+
+/// Decodes what came over the wire, where only complete escapes and visible ASCII are allowed.
+pub fn strictly_decoded(text: &str) -> Result<Vec<u8>, TestCaseError> {
+    prop_assert!(
+        text.bytes().all(|b| b.is_ascii_graphic() && !b"\"<>\\^`{|}#".contains(&b)),
+        "{}",
+        text
+    );
+    prop_assert!(escapes_are_whole(text), "{}", text);
+    Ok(loosely_decoded(text))
+}
+
+pub fn escapes_are_whole(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    (0..bytes.len()).all(|at| bytes[at] != b'%' || hex(bytes.get(at + 1..at + 3)).is_some())
+}
+
+pub fn has_dot_segment(path: &str) -> bool {
+    let path = loosely_decoded(path);
+    path.split(|b| *b == b'/').any(|s| s == b"." || s == b"..")
+}
+
+pub fn has_placeholder(sql: &str, name: &str) -> bool {
+    !name.is_empty()
+        && sql.match_indices('{').any(|(at, _)| {
+            let inside = sql[at + 1..].split('}').next().unwrap_or_default();
+            inside.len() + at + 1 < sql.len() && inside.trim() == name && !inside.contains('{')
+        })
+}
+
+pub fn is_path(path: &str) -> bool {
+    path.starts_with('/')
+        && !path.contains("//")
+        && !path.contains(['?', '#'])
+        && escapes_are_whole(path)
+        && !has_dot_segment(path)
+}
+
+/// Scheme, name and port of a host, or `None` where it must be refused.
+pub fn origin(host: &str, allow_http: bool) -> Option<(String, String, u16)> {
+    let (scheme, rest) = host.trim().split_once("://")?;
+    let (scheme, rest) = (scheme.to_ascii_lowercase(), rest.to_ascii_lowercase());
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let colon = authority.rfind(':').filter(|at| !authority[*at..].contains(']'));
+    let (name, port) = authority.split_at(colon.unwrap_or(authority.len()));
+    let port: u16 = match port.strip_prefix(':') {
+        Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => digits.parse().ok()?,
+        Some(_) => return None,
+        None if scheme == "https" => 443,
+        None => 80,
+    };
+    let v6 = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
+    let is_name = match v6 {
+        Some(v6) => v6.parse::<Ipv6Addr>().is_ok(),
+        None => {
+            !name.is_empty()
+                && name.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_'))
+        }
+    };
+    let address = v6.unwrap_or(name).parse::<IpAddr>();
+    let loopback = name == "localhost" || address.is_ok_and(|ip| ip.is_loopback());
+    let path = path.trim_end_matches('/');
+    let right = port > 0
+        && is_name
+        && !name.trim_end_matches('.').ends_with(".i.posthog.com")
+        && (scheme == "https" || scheme == "http" && (allow_http || loopback))
+        && !rest.contains(['?', '#'])
+        && (path.is_empty() || is_path(path));
+    right.then(|| (scheme, name.to_owned(), port))
+}
+
+pub fn from_bytes(bytes: &[u8]) -> Option<Value> {
+    serde_json::from_slice(bytes).ok()
+}
+
+pub fn parsed(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+/// A value after it was written and read: the last digit of a float may differ.
+pub fn reparsed(value: &Value) -> Value {
+    parsed(&value.to_string())
+}
+
+/// Fails if any form of an error shows the key, plain or escaped as in URLs, JSON and `Debug`.
+pub fn hides_key(error: &Error, key: &str) -> TestCaseResult {
+    let quoted = |text: &str| {
+        let text = format!("{text:?}");
+        text[1..text.len() - 1].to_owned()
+    };
+    let encoded = percent_encoded(key);
+    let forms = [
+        key.to_owned(),
+        quoted(key),
+        quoted(&quoted(key)),
+        encoded.replace("%2F", "/"),
+        encoded.to_lowercase(),
+        encoded,
+    ];
+    for printed in
+        [format!("{error}"), format!("{error:#}"), format!("{error:?}"), format!("{error:#?}")]
+    {
+        for form in &forms {
+            prop_assert!(!printed.contains(form), "the key is in {}", printed);
+        }
+    }
+    Ok(())
+}
+
+/// Fails if the target has the key, unless `way` is 2: then the query must have it once.
+pub fn carries_key_only_as(way: usize, seen: &Request) -> TestCaseResult {
+    let params = query_pairs(seen)?;
+    let keyed = params.iter().filter(|(name, value)| {
+        matches!(name.as_str(), "personal_api_key" | "token" | "api_key") || value.contains(KEY)
+    });
+    prop_assert_eq!(keyed.count(), usize::from(way == 2), "{}", seen.target);
+    let path = String::from_utf8_lossy(&loosely_decoded(seen.path())).into_owned();
+    prop_assert!(!path.contains(KEY), "{}", path);
+    Ok(())
+}
