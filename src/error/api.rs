@@ -325,7 +325,7 @@ impl fmt::Display for ApiError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Error;
+    use crate::error::Error;
 
     fn api(status: u16, method: &'static str, body: &str) -> ApiError {
         ApiError::read(method, "https://us.posthog.com/api/x/?a=b".into(), status, body.into())

@@ -4,6 +4,7 @@
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
+use crate::date::days_since_1970;
 use crate::error::ApiError;
 
 const FIRST_WAIT: Duration = Duration::from_millis(500);
@@ -169,21 +170,14 @@ fn http_date(text: &str) -> Option<u64> {
         ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
             .iter()
             .position(|name| *name == month)?;
-    let (day, year): (u64, u64) = (day.parse().ok()?, year.parse().ok()?);
+    let month = i64::try_from(month).ok()? + 1;
+    let days = days_since_1970(year.parse().ok()?, month, day.parse().ok()?)?;
     let mut clock = time.split(':').map(|part| part.parse::<u64>().ok());
     let (hours, minutes, seconds) = (clock.next()??, clock.next()??, clock.next()??);
-    let right = (1970..=9999).contains(&year)
-        && (1..=31).contains(&day)
-        && hours < 24
-        && minutes < 60
-        && seconds <= 60;
-    if zone != "GMT" || !right {
+    if zone != "GMT" || hours > 23 || minutes > 59 || seconds > 60 {
         return None;
     }
-    let leap = |y: u64| y % 4 == 0 && (y % 100 != 0 || y % 400 == 0);
-    let years: u64 = (1970..year).map(|y| if leap(y) { 366 } else { 365 }).sum();
-    let before = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334].get(month).copied()?;
-    let days = years + before + u64::from(month > 1 && leap(year)) + day - 1;
+    let days = u64::try_from(days).ok()?;
     Some(((days * 24 + hours) * 60 + minutes) * 60 + seconds)
 }
 
