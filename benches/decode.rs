@@ -44,9 +44,7 @@ struct Properties {
 
 fn as_values(project: &Project) -> u64 {
     let persons = project.persons().items();
-    persons
-        .map(|person| person.unwrap()["properties"]["age"].as_u64().unwrap())
-        .sum()
+    persons.map(|person| person.unwrap()["properties"]["age"].as_u64().unwrap()).sum()
 }
 
 fn as_structs(project: &Project) -> u64 {
@@ -57,10 +55,7 @@ fn as_structs(project: &Project) -> u64 {
 /// Reading a page without decoding it, which is part of the next two.
 #[divan::bench]
 fn page_as_text() -> String {
-    let request = CLIENT
-        .project(1)
-        .get("persons/")
-        .param("limit", loopback::PAGE);
+    let request = CLIENT.project(1).get("persons/").param("limit", loopback::PAGE);
     request.text().unwrap()
 }
 

@@ -119,9 +119,7 @@ fn project() -> posthog_api::Result<(Project, Option<StandIn>)> {
     if env::var_os("POSTHOG_PERSONAL_API_KEY").is_none() {
         let posthog = StandIn::start();
         let agent = Agent::config_builder().proxy(None).build().new_agent();
-        let client = Client::builder(standin::KEY)
-            .host(posthog.url())
-            .agent(agent);
+        let client = Client::builder(standin::KEY).host(posthog.url()).agent(agent);
         return Ok((client.build()?.project(1), Some(posthog)));
     }
     // It says what the environment lacks. An export wants more patience than its default: PostHog's limits are hourly too.
@@ -140,10 +138,7 @@ fn project() -> posthog_api::Result<(Project, Option<StandIn>)> {
 /// Properties come as JSON in a text: written as the object that they are.
 fn json(mut person: Map<String, Value>) -> Value {
     if let Some(properties) = person.get_mut("properties") {
-        if let Some(object) = properties
-            .as_str()
-            .and_then(|text| serde_json::from_str(text).ok())
-        {
+        if let Some(object) = properties.as_str().and_then(|text| serde_json::from_str(text).ok()) {
             *properties = object;
         }
     }
@@ -153,9 +148,7 @@ fn json(mut person: Map<String, Value>) -> Value {
 fn csv(person: &Map<String, Value>) -> String {
     let cell = |name: &str| {
         let value = person.get(name).unwrap_or(&Value::Null);
-        let text = value
-            .as_str()
-            .map_or_else(|| value.to_string(), str::to_owned);
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         if text.contains([',', '"', '\n', '\r']) {
             format!("\"{}\"", text.replace('"', "\"\""))
         } else {
@@ -170,9 +163,7 @@ fn id_of(line: &str, csv: bool) -> Result<String, Box<dyn Error>> {
     let id = if csv {
         line.split(',').next().map(str::to_owned)
     } else {
-        serde_json::from_str::<Value>(line)?["id"]
-            .as_str()
-            .map(str::to_owned)
+        serde_json::from_str::<Value>(line)?["id"].as_str().map(str::to_owned)
     };
     Ok(id
         .filter(|id| !id.is_empty())
@@ -226,20 +217,12 @@ impl Progress {
                 .as_u64()
         };
         let total = shown.and_then(|_| total());
-        Progress {
-            rows: 0,
-            total,
-            started: Instant::now(),
-            shown,
-        }
+        Progress { rows: 0, total, started: Instant::now(), shown }
     }
 
     fn row(&mut self) {
         self.rows += 1;
-        if self
-            .shown
-            .is_some_and(|at| at.elapsed() > Duration::from_millis(200))
-        {
+        if self.shown.is_some_and(|at| at.elapsed() > Duration::from_millis(200)) {
             self.shown = Some(Instant::now());
             self.show();
         }

@@ -10,9 +10,7 @@ fn value(id: &str) -> Result<f64> {
     let project = Project::from_env()?;
     let number = match id.parse() {
         Ok(number) => Some(number),
-        Err(_) => project
-            .insight_by_short_id(id)?
-            .and_then(|insight| insight["id"].as_u64()),
+        Err(_) => project.insight_by_short_id(id)?.and_then(|insight| insight["id"].as_u64()),
     };
     let number = number.ok_or_else(|| Error::Config(format!("there is no insight {id:?}")))?;
     aggregated_value(&project.insight_refreshed(number, Refresh::Blocking)?)

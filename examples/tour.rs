@@ -37,18 +37,12 @@ fn start() -> Result<()> {
             posthog.url()
         );
         let agent = agent.proxy(None).build().new_agent();
-        let client = Client::builder(standin::KEY)
-            .host(posthog.url())
-            .agent(agent)
-            .build()?;
+        let client = Client::builder(standin::KEY).host(posthog.url()).agent(agent).build()?;
         return tour(&client, Some([28, 42]));
     };
     let host = env::var("POSTHOG_HOST").unwrap_or_else(|_| US.to_owned());
     println!("Found a key in POSTHOG_PERSONAL_API_KEY: asking {host}.");
-    let client = Client::builder(key)
-        .host(host)
-        .agent(agent.build().new_agent())
-        .build()?;
+    let client = Client::builder(key).host(host).agent(agent.build().new_agent()).build()?;
     tour(&client, None)
 }
 
@@ -107,10 +101,7 @@ fn tour(client: &Client, insights: Option<[u64; 2]>) -> Result<()> {
     let persons = || project.persons();
     count("persons", persons())?;
     count("by $initial_os: Linux", persons().filter(linux()))?;
-    count(
-        "on Linux, and 60 or older",
-        persons().filter(linux()).filter(old()),
-    )?;
+    count("on Linux, and 60 or older", persons().filter(linux()).filter(old()))?;
     let either = PersonFilter::any([linux(), old()]);
     count("on Linux, or 60 or older", persons().filter(either))?;
     count("with user5@ in the email", persons().search("user5@"))?;
@@ -161,15 +152,8 @@ fn show(
     request: http::Request<SendBody>,
     next: MiddlewareNext,
 ) -> std::result::Result<http::Response<posthog_api::ureq::Body>, posthog_api::ureq::Error> {
-    let target = request
-        .uri()
-        .path_and_query()
-        .map_or("/", |target| target.as_str());
-    println!(
-        "   > {} {}",
-        request.method(),
-        percent_decode_str(target).decode_utf8_lossy()
-    );
+    let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
+    println!("   > {} {}", request.method(), percent_decode_str(target).decode_utf8_lossy());
     next.handle(request)
 }
 
@@ -199,32 +183,22 @@ fn row(insight: &Value) {
 
 fn person(person: &Value) {
     let (id, name) = (text(&person["id"]), text(&person["name"]));
-    println!(
-        "   {id:<36}  {name:<16}  {}",
-        text(&person["distinct_ids"][0])
-    );
+    println!("   {id:<36}  {name:<16}  {}", text(&person["distinct_ids"][0]));
 }
 
 /// A string without its quotes, anything else as JSON; nothing in it that a terminal would obey.
 fn text(value: &Value) -> String {
-    let text = value
-        .as_str()
-        .map_or_else(|| value.to_string(), str::to_owned);
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     text.replace(char::is_control, " ")
 }
 
 fn sparkline(points: &[Option<f64>]) -> String {
-    let most = points
-        .iter()
-        .flatten()
-        .copied()
-        .fold(f64::MIN_POSITIVE, f64::max);
+    let most = points.iter().flatten().copied().fold(f64::MIN_POSITIVE, f64::max);
     let bar = |point: &Option<f64>| match point {
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // from 0 to 7
-        Some(n) => "▁▂▃▄▅▆▇█"
-            .chars()
-            .nth((n.max(0.0) / most * 7.0).round() as usize)
-            .unwrap_or(' '),
+        Some(n) => {
+            "▁▂▃▄▅▆▇█".chars().nth((n.max(0.0) / most * 7.0).round() as usize).unwrap_or(' ')
+        }
         None => ' ',
     };
     points.iter().map(bar).collect()

@@ -37,7 +37,7 @@ const MAX_LISTS: usize = 32;
 /// ```
 ///
 /// It serializes to the value of a `properties` parameter: a flat list, or groups where
-/// [`any`](PersonFilter::any) is used. 
+/// [`any`](PersonFilter::any) is used.
 /// ```
 /// # use posthog_api::PersonFilter;
 /// let linux = PersonFilter::property("$initial_os").exact(["Linux"]);

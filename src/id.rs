@@ -59,11 +59,10 @@ impl InsightId {
     /// The key to look for in the project with this number.
     pub(crate) fn key_in(self, project: u64) -> Result<InsightKey> {
         match self.0 {
-            Insight::Key(key) => Ok(key),
             Insight::Address(Some(other), _) if other != project => Err(Error::Config(format!(
                 "the address is of project {other}, and this is project {project}: use Client::project({other})"
             ))),
-            Insight::Address(_, key) => Ok(key),
+            Insight::Key(key) | Insight::Address(_, key) => Ok(key),
             Insight::Invalid(why) => Err(Error::Config(why)),
         }
     }

@@ -95,11 +95,8 @@ impl Answers {
                 }
             }
             ["", "stats"] => {
-                let stats = format!(
-                    "{} {}",
-                    self.connections.load(Relaxed),
-                    self.requests.load(Relaxed)
-                );
+                let stats =
+                    format!("{} {}", self.connections.load(Relaxed), self.requests.load(Relaxed));
                 stream.write_all(&respond("200 OK", stats.as_bytes()))
             }
             _ => stream.write_all(&respond("404 Not Found", br#"{"detail":"Not found."}"#)),

@@ -16,7 +16,7 @@ const RUN: usize = 8;
 
 /// The personal API key. It has neither `Debug` nor `Display`.
 pub(crate) struct Key {
-    key: String,
+    text: String,
     /// The value of the `Authorization` header.
     bearer: String,
     /// Every run that must not be shown, of each form in which a server may echo the key: plain,
@@ -40,11 +40,11 @@ impl Key {
         let mut lengths: Vec<usize> = runs.iter().map(|run| run.len()).collect();
         lengths.sort_unstable();
         lengths.dedup();
-        Key { bearer: format!("Bearer {key}"), key, runs, lengths }
+        Key { bearer: format!("Bearer {key}"), text: key, runs, lengths }
     }
 
     pub(crate) fn as_str(&self) -> &str {
-        &self.key
+        &self.text
     }
 
     pub(crate) fn bearer(&self) -> &str {
@@ -75,7 +75,7 @@ impl Key {
     /// Whether `text` contains the key, or so much of it that it must not be shown.
     pub(crate) fn is_in(&self, text: &str) -> bool {
         // A key of a few letters, as tests have, is in many texts by chance.
-        self.key.len() >= RUN && !self.found(text).is_empty()
+        self.text.len() >= RUN && !self.found(text).is_empty()
     }
 
     /// `text` with `***` in place of each part of the key.

@@ -213,10 +213,6 @@ impl Request {
         }
     }
 
-    pub(crate) fn mistake(&self) -> Option<&Error> {
-        self.mistake.as_ref()
-    }
-
     pub(crate) fn add_param(&mut self, name: &str, value: &impl Serialize) {
         if let Err(why) = self.params.push(name, value) {
             self.fail(why);

@@ -69,13 +69,11 @@ impl Http {
 
     /// Waits; false where another thread ended the wait.
     pub(super) fn wait(&self, wait: Duration) -> bool {
-        match &self.watch {
-            Some(watch) => watch.wait(wait),
-            None => {
-                thread::sleep(wait);
-                true
-            }
+        if let Some(watch) = &self.watch {
+            return watch.wait(wait);
         }
+        thread::sleep(wait);
+        true
     }
 
     pub(super) fn is_stopped(&self) -> bool {

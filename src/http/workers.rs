@@ -43,7 +43,11 @@ impl Workers {
     }
 
     /// Waits for the answer. The outer error is that of the deadline.
-    pub(crate) fn take(&self, started: &Started, deadline: Option<Instant>) -> Result<Result<Response>> {
+    pub(crate) fn take(
+        &self,
+        started: &Started,
+        deadline: Option<Instant>,
+    ) -> Result<Result<Response>> {
         match self.board.take(started.id, deadline) {
             Some(Ok(fetched)) => Ok(fetched),
             Some(Err(panic)) => panic::resume_unwind(panic),

@@ -192,25 +192,25 @@ impl<T> Batches<T> {
                 self.current = Some(Current::new(self.rest.next()?, self.prefetch));
                 continue;
             };
-            match current.next.take() {
-                Some(query) => {
-                    let batch = query
-                        .map_err(|why| current.paging_error(&why))
-                        .and_then(|query| self.read(&query));
-                    if batch.is_err() {
-                        self.end();
-                    }
-                    return Some(batch);
-                }
-                None => {
-                    if let Some(why) = current.tally.missing_rows().filter(|_| self.complete) {
-                        let error = current.paging_error(&why);
+            let Some(query) = current.next.take() else {
+                // The end of this list.
+                let missing = current.tally.missing_rows().filter(|_| self.complete);
+                let error = missing.map(|why| current.paging_error(&why));
+                self.current = None;
+                match error {
+                    Some(error) => {
                         self.end();
                         return Some(Err(error));
                     }
-                    self.current = None;
+                    None => continue,
                 }
+            };
+            let batch =
+                query.map_err(|why| current.paging_error(&why)).and_then(|query| self.read(&query));
+            if batch.is_err() {
+                self.end();
             }
+            return Some(batch);
         }
     }
 
@@ -332,7 +332,7 @@ impl<T: DeserializeOwned> ReadPage<T> for TypedByValue {
     fn read(&self, response: &Response, read: &mut Read<'_>) -> Result<(Envelope<()>, Rows<T>)> {
         let before = read.tally.rows;
         let (page, rows) = rows::values(response)?.split();
-        Ok((page, rows::typed_values(read.keep(rows), before)))
+        Ok((page, rows::typed_values(&read.keep(rows), before)))
     }
 }
 

@@ -54,7 +54,7 @@ pub(super) fn typed<T: DeserializeOwned>(
 }
 
 /// The same of rows that were read as values.
-pub(super) fn typed_values<T: DeserializeOwned>(values: Vec<Value>, before: u64) -> Rows<T> {
+pub(super) fn typed_values<T: DeserializeOwned>(values: &[Value], before: u64) -> Rows<T> {
     let texts: Vec<String> = values.iter().map(Value::to_string).collect();
     typed_rows(texts.iter().map(String::as_str), before)
 }

@@ -45,7 +45,7 @@ use crate::refresh::Refresh;
 pub struct Query {
     request: Request,
     /// The object with the `kind`.
-    query: Value,
+    node: Value,
     refresh: Option<Refresh>,
     name: Option<String>,
     background: bool,
@@ -53,9 +53,9 @@ pub struct Query {
 
 impl fmt::Debug for Query {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Query { request, query, refresh, background, .. } = self;
+        let Query { request, node, refresh, background, .. } = self;
         let text = format!(
-            "Query {{ request: {request:?}, query: {query}, refresh: {refresh:?}, background: {background}, .. }}"
+            "Query {{ request: {request:?}, query: {node}, refresh: {refresh:?}, background: {background}, .. }}"
         );
         request.http().write_debug(f, &text)
     }
@@ -78,7 +78,7 @@ impl Query {
                 Value::Null
             }
         };
-        Query { request, query, refresh: None, name: None, background: false }
+        Query { request, node: query, refresh: None, name: None, background: false }
     }
 
     pub(crate) fn hogql(http: &Http, path: Result<String>, sql: &str) -> Query {
@@ -184,7 +184,7 @@ impl Query {
     fn read<T>(self, read: impl Fn(&Value, Option<&str>, Option<u64>) -> Result<T>) -> Result<T> {
         let request = self.request.clone();
         let sql = self.sql().map(str::to_owned);
-        let limit = self.query.get("limit").and_then(Value::as_u64);
+        let limit = self.node.get("limit").and_then(Value::as_u64);
         let answer = self.send()?;
         read(&answer, sql.as_deref(), limit).map_err(|e| concealed(&request, e))
     }
@@ -195,21 +195,21 @@ impl Query {
 
     /// The statement, if this is HogQL.
     fn sql(&self) -> Option<&str> {
-        let hogql = self.query.get("kind").is_some_and(|kind| kind == "HogQLQuery");
-        self.query.get("query").filter(|_| hogql)?.as_str()
+        let hogql = self.node.get("kind").is_some_and(|kind| kind == "HogQLQuery");
+        self.node.get("query").filter(|_| hogql)?.as_str()
     }
 
     /// The same query with another statement.
     fn with_sql(&self, sql: String) -> Query {
         let mut query = self.clone();
-        if let Some(statement) = query.query.get_mut("query") {
+        if let Some(statement) = query.node.get_mut("query") {
             *statement = sql.into();
         }
         query
     }
 
     fn into_request(self) -> Request {
-        let mut body = json!({"query": self.query});
+        let mut body = json!({"query": self.node});
         if let Value::Object(body) = &mut body {
             if let Some(refresh) = self.refresh {
                 body.insert("refresh".to_owned(), refresh.name().into());
@@ -236,7 +236,7 @@ impl Query {
         let value =
             to_value(value).map_err(|e| format!("the value of {{{shown}}} cannot be sent: {e}"))?;
         let values = self
-            .query
+            .node
             .as_object_mut()
             .map(|query| query.entry("values").or_insert_with(|| json!({})));
         match values
