@@ -218,6 +218,7 @@ impl ApiError {
             400 if self.detail_has("OFFSET") => {
                 "personal API keys may not use OFFSET: read all rows with Query::scan"
             }
+            504 | 512 if !path.contains("/query/") => "it takes the server too long: ask for less",
             _ if self.code() == Some("query_timeout") => TOO_SLOW,
             429 => return Some(self.advice_of_429()),
             504 | 512 => TOO_SLOW,

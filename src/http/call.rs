@@ -46,7 +46,7 @@ pub(super) fn send(http: &Http, mut call: Call) -> Result<Response> {
                 continue;
             }
             Ok(answer) => call.status_error(core, &answer),
-            Err(failed) => call.no_answer_error(core, failed),
+            Err(failed) => call.no_answer_error(http, failed),
         };
         match retry::decide(&core.policy, &mut spent, outcome, call.repeatable, retry::jitter()) {
             Decision::Again if !http.is_stopped() => {}
@@ -156,12 +156,15 @@ impl Call {
         (Outcome::Status(answer.status, wait), core.key.conceal(error))
     }
 
-    fn no_answer_error(&self, core: &Core, failed: NoAnswer) -> (Outcome, Error) {
-        let NoAnswer { outcome, reason, message, source } = failed;
+    fn no_answer_error(&self, http: &Http, failed: NoAnswer) -> (Outcome, Error) {
+        let NoAnswer { outcome, mut reason, message, source } = failed;
+        if matches!(reason, Reason::Timeout(_)) && http.left().is_some_and(|left| left.is_zero()) {
+            reason = Reason::Deadline;
+        }
         let message = match reason {
             Reason::Transport(FailureKind::Dns | FailureKind::Connect)
             | Reason::Timeout(FailureKind::Dns | FailureKind::Connect) => {
-                format!("{}: {message}", core.base.origin)
+                format!("{}: {message}", http.core().base.origin)
             }
             _ => message,
         };

@@ -32,7 +32,7 @@ pub(crate) use pace::Pace;
 pub(crate) use params::Params;
 pub(crate) use transport::Transport;
 pub(crate) use url::{Base, checked_path, segment};
-pub(crate) use wait::{OnRetry, Watch};
+pub(crate) use wait::{OnRetry, Watch, after};
 pub(crate) use workers::{Started, Workers};
 
 use crate::error::{Error, Failure, FailureKind};

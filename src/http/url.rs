@@ -105,7 +105,7 @@ impl Base {
             ));
         }
         let path = path.trim_end_matches('/');
-        if path.split('/').any(|segment| matches!(segment, "project" | "projects")) {
+        if names_a_project(path) {
             return config(
                 "the host contains the address of a project: give only https://us.posthog.com or your own host, and the project's \
                  number to Client::project",
@@ -119,6 +119,14 @@ impl Base {
 pub(super) struct Origin {
     pub(super) text: String,
     https: bool,
+}
+
+/// Whether a path was copied from the address of a project, such as `/project/1/insights`.
+fn names_a_project(path: &str) -> bool {
+    let mut segments = path.split('/');
+    let found = segments.any(|segment| matches!(segment, "project" | "projects"));
+    let id = segments.next().unwrap_or_default();
+    found && id.bytes().all(|b| b.is_ascii_digit())
 }
 
 /// The name or address in `scheme://host[:port]`.

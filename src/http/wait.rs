@@ -5,7 +5,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::Http;
+use super::{Http, MAX_TIMEOUT};
 
 /// A wait that a client is about to make, for [`on_retry`](crate::ClientBuilder::on_retry).
 #[derive(Debug, Clone)]
@@ -88,6 +88,11 @@ impl Http {
     }
 }
 
+/// The time after a wait, however long that is.
+pub(crate) fn after(wait: Duration) -> Instant {
+    Instant::now() + wait.min(MAX_TIMEOUT)
+}
+
 /// The way in which one thread follows and stops a call of another.
 #[derive(Default)]
 pub(crate) struct Watch {
@@ -118,7 +123,7 @@ impl Watch {
     }
 
     fn note_throttled(&self, wait: Duration) {
-        self.state().throttled_until = Some(Instant::now() + wait);
+        self.state().throttled_until = Some(after(wait));
     }
 
     /// When the wait of the last throttled answer ends, if there was one since the last look.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::error::Result;
-use crate::http::{Params, Request, Response, Started, Watch, Workers};
+use crate::http::{Params, Request, Response, Started, Watch, Workers, after};
 
 /// The largest number of pages ahead.
 pub(super) const MAX_AHEAD: usize = 100;
@@ -64,7 +64,7 @@ impl InFlight {
         self.note_throttling(&page.started.watch);
         if let (Err(error), true) = (&fetched, page.foreseen) {
             if error.is_rate_limited() {
-                self.window.throttle(Instant::now() + error.retry_after().unwrap_or_default());
+                self.window.throttle(after(error.retry_after().unwrap_or_default()));
             }
             // A server may fail because of many requests at once: only the answer to a request that
             // runs alone counts.

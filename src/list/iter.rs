@@ -227,7 +227,13 @@ impl<T> Batches<T> {
             seen: self.seen.as_mut(),
             drop_similar: self.drop_similar,
         };
-        let (page, rows) = self.reader.read(&response, &mut read)?;
+        let (page, mut rows) = self.reader.read(&response, &mut read)?;
+        let request = &current.request;
+        let conceal =
+            |e: Error| request.http().conceal(e.of_call(request.method(), request.path()));
+        for (_, error) in &mut rows.unreadable {
+            *error = conceal(error.clone());
+        }
         let before = current.tally.rows_before_page;
         let received = current.tally.rows - before;
         current.tally.rows_before_page = current.tally.rows;

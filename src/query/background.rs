@@ -1,13 +1,13 @@
 //! Queries that run in the background of the server, and are polled.
 
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 
 use super::{Query, checked, is_true, query_failed, status_failed};
 use crate::error::{Error, Failure, FailureKind, Result};
-use crate::http::{MAX_TIMEOUT, Request, segment};
+use crate::http::{Request, after, segment};
 use crate::refresh::Refresh;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
@@ -17,8 +17,8 @@ const CANCEL_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Starts the query, and polls until it is done.
 pub(super) fn run(mut query: Query) -> Result<Value> {
-    let timeout = query.request.timeout_given().unwrap_or(TIMEOUT).min(MAX_TIMEOUT);
-    let http = query.request.http().with_deadline(Instant::now() + timeout);
+    let timeout = query.request.timeout_given().unwrap_or(TIMEOUT);
+    let http = query.request.http().with_deadline(after(timeout));
     *query.request.http_mut() = http.clone();
     query.refresh = Some(match query.refresh {
         Some(Refresh::ForceBlocking | Refresh::ForceAsync) => Refresh::ForceAsync,
@@ -51,7 +51,7 @@ pub(super) fn run(mut query: Query) -> Result<Value> {
             Err(e @ Error::Query(_)) => return Err(e),
             Err(e) => {
                 // Nobody waits for it any more; if this fails, it ends by itself.
-                let http = http.until(Instant::now() + CANCEL_TIMEOUT);
+                let http = http.until(after(CANCEL_TIMEOUT));
                 let _ = Request::new(&http, "DELETE", Ok(path.clone())).unpaced().send();
                 return Err(e.of_call("GET", &path));
             }
