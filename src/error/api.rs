@@ -231,10 +231,11 @@ impl ApiError {
     fn advice_of_429(&self) -> Cow<'static, str> {
         let wait = self.retry_after.map(|wait| wait.as_secs());
         if self.is_query_budget_exhausted() {
-            let when =
-                wait.map_or(String::new(), |s| format!(", here in {} minutes", s.div_ceil(60)));
+            let when = wait
+                .map_or(" every hour".to_owned(), |s| format!(" in {} minutes", s.div_ceil(60)));
             return Cow::Owned(format!(
-                "queries of this project may read a number of bytes an hour, and it is used up; it is renewed every hour{when}: \
+                "the queries of this project may read a certain number of bytes an hour, and have read them; the budget is \
+                 renewed{when}: \
                  select fewer columns or a shorter time"
             ));
         }

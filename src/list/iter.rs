@@ -195,7 +195,7 @@ impl<T> Batches<T> {
             let Some(query) = current.next.take() else {
                 // The end of this list.
                 let missing = current.tally.missing_rows().filter(|_| self.complete);
-                let error = missing.map(|why| current.paging_error(&why));
+                let error = missing.map(|why| current.paging_error(why));
                 self.current = None;
                 match error {
                     Some(error) => {
@@ -205,8 +205,9 @@ impl<T> Batches<T> {
                     None => continue,
                 }
             };
-            let batch =
-                query.map_err(|why| current.paging_error(&why)).and_then(|query| self.read(&query));
+            let batch = query
+                .map_err(|why| current.paging_error(format!("the list cannot be continued: {why}")))
+                .and_then(|query| self.read(&query));
             if batch.is_err() {
                 self.end();
             }
@@ -273,10 +274,9 @@ impl Current {
         }
     }
 
-    fn paging_error(&self, why: &str) -> Error {
-        let failure =
-            Failure::new(FailureKind::Other, format!("the list cannot be continued: {why}"));
-        let error = Error::Paging(failure).of_call(self.request.method(), self.request.path());
+    fn paging_error(&self, why: String) -> Error {
+        let error = Error::Paging(Failure::new(FailureKind::Other, why))
+            .of_call(self.request.method(), self.request.path());
         self.request.http().conceal(error)
     }
 }
@@ -404,8 +404,8 @@ impl Tally {
         let repeats = self.typed || received < self.rows;
         (repeats && received < expected).then(|| {
             format!(
-                "it has {expected} rows, and only {received} different ones came: the server repeats rows where its order is \
-                 not unique; set a larger page_size, or an order such as .param(\"order\", \"id\")"
+                "the list has {expected} rows, and only {received} different rows came: the server repeats rows where its order \
+                 is not unique; set a larger page_size, or an order such as .param(\"order\", \"id\")"
             )
         })
     }

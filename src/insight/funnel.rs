@@ -1,0 +1,162 @@
+//! Funnels: their steps, and the time to convert.
+
+use serde_json::Value;
+
+use super::result::result;
+use super::shape::{Shape, elements, not};
+use super::{breakdown, number, text};
+use crate::error::Result;
+
+/// One step of a funnel.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct FunnelStep {
+    /// The name that the step was given, else the name of its event.
+    pub name: String,
+    /// How many persons reached the step.
+    pub count: u64,
+    /// The share of the persons at the first step that reached this one, from 0 to 1; 0 if the
+    /// first step has no persons.
+    pub conversion: f64,
+    /// Seconds from the step before to this one: the average.
+    pub average_conversion_time: Option<f64>,
+    /// Seconds from the step before to this one: the median.
+    pub median_conversion_time: Option<f64>,
+    /// The value of the breakdown. The steps of each value follow each other.
+    pub breakdown: Option<Value>,
+}
+
+/// The steps of a funnel; of one with a breakdown, those of each value in turn.
+///
+/// # Errors
+/// [`Error::Insight`](crate::Error::Insight), if the insight has no result, or is of another kind:
+/// the message names the function that reads it.
+///
+/// # Examples
+/// ```
+/// use posthog_api::insight;
+/// use serde_json::json;
+///
+/// let answer = json!({"id": 7, "result": [
+///     {"name": "$pageview", "order": 0, "count": 200, "average_conversion_time": null},
+///     {"name": "signup", "order": 1, "count": 50, "average_conversion_time": 3600.0},
+/// ]});
+/// let steps = insight::funnel_steps(&answer)?;
+/// assert_eq!(steps[1].conversion, 0.25);
+/// # Ok::<(), posthog_api::Error>(())
+/// ```
+pub fn funnel_steps(insight: &Value) -> Result<Vec<FunnelStep>> {
+    let list = elements(insight, Shape::Funnel, "funnel steps")?;
+    let by_value = list.iter().filter_map(Value::as_array).flat_map(|steps| funnel(steps));
+    if list.first().is_some_and(Value::is_array) {
+        return Ok(by_value.collect());
+    }
+    Ok(funnel(list).collect())
+}
+
+fn funnel(steps: &[Value]) -> impl Iterator<Item = FunnelStep> {
+    let count = |step: &Value| step.get("count").and_then(Value::as_u64).unwrap_or(0);
+    let first = steps.first().map_or(0, count);
+    steps.iter().map(move |step| FunnelStep {
+        name: text(step, "custom_name").or_else(|| text(step, "name")).unwrap_or_default(),
+        count: count(step),
+        conversion: share(count(step), first),
+        average_conversion_time: number(step, "average_conversion_time"),
+        median_conversion_time: number(step, "median_conversion_time"),
+        breakdown: breakdown(step),
+    })
+}
+
+#[allow(clippy::cast_precision_loss, reason = "there are fewer than 2^53 persons")]
+fn share(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
+/// How long persons take from the first step of a funnel to the last.
+#[derive(Debug, Clone, PartialEq, Default)]
+#[non_exhaustive]
+pub struct TimeToConvert {
+    /// The second at which each bin begins, and how many persons are in it.
+    pub bins: Vec<(f64, Option<f64>)>,
+    /// Seconds: the average.
+    pub average_conversion_time: Option<f64>,
+    /// Seconds: the median. Servers of 2023 do not send it.
+    pub median_conversion_time: Option<f64>,
+}
+
+/// The histogram of a funnel that shows the time to convert.
+///
+/// # Errors
+/// As [`funnel_steps`].
+///
+/// # Examples
+/// ```
+/// use posthog_api::insight;
+/// use serde_json::json;
+///
+/// let answer = json!({"id": 7, "result": {"bins": [[0, 20], [3600, 7]], "average_conversion_time": 900.5}});
+/// let times = insight::time_to_convert(&answer)?;
+/// assert_eq!(times.bins[1], (3600.0, Some(7.0)));
+/// # Ok::<(), posthog_api::Error>(())
+/// ```
+pub fn time_to_convert(insight: &Value) -> Result<TimeToConvert> {
+    let found = result(insight)?;
+    if Shape::of(insight) != Shape::TimeToConvert {
+        return Err(not("time to convert", insight));
+    }
+    let bin = |bin: &Value| Some((bin.get(0)?.as_f64()?, bin.get(1).and_then(Value::as_f64)));
+    let bins = found.get("bins").and_then(Value::as_array);
+    Ok(TimeToConvert {
+        bins: bins.into_iter().flatten().filter_map(bin).collect(),
+        average_conversion_time: number(found, "average_conversion_time"),
+        median_conversion_time: number(found, "median_conversion_time"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_step_has_the_share_of_its_own_funnel() {
+        let step = |name: &str, count: u64, value: Value| json!({"name": name, "custom_name": null, "order": 0, "count": count, "breakdown_value": value});
+        let plain = json!({"result": [step("a", 8, json!(null)), step("b", 2, json!(null))]});
+        let by_value = json!({"result": [
+            [step("a", 8, json!(["x"])), step("b", 2, json!(["x"]))],
+            [step("a", 4, json!(["y"])), step("b", 4, json!(["y"]))],
+        ]});
+        let read = |insight| {
+            let steps = funnel_steps(insight).unwrap();
+            steps
+                .into_iter()
+                .map(|s| (s.name, s.count, s.conversion, s.breakdown))
+                .collect::<Vec<_>>()
+        };
+        let row =
+            |name: &str, count, share, value: Option<Value>| (name.to_owned(), count, share, value);
+        assert_eq!(read(&plain), [row("a", 8, 1.0, None), row("b", 2, 0.25, None)]);
+        let (x, y) = (Some(json!(["x"])), Some(json!(["y"])));
+        assert_eq!(
+            read(&by_value),
+            [
+                row("a", 8, 1.0, x.clone()),
+                row("b", 2, 0.25, x),
+                row("a", 4, 1.0, y.clone()),
+                row("b", 4, 1.0, y)
+            ]
+        );
+    }
+
+    #[test]
+    fn an_empty_first_step_and_null_fields_are_read() {
+        let funnel =
+            json!({"result": [{"order": 0, "count": 0, "name": null, "custom_name": null}]});
+        let steps = funnel_steps(&funnel).unwrap();
+        assert!(steps.first().unwrap().conversion.abs() < f64::EPSILON);
+        let named = json!({"result": [{"order": 0, "count": 1, "name": "a", "custom_name": "b"}]});
+        assert_eq!(funnel_steps(&named).unwrap().first().unwrap().name, "b");
+        let times = json!({"result": {"bins": [[1, null], [2]], "average_conversion_time": null}});
+        assert_eq!(time_to_convert(&times).unwrap().bins, [(1.0, None), (2.0, None)]);
+    }
+}

@@ -1,0 +1,67 @@
+//! The edges of paths.
+
+use serde_json::Value;
+
+use super::shape::{Shape, elements};
+use super::{number, text};
+use crate::error::Result;
+
+/// One edge of paths: persons who went from one page or event to the next.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct PathEdge {
+    /// Where they came from: the number of the step, `_`, and the page or event.
+    pub source: String,
+    /// Where they went, in the same form.
+    pub target: String,
+    /// How many persons went this way.
+    pub value: Option<f64>,
+    /// Milliseconds that it took them on average.
+    pub average_conversion_time: Option<f64>,
+}
+
+/// The edges of paths, in PostHog's order.
+///
+/// # Errors
+/// [`Error::Insight`](crate::Error::Insight), if the insight has no result, or is of another kind:
+/// the message names the function that reads it.
+///
+/// # Examples
+/// ```
+/// use posthog_api::insight;
+/// use serde_json::json;
+///
+/// let answer = json!({"id": 7, "result": [
+///     {"source": "1_/home", "target": "2_/pricing", "value": 6, "average_conversion_time": 1500.0},
+/// ]});
+/// let edge = &insight::paths(&answer)?[0];
+/// assert_eq!((edge.source.as_str(), edge.value), ("1_/home", Some(6.0)));
+/// # Ok::<(), posthog_api::Error>(())
+/// ```
+pub fn paths(insight: &Value) -> Result<Vec<PathEdge>> {
+    let read = |edge: &Value| PathEdge {
+        source: text(edge, "source").unwrap_or_default(),
+        target: text(edge, "target").unwrap_or_default(),
+        value: number(edge, "value"),
+        average_conversion_time: number(edge, "average_conversion_time"),
+    };
+    Ok(elements(insight, Shape::Paths, "paths")?.iter().map(read).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn numbers_may_be_null() {
+        let edge = json!({"source": "1_a", "target": "2_b", "value": null});
+        let expected = PathEdge {
+            source: "1_a".to_owned(),
+            target: "2_b".to_owned(),
+            value: None,
+            average_conversion_time: None,
+        };
+        assert_eq!(paths(&json!({"result": [edge]})).unwrap(), [expected]);
+    }
+}

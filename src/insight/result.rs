@@ -1,0 +1,160 @@
+//! The result of an insight, or why it has none.
+
+use serde_json::Value;
+
+use crate::error::text::excerpt;
+use crate::error::{Error, FailureKind, Result};
+
+/// The result of an insight, or why it has none.
+///
+/// Its shape depends on the insight: [`read`](super::read) finds out which it is. The answer of a
+/// query, which has it under `results`, is read as well.
+///
+/// # Errors
+/// [`Error::Insight`], if the result is null or missing. Its kind is
+/// [`NotComputed`](FailureKind::NotComputed) if nothing computed it (use
+/// [`insight_refreshed`](crate::Project::insight_refreshed)),
+/// [`Running`](FailureKind::Running) if it is being computed, and [`Other`](FailureKind::Other) if
+/// computing it failed, or if the insight was listed with `basic`.
+///
+/// # Examples
+/// ```
+/// use posthog_api::insight;
+/// use serde_json::json;
+///
+/// let answer = json!({"id": 7, "result": [{"label": "a", "aggregated_value": 3}]});
+/// assert_eq!(insight::result(&answer)?[0]["aggregated_value"], 3);
+///
+/// let error = insight::result(&json!({"id": 7, "result": null})).unwrap_err();
+/// assert!(error.is_not_computed());
+/// # Ok::<(), posthog_api::Error>(())
+/// ```
+pub fn result(insight: &Value) -> Result<&Value> {
+    found(insight).ok_or_else(|| {
+        let (kind, why) = why_not(insight);
+        Error::insight(kind, format!("{} {why}", name(insight)))
+    })
+}
+
+/// The result, if there is one.
+pub(super) fn found(insight: &Value) -> Option<&Value> {
+    ["result", "results"].iter().filter_map(|name| insight.get(name)).find(|r| !r.is_null())
+}
+
+/// How an error names an insight.
+pub(super) fn name(insight: &Value) -> String {
+    match insight.get("id").and_then(Value::as_u64) {
+        Some(id) => format!("insight {id}"),
+        None => "the answer".to_owned(),
+    }
+}
+
+fn why_not(insight: &Value) -> (FailureKind, String) {
+    let status = insight.get("query_status").unwrap_or(&Value::Null);
+    let text = |of: &Value, name: &str| {
+        of.get(name).and_then(Value::as_str).filter(|text| !text.is_empty()).map(excerpt)
+    };
+    let flag = |name: &str| status.get(name).and_then(Value::as_bool);
+    let failed = |message: String| {
+        let why = if message == "concurrency_limit_exceeded" {
+            "has no result: too many queries of the project ran at once; try again in a few seconds"
+                .to_owned()
+        } else {
+            format!("has no result: computing it failed: {message}")
+        };
+        (FailureKind::Other, why)
+    };
+    if flag("error") == Some(true) {
+        return failed(
+            text(status, "error_message")
+                .unwrap_or_else(|| "the server does not say why".to_owned()),
+        );
+    }
+    if let Some(message) = text(insight, "error") {
+        return failed(message);
+    }
+    if flag("complete") == Some(false) {
+        let query = text(status, "id").map_or("a query".to_owned(), |id| format!("query {id}"));
+        let why = format!("has no result yet: {query} is still computing it; ask again later");
+        return (FailureKind::Running, why);
+    }
+    if insight.get("result").is_some() || insight.get("results").is_some() {
+        let why = "was never computed, or its result is no longer in the cache: compute it with \
+                   insight_refreshed (servers of 2023 need .param(\"refresh\", true))";
+        return (FailureKind::NotComputed, why.to_owned());
+    }
+    let why = "comes without a result: it was listed with `basic`, or it is not an insight; get it \
+               by its id";
+    (FailureKind::Other, why.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_missing_result_is_explained() {
+        let huge = "x".repeat(100_000);
+        for (insight, kind, why) in [
+            (
+                json!({"id": 7, "result": null, "last_refresh": null}),
+                FailureKind::NotComputed,
+                "insight 7 was never computed",
+            ),
+            (
+                json!({"id": 7, "result": null, "query_status": {"id": "q1", "complete": false, "error": false}}),
+                FailureKind::Running,
+                "query q1 is still",
+            ),
+            (
+                json!({"query_status": {"id": null, "complete": false, "error": false}}),
+                FailureKind::Running,
+                "a query is still",
+            ),
+            (
+                json!({"result": null, "query_status": {"error": true, "error_message": "boom"}}),
+                FailureKind::Other,
+                "failed: boom",
+            ),
+            (
+                json!({"result": null, "query_status": {"error": true, "error_message": huge}}),
+                FailureKind::Other,
+                "failed: xxx",
+            ),
+            (
+                json!({"result": null, "query_status": {"error": true, "error_message": null}}),
+                FailureKind::Other,
+                "does not say why",
+            ),
+            (
+                json!({"result": null, "query_status": {"error": true, "error_message": "concurrency_limit_exceeded"}}),
+                FailureKind::Other,
+                "try again",
+            ),
+            (json!({"results": null, "error": "boom"}), FailureKind::Other, "failed: boom"),
+            (json!({"id": 7, "name": "x"}), FailureKind::Other, "`basic`"),
+            (json!(null), FailureKind::Other, "`basic`"),
+            (json!([1]), FailureKind::Other, "`basic`"),
+        ] {
+            let error = result(&insight).unwrap_err();
+            let Error::Insight(failure) = &error else { panic!("{error}") };
+            assert_eq!(failure.kind(), kind, "{error}");
+            assert!(error.to_string().contains(why), "{error}");
+            assert!(failure.message().len() < 300, "{error}");
+        }
+    }
+
+    #[test]
+    fn a_result_is_found_in_an_insight_and_in_the_answer_of_a_query() {
+        for (answer, expected) in [
+            (json!({"result": []}), json!([])),
+            (json!({"results": [1]}), json!([1])),
+            (json!({"result": null, "results": [1]}), json!([1])),
+            // The old result is there while a new one is being computed.
+            (json!({"result": [2], "query_status": {"complete": false}}), json!([2])),
+        ] {
+            assert_eq!(result(&answer).unwrap(), &expected);
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! The lines of an insight: trends, stickiness, lifecycle, and a funnel over time.
+
+use serde_json::Value;
+
+use super::result::name;
+use super::shape::{Shape, elements};
+use super::{breakdown, label, text};
+use crate::error::text::excerpt;
+use crate::error::{Error, FailureKind, Result};
+
+/// One line of an insight.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Series {
+    /// PostHog's name of the line; empty if it has none.
+    pub label: String,
+    /// What each point stands for: a day (`YYYY-MM-DD`), an hour (`YYYY-MM-DD HH:MM:SS`), or, for
+    /// stickiness, a number of days.
+    pub days: Vec<String>,
+    /// The points, one for each of `days`. `None` if the server sends no number, as for NaN.
+    pub data: Vec<Option<f64>>,
+    /// The value of the breakdown: text, a number, a boolean or a list of them.
+    pub breakdown: Option<Value>,
+    /// `current` or `previous`, if the insight compares two periods.
+    pub compare: Option<String>,
+    /// `new`, `returning`, `resurrecting` or `dormant`, if the insight is a lifecycle.
+    pub status: Option<String>,
+}
+
+/// The lines of an insight, in PostHog's order.
+///
+/// # Errors
+/// [`Error::Insight`], if the insight has no result, if it is of another kind (the message names
+/// the function that reads it), or if a line does not have as many points as days.
+///
+/// # Examples
+/// ```
+/// use posthog_api::insight;
+/// use serde_json::json;
+///
+/// let answer = json!({"id": 7, "result": [
+///     {"label": "Pageviews", "days": ["2026-01-01", "2026-01-02"], "data": [41, 37]},
+/// ]});
+/// let line = &insight::series(&answer)?[0];
+/// for (day, value) in line.days.iter().zip(&line.data) {
+///     println!("{day} {}", value.unwrap_or_default());
+/// }
+/// # assert_eq!(line.data, [Some(41.0), Some(37.0)]);
+/// # Ok::<(), posthog_api::Error>(())
+/// ```
+pub fn series(insight: &Value) -> Result<Vec<Series>> {
+    elements(insight, Shape::Series, "series")?.iter().map(|line| read(insight, line)).collect()
+}
+
+fn read(insight: &Value, line: &Value) -> Result<Series> {
+    let list = |name: &str| line.get(name).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let (days, data, label) = (list("days"), list("data"), label(line));
+    if days.len() != data.len() {
+        let message = format!(
+            "series '{}' of {} has {} points for {} days",
+            excerpt(&label),
+            name(insight),
+            data.len(),
+            days.len()
+        );
+        return Err(Error::insight(FailureKind::Other, message));
+    }
+    Ok(Series {
+        label,
+        days: days.iter().map(day).collect(),
+        data: data.iter().map(Value::as_f64).collect(),
+        breakdown: breakdown(line),
+        compare: text(line, "compare_label"),
+        status: text(line, "status"),
+    })
+}
+
+fn day(day: &Value) -> String {
+    day.as_str().map_or_else(|| day.to_string(), str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn every_field_may_be_null() {
+        let line = json!({"result": [{"label": null, "days": [1, null, "d"], "data": [1, null, 2.5], "data::nan": {"1": true}}]});
+        let expected = Series {
+            label: String::new(),
+            days: vec!["1".to_owned(), "null".to_owned(), "d".to_owned()],
+            data: vec![Some(1.0), None, Some(2.5)],
+            breakdown: None,
+            compare: None,
+            status: None,
+        };
+        assert_eq!(series(&line).unwrap(), [expected]);
+    }
+
+    #[test]
+    fn a_line_has_as_many_points_as_days() {
+        for (data, days, points) in [
+            (json!([1]), json!(["d", "e"]), "1 points for 2 days"),
+            (json!([1, 2, 3]), json!(["d", "e"]), "3 points for 2 days"),
+            (json!([]), json!(["d"]), "0 points for 1 days"),
+        ] {
+            let good = json!({"label": "good", "data": [1], "days": ["d"]});
+            let bad = json!({"label": "bad", "data": data, "days": days});
+            let error = series(&json!({"id": 5, "result": [good, bad]})).unwrap_err();
+            assert!(matches!(error, Error::Insight(_)), "{error}");
+            let text = error.to_string();
+            assert!(text.contains("series 'bad' of insight 5") && text.contains(points), "{text}");
+        }
+    }
+}

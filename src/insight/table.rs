@@ -1,0 +1,241 @@
+//! Rows and columns: of SQL, and of lists of events and persons.
+
+use std::collections::{HashMap, HashSet};
+
+use serde_json::{Map, Value};
+
+use super::limit::{self, Asked};
+use super::result::{name, result};
+use super::shape::{Shape, asked_query};
+use crate::error::{Error, FailureKind, Result};
+
+/// The rows of a query or of an SQL insight, with the columns in the order of the SELECT.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Table {
+    /// The names of the columns, as the server sends them. A name can occur twice.
+    pub columns: Vec<String>,
+    /// The rows: a cell for each column. Dates are text; on servers of 2023, `properties` is JSON
+    /// as text.
+    pub rows: Vec<Vec<Value>>,
+}
+
+/// The rows of one page, by column name, and the names.
+#[derive(Debug)]
+pub(crate) struct Page {
+    /// Each name occurs once.
+    pub(crate) columns: Vec<String>,
+    pub(crate) rows: Vec<Map<String, Value>>,
+}
+
+/// The rows and columns of an SQL insight, or of the answer of a query.
+///
+/// The columns keep the order of the SELECT; [`rows`] returns the rows by column name.
+///
+/// # Errors
+/// [`Error::Query`], if the answer has no rows with columns, or if its kind is
+/// [`CutShort`](FailureKind::CutShort): the server cut the rows, or may have cut them. PostHog
+/// returns 100 rows unless the SQL has a LIMIT, and 50,000 at most (10,000 on servers of 2023).
+/// [`Error::Insight`], if an insight has no result.
+///
+/// # Examples
+/// ```
+/// use posthog_api::insight;
+/// use serde_json::json;
+///
+/// let answer = json!({"columns": ["event", "n"], "results": [["$pageview", 3]], "hasMore": false});
+/// let table = insight::table(&answer)?;
+/// assert_eq!(table.columns, ["event", "n"]);
+/// assert_eq!(table.rows, [[json!("$pageview"), json!(3)]]);
+/// # Ok::<(), posthog_api::Error>(())
+/// ```
+pub fn table(response: &Value) -> Result<Table> {
+    if find(response).is_none() && result(response)? == &Value::Array(Vec::new()) {
+        if let Shape::Table = Shape::of(response) {
+            return Ok(Table { columns: Vec::new(), rows: Vec::new() });
+        }
+    }
+    table_of(response, None, None)
+}
+
+/// The rows of an SQL insight, or of the answer of a query, each as a map by column name.
+///
+/// If a name occurs twice, the second column is called `name_2`. [`table`] keeps the names and the
+/// order of the columns.
+///
+/// # Errors
+/// As [`table`].
+///
+/// # Examples
+/// ```
+/// use posthog_api::insight;
+/// use serde_json::json;
+///
+/// let answer = json!({"columns": ["event", "n"], "results": [["$pageview", 3]], "hasMore": false});
+/// assert_eq!(insight::rows(&answer)?[0]["n"], 3);
+///
+/// let cut = json!({"columns": ["n"], "results": [[1], [2]], "hasMore": true});
+/// assert!(insight::rows(&cut).unwrap_err().is_cut_short());
+/// # Ok::<(), posthog_api::Error>(())
+/// ```
+pub fn rows(response: &Value) -> Result<Vec<Map<String, Value>>> {
+    let table = table(response)?;
+    let names = unique(&table.columns);
+    Ok(table.rows.into_iter().map(|row| names.iter().cloned().zip(row).collect()).collect())
+}
+
+/// The rows of the answer to `sql`, or to a query of another kind with the limit `own_limit`.
+pub(crate) fn rows_of(
+    response: &Value,
+    sql: Option<&str>,
+    own_limit: Option<u64>,
+) -> Result<Vec<Map<String, Value>>> {
+    Ok(complete(response, sql, own_limit)?.page()?.rows)
+}
+
+/// The table of the answer to `sql`, or to a query of another kind with the limit `own_limit`.
+pub(crate) fn table_of(
+    response: &Value,
+    sql: Option<&str>,
+    own_limit: Option<u64>,
+) -> Result<Table> {
+    let found = complete(response, sql, own_limit)?;
+    let rows: Result<Vec<Vec<Value>>> = found.cells().map(|row| Ok(row?.to_vec())).collect();
+    Ok(Table { columns: found.names(), rows: rows? })
+}
+
+/// The rows of one page of a scan, which knows its own LIMIT.
+pub(crate) fn page_of(response: &Value) -> Result<Page> {
+    find(response).ok_or_else(|| no_rows(response))?.page()
+}
+
+/// The LIMIT at the outermost level of the answer's `hogql`, if it can be read.
+pub(crate) fn limit_put_on(response: &Value) -> Option<u64> {
+    limit::limit_put_on(find(response).map_or(response, |found| found.holder))
+}
+
+/// Whether the result is rows with columns.
+pub(super) fn is_table(response: &Value) -> bool {
+    find(response).is_some()
+}
+
+/// The rows, if they are all rows.
+fn complete<'a>(
+    response: &'a Value,
+    sql: Option<&str>,
+    own_limit: Option<u64>,
+) -> Result<Found<'a>> {
+    let found = find(response).ok_or_else(|| no_rows(response))?;
+    let saved = asked(response);
+    let asked = Asked {
+        sql: sql.or_else(|| found.holder.get("query")?.as_str()).or(saved.sql),
+        limit: own_limit.or(saved.limit),
+    };
+    match limit::cut(found.holder, found.rows.len(), asked) {
+        Some(why) => {
+            let message = format!("the {} rows of {} {why}", found.rows.len(), name(response));
+            Err(Error::query(FailureKind::CutShort, message))
+        }
+        None => Ok(found),
+    }
+}
+
+/// What the query of an insight asks for.
+fn asked(insight: &Value) -> Asked<'_> {
+    let query = asked_query(insight);
+    let sql = query.get("query").and_then(Value::as_str);
+    match query.get("kind").and_then(Value::as_str) {
+        Some("HogQLQuery") => Asked { sql, limit: None },
+        _ => Asked { sql: None, limit: query.get("limit").and_then(Value::as_u64) },
+    }
+}
+
+fn no_rows(response: &Value) -> Error {
+    match result(response) {
+        // A query that is still running says so, as an insight does.
+        Err(Error::Insight(why)) => Error::query(why.kind(), why.message()),
+        _ => {
+            let shape = Shape::hint_of(response);
+            Error::query(
+                FailureKind::Other,
+                format!("{} has no rows with columns: {shape}", name(response)),
+            )
+        }
+    }
+}
+
+/// Columns and rows, and the object that holds them.
+struct Found<'a> {
+    columns: &'a [Value],
+    rows: &'a [Value],
+    holder: &'a Value,
+}
+
+/// Servers of 2023 put the columns of an SQL insight into its `result`, later ones beside it. The
+/// answer of a query has `results`.
+fn find(response: &Value) -> Option<Found<'_>> {
+    let mut holder = response;
+    loop {
+        let inside =
+            ["results", "result"].iter().filter_map(|name| holder.get(name)).find(|r| !r.is_null());
+        match (holder.get("columns").and_then(Value::as_array), inside?) {
+            (Some(columns), Value::Array(rows)) => {
+                return rows.iter().all(Value::is_array).then_some(Found { columns, rows, holder });
+            }
+            (_, object @ Value::Object(_)) => holder = object,
+            _ => return None,
+        }
+    }
+}
+
+impl<'a> Found<'a> {
+    fn names(&self) -> Vec<String> {
+        let name =
+            |column: &Value| column.as_str().map_or_else(|| column.to_string(), str::to_owned);
+        self.columns.iter().map(name).collect()
+    }
+
+    /// The cells of each row.
+    fn cells(&self) -> impl Iterator<Item = Result<&'a [Value]>> {
+        let columns = self.columns.len();
+        self.rows.iter().zip(1..).map(move |(row, position)| {
+            let cells = row.as_array().map_or(&[][..], Vec::as_slice);
+            if cells.len() == columns {
+                return Ok(cells);
+            }
+            let message = format!(
+                "row {position} of the answer has {} cells, but there are {columns} columns",
+                cells.len()
+            );
+            Err(Error::query(FailureKind::Other, message))
+        })
+    }
+
+    fn page(&self) -> Result<Page> {
+        let columns = unique(&self.names());
+        let map = |cells: &[Value]| columns.iter().cloned().zip(cells.iter().cloned()).collect();
+        let rows: Result<_> = self.cells().map(|row| Ok(map(row?))).collect();
+        Ok(Page { rows: rows?, columns })
+    }
+}
+
+/// A name for each column: a name that occurs again gets a number, `a_2`.
+fn unique(columns: &[String]) -> Vec<String> {
+    // A name that the server gives to another column stays that column's.
+    let mut taken: HashSet<String> = columns.iter().cloned().collect();
+    let mut count: HashMap<&str, usize> = HashMap::new();
+    let mut name = |column| {
+        let n = count.entry(column).and_modify(|n| *n += 1).or_insert(1);
+        if *n == 1 {
+            return column.to_owned();
+        }
+        loop {
+            let name = format!("{column}_{n}");
+            if taken.insert(name.clone()) {
+                return name;
+            }
+            *n += 1;
+        }
+    };
+    columns.iter().map(|column| name(column.as_str())).collect()
+}

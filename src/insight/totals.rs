@@ -1,0 +1,186 @@
+//! The numbers of an insight that shows totals.
+
+use serde_json::Value;
+
+use super::result::name;
+use super::shape::{Shape, elements, not};
+use super::{breakdown, label, text};
+use crate::error::text::excerpt;
+use crate::error::{Error, FailureKind, Result};
+
+/// One number of an insight that shows totals.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Total {
+    /// PostHog's name of the series; empty if it has none.
+    pub label: String,
+    /// The number. `None` if there was nothing to aggregate, or if it is NaN or infinite.
+    pub value: Option<f64>,
+    /// The value of the breakdown: text, a number, a boolean or a list of them.
+    pub breakdown: Option<Value>,
+    /// `current` or `previous`, if the insight compares two periods.
+    pub compare: Option<String>,
+}
+
+/// The one number of an insight that shows a total: `result[0].aggregated_value`.
+///
+/// These insights are the bold number, the pie, the bar by value, the table of a trend and the
+/// world map. If there are several series, it is the number of the first.
+///
+/// # Errors
+/// [`Error::Insight`], if there is no such number. The message says why: the insight was never
+/// computed, is running, or failed; there was nothing to aggregate; or it is another kind of
+/// insight, and which function reads it.
+///
+/// # Examples
+/// ```
+/// use posthog_api::aggregated_value;
+/// use serde_json::json;
+///
+/// let insight = json!({"id": 7, "result": [{"label": "Pageviews", "aggregated_value": 1183}]});
+/// assert_eq!(aggregated_value(&insight)?, 1183.0);
+///
+/// let line = json!({"id": 8, "result": [{"data": [1.0], "days": ["2026-01-02"], "label": "a"}]});
+/// let error = aggregated_value(&line).unwrap_err();
+/// assert!(error.to_string().ends_with("it is a line: use insight::series"));
+/// # Ok::<(), posthog_api::Error>(())
+/// ```
+pub fn aggregated_value(insight: &Value) -> Result<f64> {
+    const WHAT: &str = "aggregated value";
+    let first = elements(insight, Shape::Totals, WHAT)?.first();
+    let first = first.ok_or_else(|| not(WHAT, insight))?;
+    value(insight, first)?.ok_or_else(|| {
+        let why = if is_nan(first) {
+            "is NaN or infinite"
+        } else {
+            "had nothing to aggregate: no event matched"
+        };
+        no_value(insight, first, why)
+    })
+}
+
+/// The numbers of an insight that shows totals, in PostHog's order: one for each series, each value
+/// of a breakdown and each period of a comparison.
+///
+/// # Errors
+/// [`Error::Insight`], if the insight has no result or is of another kind, or if a value is not a
+/// number. A value that is null is not an error.
+///
+/// # Examples
+/// ```
+/// use posthog_api::insight;
+/// use serde_json::json;
+///
+/// let answer = json!({"id": 7, "result": [
+///     {"label": "Pageviews", "breakdown_value": "Chrome", "aggregated_value": 374},
+///     {"label": "Pageviews", "breakdown_value": "Safari", "aggregated_value": null},
+/// ]});
+/// let totals = insight::totals(&answer)?;
+/// assert_eq!(totals[0].value, Some(374.0));
+/// assert_eq!(totals[1].breakdown, Some(json!("Safari")));
+/// assert_eq!(totals[1].value, None);
+/// # Ok::<(), posthog_api::Error>(())
+/// ```
+pub fn totals(insight: &Value) -> Result<Vec<Total>> {
+    elements(insight, Shape::Totals, "totals")?
+        .iter()
+        .map(|series| {
+            Ok(Total {
+                label: label(series),
+                value: value(insight, series)?,
+                breakdown: breakdown(series),
+                compare: text(series, "compare_label"),
+            })
+        })
+        .collect()
+}
+
+fn value(insight: &Value, series: &Value) -> Result<Option<f64>> {
+    match series.get("aggregated_value") {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => match value.as_f64() {
+            Some(number) => Ok(Some(number)),
+            None => Err(no_value(insight, series, "is not a number")),
+        },
+    }
+}
+
+fn no_value(insight: &Value, series: &Value, why: &str) -> Error {
+    let (insight, label) = (name(insight), excerpt(&label(series)));
+    let message = format!("{insight} has no aggregated value: series '{label}' {why}");
+    Error::insight(FailureKind::Other, message)
+}
+
+/// Whether a marker beside the null, such as `aggregated_value::nan`, says that it is NaN or
+/// infinite.
+fn is_nan(series: &Value) -> bool {
+    let mut fields = series.as_object().into_iter().flat_map(|fields| fields.keys());
+    fields.any(|field| field.starts_with("aggregated_value::"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn totals_have_values_breakdowns_and_periods() {
+        let insight = json!({"id": 1, "result": [
+            {"label": "a", "aggregated_value": 18_446_744_073_709_551_615_u64},
+            {"label": null, "aggregated_value": null, "breakdown_value": ["x", 1], "compare_label": "previous"},
+            {"label": "c", "aggregated_value": 2.5, "breakdown_value": null},
+        ]});
+        let read = totals(&insight).unwrap();
+        assert!((aggregated_value(&insight).unwrap() - 18_446_744_073_709_551_615.0).abs() < 1.0);
+        assert_eq!(read.first().unwrap().label, "a");
+        let expected = Total {
+            label: String::new(),
+            value: None,
+            breakdown: Some(json!(["x", 1])),
+            compare: Some("previous".to_owned()),
+        };
+        assert_eq!(read.get(1), Some(&expected));
+        let last = read.get(2).unwrap();
+        assert_eq!((last.value, &last.breakdown, &last.compare), (Some(2.5), &None, &None));
+    }
+
+    #[test]
+    fn a_missing_number_is_explained() {
+        let total = |value: Value| json!([{"label": "a", "aggregated_value": value}]);
+        for (result, why) in [
+            (total(json!(null)), "nothing to aggregate"),
+            (
+                json!([{"label": "a", "aggregated_value": null, "aggregated_value::nan": true}]),
+                "NaN",
+            ),
+            (total(json!("7")), "is not a number"),
+            (json!([]), "no series"),
+            (json!([{"data": [1.0], "days": ["d"], "label": "a"}]), "use insight::series"),
+            (json!([{"count": 1, "order": 0, "name": "a"}]), "use insight::funnel_steps"),
+            (json!([[{"count": 1, "order": 0, "name": "a"}]]), "use insight::funnel_steps"),
+            (json!([{"values": [], "date": "d", "label": "Day 0"}]), "use insight::retention"),
+            (json!([{"source": "1_/", "target": "2_/", "value": 1}]), "use insight::paths"),
+            (json!({"bins": [], "average_conversion_time": null}), "use insight::time_to_convert"),
+            (json!({"columns": ["a"], "results": [[1]]}), "use insight::table"),
+            (json!("x"), "not known"),
+            (json!([5]), "not known"),
+            (json!([[]]), "not known"),
+            (json!(null), "never computed"),
+        ] {
+            let error = aggregated_value(&json!({"id": 1, "result": result})).unwrap_err();
+            assert!(matches!(error, Error::Insight(_)), "{error}");
+            assert!(error.to_string().contains(why), "{result}: {error}");
+        }
+    }
+
+    #[test]
+    fn only_a_value_of_another_type_is_an_error_of_totals() {
+        let of = |value: Value| {
+            totals(&json!({"result": [{"label": "a".repeat(1_000), "aggregated_value": value}]}))
+        };
+        assert_eq!(of(json!(null)).unwrap().first().unwrap().value, None);
+        let error = of(json!("7")).unwrap_err().to_string();
+        assert!(error.contains("is not a number") && error.len() < 300, "{error}");
+        assert_eq!(totals(&json!({"result": []})).unwrap(), []);
+    }
+}
