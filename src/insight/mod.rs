@@ -3,8 +3,8 @@
 //! An insight comes as a [`Value`], and the shape of its result depends on what it shows. [`read`]
 //! finds out which shape it is and returns it as an [`InsightResult`]. If you know the shape, call
 //! its reader: [`aggregated_value`] for the one number of an insight, [`totals`], [`series`],
-//! [`funnel_steps`], [`time_to_convert`], [`retention`], [`paths`], [`table`] and [`rows`]. A reader
-//! that does not fit returns an error that names the one that does.
+//! [`funnel_steps`], [`time_to_convert`], [`retention`], [`paths`], [`table`] and [`rows`]. A
+//! reader that does not fit returns an error that names the one that does.
 //!
 //! All readers accept an insight, and the answer of a query of the same kind.
 
@@ -58,8 +58,8 @@ pub enum InsightResult {
 
 /// Reads the result of any insight, in the shape that it has.
 ///
-/// An empty result has the shape that the insight's query (or, on older servers, its filters) names;
-/// if they name none, it is [`InsightResult::Other`].
+/// An empty result has the shape that the insight's query (or, on older servers, its filters)
+/// names; if they name none, it is [`InsightResult::Other`].
 ///
 /// # Errors
 /// As [`result`], if there is no result. As [`table`], if the server cut the rows of a table.
@@ -114,4 +114,132 @@ fn label(of: &Value) -> String {
 
 fn breakdown(of: &Value) -> Option<Value> {
     of.get("breakdown_value").filter(|value| !value.is_null()).cloned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// The shape that `read` returns, and how many elements it has.
+    fn shape(insight: &Value) -> (&'static str, usize) {
+        match read(insight).unwrap() {
+            InsightResult::Totals(list) => ("totals", list.len()),
+            InsightResult::Series(list) => ("series", list.len()),
+            InsightResult::Funnel(list) => ("funnel", list.len()),
+            InsightResult::Retention(list) => ("retention", list.len()),
+            InsightResult::Paths(list) => ("paths", list.len()),
+            InsightResult::TimeToConvert(times) => ("time to convert", times.bins.len()),
+            InsightResult::Table(table) => ("table", table.rows.len()),
+            InsightResult::Other(_) => ("other", 0),
+        }
+    }
+
+    #[test]
+    fn a_result_is_read_in_the_shape_that_it_has() {
+        let step = json!({"count": 1, "order": 0, "name": "a"});
+        for (result, expected) in [
+            (json!([{"aggregated_value": 1}, {"aggregated_value": null}]), ("totals", 2)),
+            (json!([{"data": null, "days": [], "aggregated_value": 2.5}]), ("totals", 1)),
+            (json!([{"data": [1], "days": ["d"]}]), ("series", 1)),
+            (json!([step, step]), ("funnel", 2)),
+            (json!([[step, step], [step, step]]), ("funnel", 4)),
+            (json!([{"values": [], "date": null}]), ("retention", 1)),
+            (json!([{"source": "1_a", "target": "2_b"}]), ("paths", 1)),
+            (json!({"bins": [[1, 2]]}), ("time to convert", 1)),
+            (json!({"columns": ["a"], "results": [[1], [2]]}), ("table", 2)),
+            (json!([{"data": [1], "days": ["d"]}, step]), ("other", 0)),
+            (json!([{"data": 5, "days": []}]), ("other", 0)),
+            (json!([{"order": 0, "count": "x"}]), ("other", 0)),
+            (json!([{"source": 1, "target": 2}]), ("other", 0)),
+            (json!({"bins": [["x", 1]]}), ("other", 0)),
+            (json!([[]]), ("other", 0)),
+            (json!(5), ("other", 0)),
+        ] {
+            assert_eq!(shape(&json!({"id": 1, "result": result})), expected, "{result}");
+            assert_eq!(shape(&json!({"results": result})), expected, "{result}");
+        }
+    }
+
+    #[test]
+    fn an_empty_result_has_the_shape_that_the_insight_names() {
+        let viz = |source: Value| json!({"query": {"kind": "InsightVizNode", "source": source}});
+        let trends = |display: Value| {
+            viz(json!({"kind": "TrendsQuery", "trendsFilter": {"display": display}}))
+        };
+        let funnel = |display: Value| {
+            viz(json!({"kind": "FunnelsQuery", "funnelsFilter": {"funnelVizType": display}}))
+        };
+        let kind = |kind: &str| viz(json!({"kind": kind}));
+        let filters = |filters: Value| json!({"query": null, "filters": filters});
+        for (insight, expected) in [
+            (trends(json!("BoldNumber")), "totals"),
+            (trends(json!("WorldMap")), "totals"),
+            (trends(json!("ActionsLineGraph")), "series"),
+            (trends(json!("Metric")), "series"),
+            (trends(json!("BoxPlot")), "other"),
+            (trends(json!(null)), "series"),
+            (kind("TrendsQuery"), "series"),
+            (funnel(json!("steps")), "funnel"),
+            (funnel(json!("trends")), "series"),
+            (funnel(json!("time_to_convert")), "time to convert"),
+            (kind("FunnelsQuery"), "funnel"),
+            (kind("RetentionQuery"), "retention"),
+            (kind("PathsQuery"), "paths"),
+            (kind("StickinessQuery"), "series"),
+            (kind("LifecycleQuery"), "series"),
+            (kind("SomethingNew"), "other"),
+            (json!({"query": {"kind": "TrendsQuery"}}), "series"),
+            (
+                json!({"query": {"kind": "DataTableNode", "source": {"kind": "EventsQuery"}}}),
+                "table",
+            ),
+            (
+                json!({"query": {"kind": "DataVisualizationNode", "source": {"kind": "HogQLQuery"}}}),
+                "table",
+            ),
+            (
+                json!({"query": {"kind": "DataTableNode", "source": {"kind": "ActorsQuery", "source": {"kind": "TrendsQuery"}}}}),
+                "table",
+            ),
+            (filters(json!({"insight": "TRENDS", "display": "ActionsPie"})), "totals"),
+            (filters(json!({"insight": "TRENDS"})), "series"),
+            (filters(json!({"insight": "FUNNELS", "display": "FunnelViz"})), "funnel"),
+            (filters(json!({"insight": "FUNNELS", "funnel_viz_type": "trends"})), "series"),
+            (filters(json!({"insight": "RETENTION", "display": "ActionsTable"})), "retention"),
+            (filters(json!({"insight": "PATHS"})), "paths"),
+            (filters(json!({"insight": "STICKINESS"})), "series"),
+            (filters(json!({"insight": "LIFECYCLE"})), "series"),
+            (filters(json!({})), "other"),
+            (json!({"query": "x", "filters": 5}), "other"),
+            (json!({}), "other"),
+        ] {
+            let mut insight = insight;
+            insight["result"] = json!([]);
+            assert_eq!(shape(&insight), (expected, 0), "{insight}");
+        }
+        let cut = json!({"id": 7, "columns": ["a"], "result": [[1]], "hasMore": true});
+        assert!(read(&cut).unwrap_err().is_cut_short());
+        assert!(read(&json!({"id": 7, "result": null})).unwrap_err().is_not_computed());
+    }
+
+    #[test]
+    fn a_reader_of_another_shape_names_the_one_that_fits() {
+        let line = json!({"id": 7, "result": [{"data": [1], "days": ["d"]}]});
+        for error in [
+            aggregated_value(&line).unwrap_err(),
+            totals(&line).unwrap_err(),
+            funnel_steps(&line).unwrap_err(),
+            retention(&line).unwrap_err(),
+            paths(&line).unwrap_err(),
+            time_to_convert(&line).unwrap_err(),
+            table(&line).unwrap_err(),
+            rows(&line).unwrap_err(),
+        ] {
+            assert!(error.to_string().ends_with("it is a line: use insight::series"), "{error}");
+        }
+        let total = json!({"id": 7, "result": [{"data": [], "days": [], "aggregated_value": 1}]});
+        let error = series(&total).unwrap_err().to_string();
+        assert!(error.starts_with("insight 7 has no series: it is a total"), "{error}");
+    }
 }

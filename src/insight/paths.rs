@@ -32,7 +32,7 @@ pub struct PathEdge {
 /// use serde_json::json;
 ///
 /// let answer = json!({"id": 7, "result": [
-///     {"source": "1_/home", "target": "2_/pricing", "value": 6, "average_conversion_time": 1500.0},
+///     {"source": "1_/home", "target": "2_/pricing", "value": 6},
 /// ]});
 /// let edge = &insight::paths(&answer)?[0];
 /// assert_eq!((edge.source.as_str(), edge.value), ("1_/home", Some(6.0)));

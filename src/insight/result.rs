@@ -38,7 +38,18 @@ pub fn result(insight: &Value) -> Result<&Value> {
 
 /// The result, if there is one.
 pub(super) fn found(insight: &Value) -> Option<&Value> {
-    ["result", "results"].iter().filter_map(|name| insight.get(name)).find(|r| !r.is_null())
+    own_result(answer_of(insight))
+}
+
+/// What holds the result: of the poll of a background query, its `query_status.results`.
+pub(super) fn answer_of(insight: &Value) -> &Value {
+    let polled = insight.pointer("/query_status/results").filter(|results| results.is_object());
+    polled.filter(|_| own_result(insight).is_none()).unwrap_or(insight)
+}
+
+/// The result that stands in this object.
+pub(super) fn own_result(holder: &Value) -> Option<&Value> {
+    ["results", "result"].iter().filter_map(|name| holder.get(name)).find(|r| !r.is_null())
 }
 
 /// How an error names an insight.
@@ -146,13 +157,14 @@ mod tests {
     }
 
     #[test]
-    fn a_result_is_found_in_an_insight_and_in_the_answer_of_a_query() {
+    fn a_result_is_found_in_an_insight_an_answer_and_a_poll() {
         for (answer, expected) in [
             (json!({"result": []}), json!([])),
             (json!({"results": [1]}), json!([1])),
             (json!({"result": null, "results": [1]}), json!([1])),
             // The old result is there while a new one is being computed.
             (json!({"result": [2], "query_status": {"complete": false}}), json!([2])),
+            (json!({"query_status": {"complete": true, "results": {"results": [3]}}}), json!([3])),
         ] {
             assert_eq!(result(&answer).unwrap(), &expected);
         }

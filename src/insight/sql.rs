@@ -1,7 +1,7 @@
 //! Reads as much of a HogQL statement as is needed to know how many rows it asks for.
 //!
-//! It follows HogQL's own grammar for strings, comments, template strings and brackets. What it does
-//! not understand it reports as such; it never guesses.
+//! It follows HogQL's own grammar for strings, comments, template strings and brackets. What it
+//! does not understand it reports as such; it never guesses.
 
 /// How many rows a SELECT asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,7 +168,7 @@ fn statement(tokens: &[Token<'_>], nesting: usize) -> Option<Statement> {
     let mut begin = 0;
     loop {
         let operator = (begin..top.words.len()).find_map(|at| Some((at, top.set_operator(at)?)));
-        let end = operator.as_ref().map_or(top.words.len(), |(at, _)| *at);
+        let end = operator.map_or(top.words.len(), |(at, _)| at);
         part(&top, begin, end, nesting, &mut out)?;
         let Some((_, Operator { adds_up, next })) = operator else {
             return Some(out);
@@ -211,6 +211,7 @@ fn part(top: &Top, begin: usize, end: usize, nesting: usize, out: &mut Statement
 }
 
 /// UNION, EXCEPT or INTERSECT.
+#[derive(Debug, Clone, Copy)]
 struct Operator {
     adds_up: bool,
     /// Where the part after it begins.
@@ -414,4 +415,227 @@ fn is(word: &str, keyword: &str) -> bool {
 
 fn one_of(word: &str, keywords: &[&str]) -> bool {
     keywords.iter().any(|keyword| is(word, keyword))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The LIMITs of the parts, and of the whole.
+    fn limits(sql: &str) -> Result<(Vec<Limit>, Limit), Unread> {
+        let statement = read(sql)?;
+        Ok((statement.parts.iter().map(|part| part.limit).collect(), statement.whole))
+    }
+
+    #[test]
+    fn the_limit_of_one_select() {
+        for (sql, limit) in [
+            ("select 1", Limit::None),
+            ("select 1 LIMIT 5", Limit::Rows(5)),
+            ("select 1 limit 5;", Limit::Rows(5)),
+            ("select 1 limit 5 ; ; -- end", Limit::Rows(5)),
+            ("select * limit 5", Limit::Rows(5)),
+            ("select t.* limit 5", Limit::Rows(5)),
+            ("select distinct * from t limit 5", Limit::Rows(5)),
+            ("select 1 limit 5 offset 3", Limit::Rows(5)),
+            ("select 1 limit 5 with ties offset 3", Limit::Rows(5)),
+            ("select 1 from t limit 5 settings x = 1", Limit::Rows(5)),
+            // In HogQL the second number is the offset.
+            ("select 1 limit 3, 5", Limit::Rows(3)),
+            ("select 1 limit (7)", Limit::Rows(7)),
+            ("select 1 limit ((7)) offset 2", Limit::Rows(7)),
+            ("select 1 from (select 2 limit 7)", Limit::None),
+            ("with x as (select 1 limit 7) select * from x", Limit::None),
+            ("with x as (select 1 limit 7) (select * from x limit 3)", Limit::Rows(3)),
+            ("(select 1)", Limit::None),
+            ("((select 1 limit 5))", Limit::Rows(5)),
+            ("(select 1 limit 500) limit 5", Limit::Rows(5)),
+            ("(select 1 from t) order by a limit 5", Limit::Rows(5)),
+            // Quoted text.
+            ("select 'limit 5', \"limit 6\", `limit 7`", Limit::None),
+            ("select 'it''s \\' limit 5'", Limit::None),
+            ("select `a\\`` from t limit 5", Limit::Rows(5)),
+            ("select 'a' limit 5", Limit::Rows(5)),
+            ("select f'{a} limit 4 {concat('}', \"'\")}' limit 5", Limit::Rows(5)),
+            ("select f'it''s \\{ limit 4' from t", Limit::None),
+            // Comments end at a line feed or a carriage return.
+            ("select 1 -- limit 5", Limit::None),
+            ("select 1 // limit 5", Limit::None),
+            ("select 1 -- x\r limit 5", Limit::Rows(5)),
+            ("select 1 // x\n limit 5", Limit::Rows(5)),
+            ("select 1 /* limit 5 */ limit 6", Limit::Rows(6)),
+            ("select 1 /*/ limit 5 */", Limit::None),
+            ("select a/b//limit 5", Limit::None),
+            // The rows of each value.
+            ("select a from t limit 1 by a", Limit::None),
+            ("select a from t limit (1) by a", Limit::None),
+            ("select a from t limit {n} by a", Limit::None),
+            ("select a from t limit 1, 2 by a", Limit::None),
+            ("select a from t limit 2 offset 1 by a", Limit::None),
+            ("select a from t limit 1 by a limit 9", Limit::Rows(9)),
+            ("select a from t limit 2 offset 0 by a limit 7", Limit::Rows(7)),
+            // A column, or another name.
+            ("select limits from t", Limit::None),
+            ("select limit from t", Limit::None),
+            ("select limit, a from t", Limit::None),
+            ("select a, limit from t limit 5", Limit::Rows(5)),
+            ("select limit limit 5", Limit::Rows(5)),
+            ("select properties.limit from t", Limit::None),
+            ("select properties.$limit from t", Limit::None),
+            ("select properties.limit limit 5", Limit::Rows(5)),
+            ("select a as limit from t", Limit::None),
+            ("select a as limit limit 5", Limit::Rows(5)),
+            ("select a from t where limit = 5", Limit::None),
+            ("select a from t where b and limit > 5", Limit::None),
+            ("select a from t where b * limit > 5", Limit::None),
+            ("select a from t where b > 5. limit 3", Limit::Rows(3)),
+            ("select a from t where not limit", Limit::None),
+            ("select a from t order by limit", Limit::None),
+            ("select a from t order by limit desc limit 5", Limit::Rows(5)),
+            ("select a from t order by interval limit 5", Limit::Rows(5)),
+            ("select a from t order by properties.distinct limit 5", Limit::Rows(5)),
+            ("select a from t order by properties.by limit 5", Limit::Rows(5)),
+            ("select a from t group by limit having limit > 2", Limit::None),
+            ("select limit(5) from t", Limit::None),
+            ("select * except (limit) from t", Limit::None),
+            ("select a from t union limit 5", Limit::Rows(5)),
+            // What only the server knows.
+            ("select 1 limit {n}", Limit::Unclear),
+            ("select 1 limit 2 + 3", Limit::Unclear),
+            ("select 1 limit (2 + 3)", Limit::Unclear),
+            ("select 1 limit 010", Limit::Unclear),
+            ("select 1 limit 5 percent", Limit::Unclear),
+            ("select 1 limit 99999999999999999999", Limit::Unclear),
+        ] {
+            assert_eq!(limits(sql), Ok((vec![limit], Limit::None)), "{sql}");
+        }
+    }
+
+    #[test]
+    fn the_limits_of_several_selects() {
+        use Limit::{None, Rows};
+        for (sql, parts, whole, adds_up) in [
+            ("select 1 union all select 2", vec![None, None], None, true),
+            ("select 1 union all select 2 limit 5", vec![None, Rows(5)], None, true),
+            ("select 1 limit 5 UNION DISTINCT select 2", vec![Rows(5), None], None, false),
+            ("select 1 union select 2", vec![None, None], None, false),
+            ("select 1 except select 2 limit 5", vec![None, Rows(5)], None, false),
+            ("select * except select * from t", vec![None, None], None, false),
+            ("select 1 intersect all (select 2)", vec![None, None], None, false),
+            ("(select 1) union all (select 2)", vec![None, None], None, true),
+            ("(select 1) union all (select 2) limit 5", vec![None, None], Rows(5), true),
+            ("((select 1 limit 2) union all select 2) limit 5", vec![Rows(2), None], Rows(5), true),
+            ("(select 1 union all select 2 limit 4)", vec![None, Rows(4)], None, true),
+            ("((select 1) union all (select 2) limit 4)", vec![None, None], Rows(4), true),
+            ("(select 1 except select 2) union all select 3", vec![None, None, None], None, false),
+            ("select 1 union all by name select 2", vec![None, None], None, true),
+            (
+                "with x as (select 1) select * from x union all select 2 limit 3",
+                vec![None, Rows(3)],
+                None,
+                true,
+            ),
+        ] {
+            let read = read(sql).unwrap();
+            assert_eq!(limits(sql), Ok((parts, whole)), "{sql}");
+            assert_eq!(read.adds_up, adds_up, "{sql}");
+        }
+    }
+
+    #[test]
+    fn a_select_without_from_returns_one_row() {
+        for (sql, one_row) in [
+            ("select 1", true),
+            ("select properties.from", true),
+            ("select (select count() from t)", true),
+            ("select 1 from t", false),
+            ("select arrayJoin([1, 2])", false),
+            ("select x array join [1, 2] as x", false),
+        ] {
+            assert_eq!(read(sql).unwrap().parts.first().map(|p| p.one_row), Some(one_row), "{sql}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_closed_and_what_is_no_select_are_not_read() {
+        for sql in [
+            "(",
+            ")",
+            "a)(b",
+            "(]",
+            "'",
+            "'\\'",
+            "\"a",
+            "`",
+            "/* a",
+            "/*/",
+            "{a",
+            "a]",
+            "f'a",
+            "f'{a'",
+            "f'\\",
+            "select 'open",
+        ] {
+            assert_eq!(read(sql), Err(Unread::Open), "{sql}");
+        }
+        let deep = "(".repeat(100_000) + "select 1" + &")".repeat(100_000);
+        for sql in ["", ";", "{q}", "a", "(a)", "5 (select 1)", "limit 5", "<Tag />", &deep] {
+            assert_eq!(read(sql), Err(Unread::Unknown), "{}", sql.get(..10).unwrap_or(sql));
+        }
+        let texts: Vec<&str> =
+            tokens("é(x) + '東京' \u{1F680}b").unwrap().iter().map(|t| t.text).collect();
+        assert_eq!(texts, ["é", "(", "x", ")", "+", "'東京'", "\u{1F680}", "b"]);
+    }
+
+    #[test]
+    fn a_scan_refuses_sql_that_orders_or_limits_its_rows() {
+        for (sql, clause) in [
+            ("select a from t order by a", "an ORDER BY"),
+            ("select a from t limit 5", "a LIMIT"),
+            ("select a from t offset 5", "an OFFSET"),
+            ("select a from t limit {n}", "a LIMIT"),
+            ("select a from t limit 3, 5", "a LIMIT"),
+            ("(select a from t limit 5)", "a LIMIT"),
+            ("((select a from t) order by a)", "an ORDER BY"),
+            ("with x as (select 1) (select a from x limit 5)", "a LIMIT"),
+            ("select a from t limit 5 union all select b from t", "a LIMIT"),
+            ("select a from t union all select b from t limit 5", "a LIMIT"),
+            ("(select a from t) except (select b from t limit 5)", "a LIMIT"),
+            ("select a from t intersect (select b from t) order by a", "an ORDER BY"),
+            ("select a from t -- x\r limit 5", "a LIMIT"),
+            ("select a from t // x\n limit 5", "a LIMIT"),
+            ("select a from t limit 1 by a limit 5", "a LIMIT"),
+            ("select a from t order by a limit 1 by b", "an ORDER BY"),
+            ("select a from t sample 1/10 offset 1/2 offset 5", "an OFFSET"),
+            ("select a from t; select b", "`;`"),
+            ("select a from t;", "`;`"),
+            ("select a from (select b; )", "`;`"),
+            ("select 'a", "not closed"),
+            ("select (a", "not closed"),
+            ("select a /* b", "not closed"),
+            ("{q}", "must be a SELECT"),
+        ] {
+            let why = scan_obstacle(sql).unwrap_or_else(|| panic!("accepted: {sql}"));
+            assert!(why.contains(clause), "{sql}: {why}");
+        }
+        for sql in [
+            "select a from t",
+            "select properties.$limit from t",
+            "select properties.limit, properties.offset, properties.order from t",
+            "select limit, offset from t where limit = 5 and offset > 2 group by limit, offset",
+            "select a as limit, b as offset from t",
+            "select a from (select a from t order by a limit 5 offset 2)",
+            "with x as (select a from t limit 5) select a from x",
+            "select a from t limit 1 by a",
+            "select a from t limit {n} by a",
+            "select a from t sample 1/10 offset 1/2",
+            "select a from t union all select b from t",
+            "(select a from t) union all (select b from t)",
+            "select row_number() over (order by a) from t",
+            "select 'order by a limit 5; offset' from t -- limit 5",
+            "select f'{a} limit 5' from t",
+        ] {
+            assert_eq!(scan_obstacle(sql), None, "{sql}");
+        }
+    }
 }

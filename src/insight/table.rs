@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use serde_json::{Map, Value};
 
 use super::limit::{self, Asked};
-use super::result::{name, result};
+use super::result::{answer_of, name, own_result, result};
 use super::shape::{Shape, asked_query};
 use crate::error::{Error, FailureKind, Result};
 
@@ -151,17 +151,12 @@ fn asked(insight: &Value) -> Asked<'_> {
 }
 
 fn no_rows(response: &Value) -> Error {
-    match result(response) {
-        // A query that is still running says so, as an insight does.
-        Err(Error::Insight(why)) => Error::query(why.kind(), why.message()),
-        _ => {
-            let shape = Shape::hint_of(response);
-            Error::query(
-                FailureKind::Other,
-                format!("{} has no rows with columns: {shape}", name(response)),
-            )
-        }
+    // A query that is still running says so, as an insight does.
+    if let Err(Error::Insight(why)) = result(response) {
+        return Error::query(why.kind(), why.message());
     }
+    let (name, hint) = (name(response), Shape::hint_of(response));
+    Error::query(FailureKind::Other, format!("{name} has no rows with columns: {hint}"))
 }
 
 /// Columns and rows, and the object that holds them.
@@ -174,10 +169,9 @@ struct Found<'a> {
 /// Servers of 2023 put the columns of an SQL insight into its `result`, later ones beside it. The
 /// answer of a query has `results`.
 fn find(response: &Value) -> Option<Found<'_>> {
-    let mut holder = response;
+    let mut holder = answer_of(response);
     loop {
-        let inside =
-            ["results", "result"].iter().filter_map(|name| holder.get(name)).find(|r| !r.is_null());
+        let inside = own_result(holder);
         match (holder.get("columns").and_then(Value::as_array), inside?) {
             (Some(columns), Value::Array(rows)) => {
                 return rows.iter().all(Value::is_array).then_some(Found { columns, rows, holder });
@@ -238,4 +232,148 @@ fn unique(columns: &[String]) -> Vec<String> {
         }
     };
     columns.iter().map(|column| name(column.as_str())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn kind(error: &Error) -> FailureKind {
+        match error {
+            Error::Query(failure) | Error::Insight(failure) => failure.kind(),
+            other => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn rows_are_found_wherever_they_are() {
+        let expected = vec![Map::from_iter([
+            ("a".into(), json!(1)),
+            ("a_2".into(), json!("x")),
+            ("b".into(), json!(null)),
+        ])];
+        let inner = json!({"columns": ["a", "a", "b"], "results": [[1, "x", null]], "types": []});
+        for response in [
+            inner.clone(),
+            json!({"id": 1, "result": [[1, "x", null]], "columns": ["a", "a", "b"]}),
+            json!({"id": 1, "result": inner.clone(), "columns": null}),
+            json!({"complete": true, "results": inner.clone()}),
+            json!({"query_status": {"complete": true, "results": inner}}),
+        ] {
+            assert_eq!(rows(&response).unwrap(), expected, "{response}");
+            assert_eq!(rows_of(&response, None, None).unwrap(), expected, "{response}");
+            let table = table(&response).unwrap();
+            assert_eq!(table.columns, ["a", "a", "b"]);
+            assert_eq!(table.rows, [[json!(1), json!("x"), json!(null)]]);
+            let page = page_of(&response).unwrap();
+            assert_eq!(page.columns, ["a", "a_2", "b"]);
+            assert_eq!(page.rows, expected);
+        }
+    }
+
+    #[test]
+    fn a_name_that_occurs_again_gets_a_number() {
+        for (columns, expected) in [
+            (vec!["a", "a", "a"], vec!["a", "a_2", "a_3"]),
+            (vec!["a", "a", "a_2"], vec!["a", "a_3", "a_2"]),
+            (vec!["a_2", "a", "a", "a_2"], vec!["a_2", "a", "a_3", "a_2_2"]),
+            (vec!["", ""], vec!["", "_2"]),
+        ] {
+            let columns: Vec<String> = columns.into_iter().map(str::to_owned).collect();
+            assert_eq!(unique(&columns), expected);
+        }
+        let odd = json!({"columns": [1, null], "results": [[1, 2]]});
+        assert_eq!(table(&odd).unwrap().columns, ["1", "null"]);
+    }
+
+    #[test]
+    fn an_answer_without_rows_says_why() {
+        for (response, why) in [
+            (
+                json!({"columns": ["a"], "results": [[1], [1, 2]]}),
+                "row 2 of the answer has 2 cells",
+            ),
+            (json!({"columns": ["a"], "results": [{"a": 1}]}), "has no rows with columns"),
+            (json!({"id": 3, "result": [{"data": [1], "days": ["d"]}]}), "it is a line"),
+            (json!({"id": 3, "result": []}), "it has no series"),
+            (json!({"id": 3, "result": null}), "never computed"),
+            (json!([]), "`basic`"),
+        ] {
+            for error in [
+                rows(&response).map(|_| ()).unwrap_err(),
+                table(&response).map(|_| ()).unwrap_err(),
+                rows_of(&response, None, None).map(|_| ()).unwrap_err(),
+                page_of(&response).map(|_| ()).unwrap_err(),
+            ] {
+                assert!(error.to_string().contains(why), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_query_that_runs_is_an_error_of_the_query() {
+        let running = json!({"query_status": {"id": "q1", "complete": false, "error": false}});
+        let error = rows_of(&running, Some("select 1"), None).unwrap_err();
+        assert!(matches!(error, Error::Query(_)) && error.is_running(), "{error}");
+        let error = rows(&running).unwrap_err();
+        assert!(matches!(error, Error::Insight(_)) && error.is_running(), "{error}");
+    }
+
+    #[test]
+    fn the_query_of_an_insight_says_what_it_asks_for() {
+        let insight = |rows: usize, more: Value, source: Value| {
+            json!({"id": 7, "columns": ["a"], "result": vec![json!([1]); rows], "hasMore": more,
+                "query": {"kind": "DataTableNode", "source": source}})
+        };
+        let sql = |sql: &str| json!({"kind": "HogQLQuery", "query": sql});
+        let events = |limit: Value| json!({"kind": "EventsQuery", "limit": limit});
+        let actors = json!({"kind": "ActorsQuery", "limit": 5,
+            "source": {"kind": "InsightActorsQuery", "source": {"kind": "TrendsQuery"}}});
+        for (insight, cut) in [
+            (insight(100, json!(null), sql("select a from t")), true),
+            (insight(99, json!(null), sql("select a from t")), false),
+            (insight(100, json!(null), sql("select a from t limit 100")), false),
+            (insight(5, json!(true), events(json!(5))), false),
+            (insight(4, json!(true), events(json!(5))), true),
+            (insight(100, json!(true), events(json!(null))), true),
+            (insight(5, json!(true), actors), false),
+        ] {
+            let read = rows(&insight);
+            assert_eq!(read.is_err(), cut, "{insight}");
+            if let Err(error) = read {
+                assert_eq!(kind(&error), FailureKind::CutShort);
+                assert!(
+                    error.is_cut_short() && error.to_string().contains("of insight 7"),
+                    "{error}"
+                );
+            }
+        }
+        // Servers of 2023 put the whole answer of an EventsQuery into `result`.
+        let old = json!({"id": 7, "result": {"columns": ["a"], "results": [[1], [2]], "hasMore": true},
+            "query": {"kind": "DataTableNode", "source": events(json!(2))}});
+        assert_eq!(rows(&old).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn what_the_caller_asked_for_comes_first() {
+        let answer =
+            json!({"columns": ["a"], "results": vec![json!([1]); 100], "query": "select a from t"});
+        assert!(rows_of(&answer, None, None).unwrap_err().is_cut_short());
+        assert!(rows_of(&answer, Some("select a from t limit 100"), None).is_ok());
+        assert!(table_of(&answer, Some("select a from t limit 100"), None).is_ok());
+        let more = json!({"columns": ["a"], "results": [[1], [2]], "hasMore": true});
+        assert!(rows_of(&more, None, Some(2)).is_ok());
+        assert!(rows_of(&more, None, Some(3)).unwrap_err().is_cut_short());
+        assert_eq!(page_of(&more).unwrap().rows.len(), 2);
+    }
+
+    #[test]
+    fn the_limit_that_the_server_put_on_is_found_where_the_rows_are() {
+        let inner = json!({"columns": ["a"], "results": [], "hogql": "SELECT a FROM t LIMIT 101"});
+        assert_eq!(limit_put_on(&inner), Some(101));
+        assert_eq!(limit_put_on(&json!({"result": inner})), Some(101));
+        assert_eq!(limit_put_on(&json!({"hogql": "SELECT 1 LIMIT 5"})), Some(5));
+        assert_eq!(limit_put_on(&json!(5)), None);
+    }
 }
