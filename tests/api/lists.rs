@@ -390,8 +390,7 @@ fn a_next_that_cannot_be_followed_is_an_error_after_the_rows_of_its_page() {
             let rows: Vec<Value> = items.by_ref().take(2).map(Result::unwrap).collect();
             assert_eq!(json!(rows), ids(1..=2), "{what}");
             let failed = error_in(what, items.next().unwrap());
-            let call = (paging(&failed).method(), paging(&failed).path());
-            assert_eq!(call, ("GET", "/api/projects/1/things/"), "{what}");
+            assert_eq!(paging(&failed).call(), Some(("GET", "/api/projects/1/things/")), "{what}");
             assert!(items.next().is_none(), "{what}");
             assert_eq!(script.all_requests().len(), pages.len(), "{what}");
         }
