@@ -39,7 +39,9 @@ fn pages_are_read_as_they_were_written() {
         let items: Vec<Value> = items.collect::<Result<_, _>>().unwrap();
         let written: Vec<Value> = pages.iter().flatten().map(|(_, v)| v.clone()).collect();
         prop_assert_eq!(&items, &written);
-        prop_assert_eq!(server.seen().len(), pages.len());
+        // Prefetch may foresee pages beyond the last one.
+        let requests = server.seen().len();
+        prop_assert!(requests == pages.len() || ahead > 0 && requests > pages.len());
         // The same result with serde_json alone, and with one call.
         let alone = bodies.iter().flat_map(|body| match parsed(body) {
             Value::Array(rows) => rows,
