@@ -146,12 +146,12 @@ fn a_key_in_a_path_name_value_or_sql_is_not_shown() {
     let client = builder(REFUSED).build().unwrap();
     let project = client.project(1);
     for failed in [
-        error(client.get(&format!("/api/{KEY}/")).send()),
-        error(client.get(&format!("/api/{KEY}?a=b")).send()),
+        error(client.get(format!("/api/{KEY}/")).send()),
+        error(client.get(format!("/api/{KEY}?a=b")).send()),
         error(client.get(KEY).send()),
-        error(client.post(&format!("/api//{KEY}")).text()),
-        error(client.list(&format!("/api/{KEY}/")).all()),
-        error(project.get(&format!("/{KEY}/")).send()),
+        error(client.post(format!("/api//{KEY}")).text()),
+        error(client.list(format!("/api/{KEY}/")).all()),
+        error(project.get(format!("/{KEY}/")).send()),
         error(project.list(KEY).first()),
         error(project.person(KEY)),
         error(client.get("/api/x/").param("a", KEY).send()),
@@ -432,7 +432,7 @@ fn a_url_of_70000_characters_is_refused() {
     let advised = |failed: &posthog_api::Error| {
         assert!(config(failed).contains("HogQL"), "{failed}");
     };
-    advised(&error(client.get(&format!("/api/{long}/")).send()));
+    advised(&error(client.get(format!("/api/{long}/")).send()));
     advised(&error(client.get("/api/x/").param("a", &long).send()));
     advised(&error(client.get("/api/x/").param(&long, "a").send()));
     advised(&error(project.person_by_distinct_id(&long)));

@@ -99,7 +99,7 @@ fn a_key_in_next_under_another_name_is_not_sent_again() {
         let (rows, failed) = walk(things(&client(&server)).items());
         match failed {
             Some(failed) => {
-                assert_eq!((rows.len(), paging(&failed).call()), (1, Some(("GET", PATH))))
+                assert_eq!((rows.len(), paging(&failed).call()), (1, Some(("GET", PATH))));
             }
             None => assert_eq!(rows, [1, 2]),
         }
