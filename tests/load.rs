@@ -85,7 +85,7 @@ fn a_hundred_thousand_requests_with_faults_all_succeed() {
             let (client, done, early) = (client.clone(), Arc::clone(&done), Arc::clone(&early));
             scope.spawn(move || {
                 for number in (thread..REQUESTS).step_by(THREADS) {
-                    let answer = client.get(&format!("/api/{number}/")).send();
+                    let answer = client.get(format!("/api/{number}/")).send();
                     assert_eq!(answer.unwrap(), number);
                     if done.fetch_add(1, Relaxed) == REQUESTS / 5 {
                         early.store(resident().unwrap_or(0), Relaxed);

@@ -3,7 +3,8 @@
 use crate::support::expect::cut_short;
 use crate::support::{Server, client, error_in};
 use crate::wire::{refused, sent, whole};
-use posthog_api::{Client, Query, Refresh, rows};
+use posthog_api::insight::rows;
+use posthog_api::{Client, Query, Refresh};
 use serde_json::{Value, json};
 
 fn table(columns: &[&str], rows: &Value) -> Value {

@@ -1,30 +1,43 @@
 //! Proves that the readers read each shape of an insight's result, or explain why they cannot.
 use crate::support::error;
 use crate::support::expect::insight as explain;
-use posthog_api::{
-    aggregated_value, aggregated_values, funnel_steps, paths, result, retention, rows, series,
-    time_to_convert,
+use posthog_api::insight::{
+    funnel_steps, paths, result, retention, rows, series, time_to_convert, totals,
 };
+use posthog_api::{FailureKind, aggregated_value};
 use serde_json::{Map, json};
 
 #[test]
 fn a_missing_result_is_explained() {
-    for (insight, why) in [
-        (json!({"id": 7, "result": null, "last_refresh": null}), "7"),
+    use FailureKind::{NotComputed, Other, Running};
+    for (insight, kind, why) in [
+        (json!({"id": 7, "result": null, "last_refresh": null}), NotComputed, "7"),
         (
-            json!({"id": 7, "result": null, "query_status": {"id": "q1", "complete": false, "error": false}}),
+            json!({"id": 7, "result": null, "query_status": {"id": "q1", "complete": false}}),
+            Running,
             "q1",
         ),
-        (json!({"result": null, "query_status": {"error": true, "error_message": "boom"}}), "boom"),
-        (json!({"result": null, "query_status": {"error": true, "error_message": null}}), "failed"),
         (
-            json!({"result": null, "query_status": {"error": true, "error_message": "concurrency_limit_exceeded"}}),
+            json!({"result": null, "query_status": {"error": true, "error_message": "boom"}}),
+            Other,
+            "boom",
+        ),
+        (
+            json!({"result": null, "query_status": {"error": true, "error_message": null}}),
+            Other,
+            "failed",
+        ),
+        (
+            json!({"result": null, "query_status": {"error": true,
+                "error_message": "concurrency_limit_exceeded"}}),
+            Other,
             "again",
         ),
-        (json!({"id": 7, "name": "x"}), "basic"),
-        (json!(null), "basic"),
+        (json!({"id": 7, "name": "x"}), Other, "basic"),
+        (json!(null), Other, "basic"),
     ] {
         let failed = error(result(&insight));
+        assert_eq!(explain(&failed).kind(), kind, "{failed}");
         assert!(explain(&failed).message().contains(why), "no {why} in {failed}");
     }
     assert_eq!(result(&json!({"result": []})).unwrap(), &json!([]));
@@ -60,18 +73,32 @@ fn rows_are_found_in_each_place_where_a_server_puts_them() {
 }
 
 #[test]
-fn totals_are_read_and_missing_ones_are_explained() {
+fn totals_are_read_with_breakdown_and_period() {
     let insight = json!({"id": 1, "result": [
         {"label": "a", "aggregated_value": 18_446_744_073_709_551_615_u64},
-        {"label": "b", "aggregated_value": 2.5},
+        {"label": "b", "aggregated_value": null, "breakdown_value": ["x"], "compare_label": "previous"},
     ]});
     assert!((aggregated_value(&insight).unwrap() - 18_446_744_073_709_551_615.0).abs() < 1.0);
-    assert_eq!(aggregated_values(&insight).unwrap()[1], ("b".to_owned(), 2.5));
+    let read = totals(&insight).unwrap();
+    assert_eq!((read[0].label.as_str(), &read[0].breakdown, &read[0].compare), ("a", &None, &None));
+    assert_eq!((read[1].value, &read[1].breakdown), (None, &Some(json!(["x"]))));
+    assert_eq!(read[1].compare.as_deref(), Some("previous"));
+}
+
+#[test]
+fn a_missing_total_is_explained() {
     for (result, why) in [
         (json!([{"label": "a", "aggregated_value": null}]), "aggregate"),
         (json!([{"label": "a", "aggregated_value": null, "aggregated_value::nan": true}]), "NaN"),
+        (json!([]), "1"),
+    ] {
+        let insight = json!({"id": 1, "result": result});
+        let failed = error(aggregated_value(&insight));
+        assert!(explain(&failed).message().contains(why), "no {why} in {failed}");
+        assert!(totals(&insight).is_ok(), "{insight}");
+    }
+    for (result, why) in [
         (json!([{"label": "a", "aggregated_value": "7"}]), "number"),
-        (json!([]), "series"),
         (json!([{"data": [1.0], "days": ["d"], "label": "a"}]), "series"),
         (json!([{"count": 1, "order": 0, "name": "a"}]), "funnel_steps"),
         (json!([[{"count": 1, "order": 0, "name": "a"}]]), "funnel_steps"),
@@ -83,7 +110,7 @@ fn totals_are_read_and_missing_ones_are_explained() {
         (json!([5]), "1"),
     ] {
         let insight = json!({"id": 1, "result": result});
-        for failed in [error(aggregated_value(&insight)), error(aggregated_values(&insight))] {
+        for failed in [error(aggregated_value(&insight)), error(totals(&insight))] {
             assert!(explain(&failed).message().contains(why), "no {why} in {failed}");
         }
     }
@@ -95,7 +122,8 @@ fn every_member_of_a_result_may_be_null() {
     let read = &series(&line).unwrap()[0];
     assert_eq!(read.days, ["1", "null", "d"]);
     assert_eq!(read.data, [Some(1.0), None, Some(2.5)]);
-    assert_eq!((read.label, read.breakdown, read.compare, read.status), ("", None, None, None));
+    assert_eq!(read.label, "");
+    assert_eq!((&read.breakdown, &read.compare, &read.status), (&None, &None, &None));
     let funnel = json!({"result": [{"order": 0, "count": 0, "name": null, "custom_name": null}]});
     assert!(funnel_steps(&funnel).unwrap()[0].conversion.abs() < f64::EPSILON);
     let retained =

@@ -156,7 +156,6 @@ fn a_scan_that_cannot_be_paged_is_refused_before_anything_is_sent() {
     for (mut scan, why) in [
         (scan("select id from t order by id"), "ORDER"),
         (scan("select id from t limit 5"), "LIMIT"),
-        (scan("select id from t limit 1 by id"), "LIMIT"),
         (scan("select id from t Offset 5"), "OFFSET"),
         (scan("select id from t;"), ";"),
         (scan("select id from t; drop"), ";"),
@@ -189,6 +188,7 @@ fn a_scan_that_cannot_be_paged_is_refused_before_anything_is_sent() {
         "select id, 'order by limit' from t",
         "select id from (select id from t order by id limit 5)",
         "select `order`, id, \"limit\" from t -- limit 5",
+        "select id from t limit 1 by id",
         "select id, row_number() over (order by id) from t",
         "select id from t /* offset */ where a = {a}",
     ] {

@@ -208,7 +208,7 @@ fn a_cancel_that_fails_or_hangs_does_not_change_the_error() {
         let client = trying(&server, 3);
         let query = sql(&client).background().timeout(TIMEOUT);
         let failed = within(AT_ONCE, || error_in(name, query.send()));
-        assert_eq!(timeout(&failed).method(), "GET", "{name}");
+        assert_eq!(timeout(&failed).call().unwrap().0, "GET", "{name}");
         let deletes = calls(&server).iter().filter(|c| c.starts_with("DELETE")).count();
         assert_eq!(deletes, 1, "{name}");
     });
@@ -219,7 +219,7 @@ fn a_background_query_whose_start_hangs_ends_in_time() {
     let server = Server::script([Act::silence()]);
     let query = sql(&client(&server)).background().timeout(TIMEOUT);
     let failed = within(Duration::from_secs(2), || error(query.send()));
-    assert_eq!(timeout(&failed).method(), "POST");
+    assert_eq!(timeout(&failed).call().unwrap().0, "POST");
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! Proves that what a caller gives arrives at the server unchanged, or is refused before anything
 //! is sent.
-use crate::support::expect::config;
+use crate::support::expect::{config, not_found};
 use crate::support::{
     AT_ONCE, Act, KEY, REFUSED, Server, TIMEOUT, agent, builder, client, decode, error, error_in,
     shows_key, within,
 };
-use posthog_api::{Auth, Client, PersonFilter};
+use posthog_api::{Auth, Client, InsightId, PersonFilter};
 use serde_json::{Value, json};
 
 /// Answers every request with an empty page.
@@ -146,12 +146,12 @@ fn a_key_in_a_path_name_value_or_sql_is_not_shown() {
     let client = builder(REFUSED).build().unwrap();
     let project = client.project(1);
     for failed in [
-        error(client.get(&format!("/api/{KEY}/")).send()),
-        error(client.get(&format!("/api/{KEY}?a=b")).send()),
+        error(client.get(format!("/api/{KEY}/")).send()),
+        error(client.get(format!("/api/{KEY}?a=b")).send()),
         error(client.get(KEY).send()),
-        error(client.post(&format!("/api//{KEY}")).text()),
-        error(client.list(&format!("/api/{KEY}/")).all()),
-        error(project.get(&format!("/{KEY}/")).send()),
+        error(client.post(format!("/api//{KEY}")).text()),
+        error(client.list(format!("/api/{KEY}/")).all()),
+        error(project.get(format!("/{KEY}/")).send()),
         error(project.list(KEY).first()),
         error(project.person(KEY)),
         error(client.get("/api/x/").param("a", KEY).send()),
@@ -372,27 +372,21 @@ fn a_path_with_special_characters_arrives_encoded() {
 }
 
 #[test]
-fn an_id_arrives_as_one_segment() {
+fn only_a_number_or_a_uuid_is_the_id_of_a_person() {
     let server = Server::start(|_, _| Act::status(204));
     let project = client(&server).project(1);
-    for id in odd_texts() {
-        let dots = ["", ".", "..", "%2e%2e"].contains(&id.as_str());
-        let count = server.count();
-        match project.person(&id) {
-            Ok(_) => {
-                let target = &server.requests()[count].target;
-                let segment = target.strip_prefix("/api/projects/1/persons/").unwrap();
-                let segment = segment.strip_suffix('/').unwrap();
-                assert_eq!(decode(segment), id, "{target}");
-                assert!(!segment.contains(['/', '?', '#']), "{target}");
-            }
-            Err(failed) => {
-                config(&crate::support::seen(failed));
-                assert_eq!((server.count(), dots), (count, true), "{id:?}");
-            }
-        }
+    let numbers = ["0", "30"].map(str::to_owned);
+    let uuids = ["0190f3a8-0000-7000-8000-00000000000A", "0190f3a8000070008000000000000000"];
+    for id in numbers.into_iter().chain(uuids.map(str::to_owned)) {
+        project.person(&id).unwrap();
+        let sent = server.take_requests().pop().unwrap();
+        assert_eq!(sent.target, format!("/api/projects/1/persons/{id}/"));
+    }
+    for id in odd_texts().into_iter().filter(|id| id.trim() != "0") {
+        config(&error_in(&id, project.person(&id)));
     }
     config(&error(project.person("")));
+    assert_eq!(server.take_requests().len(), 0);
 }
 
 #[test]
@@ -438,12 +432,11 @@ fn a_url_of_70000_characters_is_refused() {
     let advised = |failed: &posthog_api::Error| {
         assert!(config(failed).contains("HogQL"), "{failed}");
     };
-    advised(&error(client.get(&format!("/api/{long}/")).send()));
+    advised(&error(client.get(format!("/api/{long}/")).send()));
     advised(&error(client.get("/api/x/").param("a", &long).send()));
     advised(&error(client.get("/api/x/").param(&long, "a").send()));
-    advised(&error(project.person(&long)));
     advised(&error(project.person_by_distinct_id(&long)));
-    advised(&error(project.insight_by_short_id(&long)));
+    advised(&error(project.insight(&long)));
     advised(&error(project.persons().search(&long).all()));
     let filter = PersonFilter::property("a").exact([&long]);
     advised(&error(project.persons().filter(filter).all()));
@@ -534,7 +527,7 @@ fn texts_of_a_list_arrive_as_the_same_text() {
         }
         project.insights().search(&text).all().unwrap();
         assert_eq!(server.requests().pop().unwrap().param("search"), Some(text.clone()));
-        project.insight_by_short_id(&text).unwrap();
+        not_found(&error(project.insight(InsightId::short_id(&text))));
         assert_eq!(server.requests().pop().unwrap().param("short_id"), Some(text.clone()));
         project.person_by_distinct_id(&text).unwrap();
         assert_eq!(server.requests().pop().unwrap().param("distinct_id"), Some(text));
@@ -547,6 +540,11 @@ fn values_of_filters_arrive_as_the_same_text() {
     let project = client(&server).project(1);
     for text in odd_texts() {
         let filter = PersonFilter::property(&text).icontains(&text);
+        if text.contains('\\') {
+            // Servers read the backslash as an escape.
+            config(&error(project.persons().filter(filter).all()));
+            continue;
+        }
         project.persons().filter(filter).all().unwrap();
         let sent = server.requests().pop().unwrap().param("properties").unwrap();
         let sent: Value = serde_json::from_str(&sent).unwrap();
@@ -574,7 +572,7 @@ fn values_of_queries_arrive_as_the_same_text() {
 fn an_empty_search_or_lookup_is_refused() {
     let server = Server::script([]);
     let project = client(&server).project(1);
-    config(&error(project.insight_by_short_id("")));
+    config(&error(project.insight("")));
     config(&error(project.person_by_distinct_id("")));
     config(&error(project.persons().email("").all()));
     config(&error(project.persons().search("").first()));

@@ -1,8 +1,8 @@
 //! Proves that a list gives every row once or an error, that it ends, and that `next` never leads
 //! to another host.
-use crate::support::expect::{api, config, decode, paging, transport};
+use crate::support::expect::{api, config, decode, not_found, paging, transport};
 use crate::support::{Act, KEY, REQUEST_ID, Server, client, error, seen, within};
-use posthog_api::{Client, Items, List};
+use posthog_api::{Client, FailureKind, Items, List};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -98,7 +98,9 @@ fn a_key_in_next_under_another_name_is_not_sent_again() {
         ]);
         let (rows, failed) = walk(things(&client(&server)).items());
         match failed {
-            Some(failed) => assert_eq!((rows.len(), paging(&failed).path()), (1, PATH)),
+            Some(failed) => {
+                assert_eq!((rows.len(), paging(&failed).call()), (1, Some(("GET", PATH))));
+            }
             None => assert_eq!(rows, [1, 2]),
         }
     }
@@ -308,10 +310,14 @@ fn an_incomplete_page_gives_no_rows() {
 
 #[test]
 fn a_row_of_another_type_is_an_error_of_items_as() {
-    let server = Server::script([Act::page(&json!([1, "two"]), &Value::Null)]);
+    let server = Server::script([Act::page(&json!([1, "two", 3]), &Value::Null)]);
     let mut items = things(&client(&server)).items_as::<u64>();
+    assert_eq!(items.next().unwrap().unwrap(), 1);
     let failed = error(items.next().unwrap());
-    assert!(decode(&failed).message().contains("line 1"), "{failed}");
+    assert_eq!(decode(&failed).kind(), FailureKind::Row, "{failed}");
+    assert!(failed.to_string().contains("two"), "{failed}");
+    // The other rows can be read.
+    assert_eq!(items.next().unwrap().unwrap(), 3);
     assert!(items.next().is_none());
 }
 
@@ -358,7 +364,7 @@ fn a_server_that_ignores_short_id_is_detected() {
         ("another case", json!([insight("abc12345")])),
     ] {
         let server = Server::script([Act::page(&rows, &Value::Null)]);
-        let failed = error(client(&server).project(1).insight_by_short_id("AbC12345"));
+        let failed = error(client(&server).project(1).insight("AbC12345"));
         assert!(paging(&failed).message().contains("short_id"), "{name}");
     }
     let server = Server::script([
@@ -366,8 +372,8 @@ fn a_server_that_ignores_short_id_is_detected() {
         Act::page(&json!([]), &Value::Null),
     ]);
     let project = client(&server).project(1);
-    assert!(project.insight_by_short_id("AbC12345").unwrap().is_some());
-    assert!(project.insight_by_short_id("AbC12345").unwrap().is_none());
+    assert_eq!(project.insight("AbC12345").unwrap(), insight("AbC12345"));
+    not_found(&error(project.insight("AbC12345")));
 }
 
 #[test]

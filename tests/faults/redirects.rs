@@ -22,15 +22,16 @@ fn good() -> Act {
 fn a_redirect_of_a_get_is_followed_within_the_origin() {
     for status in STATUSES {
         for (name, location, target) in [
-            ("a path", "/api/y/?a=b%20c".to_owned(), "/api/y/?a=b%20c"),
-            ("a whole URL", "{}/api/y/".to_owned(), "/api/y/"),
-            ("without a scheme", "//{host}/api/y/".to_owned(), "/api/y/"),
-            ("in capitals", "HTTP://{host}/api/y/".to_owned(), "/api/y/"),
-            ("a relative path", "y/?a=1".to_owned(), "/api/x/y/?a=1"),
-            ("a query alone", "?a=1".to_owned(), "/api/x/?a=1"),
-            ("a fragment behind it", "/api/y/#there".to_owned(), "/api/y/"),
-            ("the key echoed", format!("/api/y/?personal_api_key={KEY}&a=1"), "/api/y/?a=1"),
-            ("a project token in it", "/api/y/?token=phc_other".to_owned(), "/api/y/"),
+            ("a path", "/api/y/?a=b%20c".to_owned(), "/api/y/?a=b%20c&old=1"),
+            ("a whole URL", "{}/api/y/".to_owned(), "/api/y/?old=1"),
+            ("without a scheme", "//{host}/api/y/".to_owned(), "/api/y/?old=1"),
+            ("in capitals", "HTTP://{host}/api/y/".to_owned(), "/api/y/?old=1"),
+            ("a relative path", "y/?a=1".to_owned(), "/api/x/y/?a=1&old=1"),
+            ("a query alone", "?a=1".to_owned(), "/api/x/?a=1&old=1"),
+            ("a fragment behind it", "/api/y/#there".to_owned(), "/api/y/?old=1"),
+            ("the key echoed", format!("/api/y/?personal_api_key={KEY}&a=1"), "/api/y/?a=1&old=1"),
+            ("a project token in it", "/api/y/?token=phc_other".to_owned(), "/api/y/?old=1"),
+            ("the parameter itself", "/api/y/?old=1&a=2".to_owned(), "/api/y/?old=1&a=2"),
         ] {
             let server = Server::start(move |request, n| match n {
                 0 => {

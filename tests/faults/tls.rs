@@ -14,7 +14,7 @@ fn an_untrusted_certificate_is_an_error() {
     let client = builder(front.url()).build().unwrap();
     let failed = within(AT_ONCE, || error(client.me()));
     let failure = transport(&failed);
-    assert_eq!((failure.method(), failure.path()), ("GET", "/api/users/@me/"));
+    assert_eq!(failure.call(), Some(("GET", "/api/users/@me/")));
     assert!(failure.message().contains("certificate"), "{failed}");
     // No request arrived, and there was one connection.
     drop(client);
@@ -112,7 +112,7 @@ fn a_server_without_tls_is_an_error() {
         let server = Server::at_connect(act.then(End::Close));
         let client = builder(server.url().replace("http:", "https:")).build();
         let failed = within(AT_ONCE, || error(client.unwrap().me()));
-        assert!(transport(&failed).path().starts_with("/api/"), "{name}");
+        assert!(transport(&failed).call().unwrap().1.starts_with("/api/"), "{name}");
     }
 }
 

@@ -39,7 +39,9 @@ fn pages_are_read_as_they_were_written() {
         let items: Vec<Value> = items.collect::<Result<_, _>>().unwrap();
         let written: Vec<Value> = pages.iter().flatten().map(|(_, v)| v.clone()).collect();
         prop_assert_eq!(&items, &written);
-        prop_assert_eq!(server.seen().len(), pages.len());
+        // Prefetch may foresee pages beyond the last one.
+        let requests = server.seen().len();
+        prop_assert!(requests == pages.len() || ahead > 0 && requests > pages.len());
         // The same result with serde_json alone, and with one call.
         let alone = bodies.iter().flat_map(|body| match parsed(body) {
             Value::Array(rows) => rows,
@@ -93,11 +95,7 @@ fn any_body_is_read_or_is_an_error_without_the_key() {
         } else if encoding.is_empty() {
             match texted {
                 Ok(text) => prop_assert_eq!(text.as_bytes(), &body),
-                Err(e) => prop_assert!(
-                    variant(&e) == "Decode" && std::str::from_utf8(&body).is_err(),
-                    "{}",
-                    e
-                ),
+                Err(e) => prop_assert!(variant(&e) == "Decode" && is_not_text(&body), "{}", e),
             }
             let text = body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&body);
             let has = |word: &[u8]| text.windows(word.len()).any(|w| w == word);
@@ -130,4 +128,11 @@ fn any_bytes_for_an_answer_are_read_or_are_an_error_without_the_key() {
         }
         Ok(())
     });
+}
+
+/// Whether `text` must refuse this body: a web page, UTF-16, or another encoding.
+fn is_not_text(body: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(body) else { return true };
+    let begin = text.trim_start().to_ascii_lowercase();
+    begin.starts_with("<html") || begin.starts_with("<!doctype html")
 }

@@ -4,7 +4,7 @@ use crate::check;
 use crate::generate::*;
 use crate::home::{Home, ok, query_pairs};
 use crate::rules::*;
-use posthog_api::{Auth, PersonFilter};
+use posthog_api::{Auth, InsightId, PersonFilter};
 use proptest::collection::vec;
 use proptest::prelude::{Strategy, any};
 use proptest::sample::select;
@@ -31,7 +31,7 @@ fn parameters_arrive_as_they_were_or_are_refused() {
         let mut sent: Vec<(String, String)> = Vec::new();
         let mut right = true;
         for (name, value) in &params {
-            let twice = list && sent.iter().any(|(n, _)| n == name);
+            let twice = sent.iter().any(|(n, _)| n == name);
             let text = as_text(value);
             right &= !twice && may_be_sent(name, text.as_deref());
             sent.extend(text.map(|text| (name.clone(), text)));
@@ -82,20 +82,30 @@ fn filters_and_searches_of_persons_arrive_as_they_were_or_are_refused() {
         let right = expected.is_some()
             && !(or && filters.is_empty())
             && !params.values().any(String::is_empty);
-        if let Some(seen) = server.arrived(&list.all(), right)? {
-            let mut seen: BTreeMap<String, String> = query_pairs(&seen)?.into_iter().collect();
-            let properties = seen.remove("properties").map(|text| parsed(&text));
-            prop_assert_eq!(seen, params);
-            let expected = expected.unwrap_or_default();
-            prop_assert_eq!(
-                properties,
-                match expected.len() {
-                    0 => None,
-                    2.. if or => Some(reparsed(&json!({"type": "OR", "values": expected}))),
-                    _ => Some(reparsed(&expected.into())),
-                }
-            );
+        let outcome = list.all();
+        if !right {
+            server.arrived(&outcome, false)?;
+            return Ok(());
         }
+        prop_assert!(outcome.is_ok(), "{:?}", outcome);
+        let mut sent = Vec::new();
+        for seen in server.seen() {
+            let mut seen: BTreeMap<String, String> = query_pairs(&seen)?.into_iter().collect();
+            sent.push(seen.remove("properties").map(|text| parsed(&text)));
+            prop_assert_eq!(&seen, &params);
+        }
+        let mut leaves = expected.unwrap_or_default();
+        if or {
+            leaves = alternatives(leaves);
+        } else {
+            keep_first(&mut leaves);
+        }
+        let expected: Vec<Option<Value>> = match leaves.len() {
+            0 => vec![None],
+            _ if or => leaves.into_iter().map(|leaf| Some(reparsed(&json!([leaf])))).collect(),
+            _ => vec![Some(reparsed(&leaves.into()))],
+        };
+        prop_assert_eq!(sent, expected);
         Ok(())
     });
 }
@@ -113,7 +123,7 @@ fn short_ids_and_distinct_ids_are_looked_up_unchanged() {
         server.answer(&ok(&json!({"next": null, "results": [row]}).to_string()));
         let project = client.project(1);
         let found = if short {
-            project.insight_by_short_id(&id)
+            project.insight(InsightId::short_id(&id)).map(Some)
         } else {
             project.person_by_distinct_id(&id)
         };
@@ -126,18 +136,32 @@ fn short_ids_and_distinct_ids_are_looked_up_unchanged() {
 }
 
 #[test]
-fn ids_are_one_segment_of_the_path_or_are_refused() {
+fn the_id_of_a_person_is_a_number_or_a_uuid_or_is_refused() {
     let server = Home::start();
     let client = server.client();
-    check(700, &text(), |id| {
+    let uuid = "[0-9a-fA-F]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}";
+    let ids = prop_oneof![
+        2 => "[0-9]{1,22}",
+        2 => uuid,
+        1 => "[0-9a-f]{31,33}",
+        1 => "[0-9a-f]{7,8}-?[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-g]{12}",
+        4 => text(),
+    ];
+    check(700, &ids, |id| {
         server.answer(&ok("{}"));
-        let right = !id.is_empty() && !has_dot_segment(&id);
-        if let Some(seen) = server.arrived(&client.project(1).person(&id), right)? {
-            let segments: Vec<&str> = seen.target.split('/').collect();
-            prop_assert_eq!(segments.len(), 7, "{}", seen.target);
-            prop_assert_eq!(&segments[..5], ["", "api", "projects", "1", "persons"]);
-            prop_assert_eq!(strictly_decoded(segments[5])?, id.as_bytes());
-            prop_assert_eq!(segments[6], "");
+        let text = id.trim();
+        let hex: Vec<usize> = text
+            .split('-')
+            .filter(|part| part.bytes().all(|b| b.is_ascii_hexdigit()))
+            .map(str::len)
+            .collect();
+        let uuid =
+            matches!(hex[..], [32] | [8, 4, 4, 4, 12]) && hex.len() == text.split('-').count();
+        let number = text.parse::<u64>().ok().filter(|_| !text.starts_with('+'));
+        let segment = if uuid { Some(text.to_owned()) } else { number.map(|n| n.to_string()) };
+        let outcome = client.project(1).person(&id);
+        if let Some(seen) = server.arrived(&outcome, segment.is_some())? {
+            prop_assert_eq!(seen.target, format!("/api/projects/1/persons/{}/", segment.unwrap()));
         }
         Ok(())
     });

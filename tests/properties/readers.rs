@@ -2,9 +2,9 @@
 use crate::check;
 use crate::generate::insight;
 use crate::support::expect::variant;
-use posthog_api::{
-    aggregated_value, aggregated_values, funnel_steps, paths, result, retention, rows, series,
-    time_to_convert,
+use posthog_api::aggregated_value;
+use posthog_api::insight::{
+    funnel_steps, paths, read, result, retention, rows, series, table, time_to_convert, totals,
 };
 use proptest::{prop_assert, prop_assert_eq};
 
@@ -14,7 +14,9 @@ fn readers_read_any_value_or_return_an_error() {
         let errors = [
             result(&insight).err(),
             aggregated_value(&insight).err(),
-            aggregated_values(&insight).err(),
+            totals(&insight).err(),
+            table(&insight).err(),
+            read(&insight).err(),
             series(&insight).err(),
             funnel_steps(&insight).err(),
             retention(&insight).err(),

@@ -23,31 +23,71 @@ pub fn operand_on_the_wire(operator: &str, value: &Value) -> Option<Value> {
     let text = as_text(value).unwrap_or_default();
     match operator {
         "exact" | "is_not" => {
-            let values = value.as_array().cloned().unwrap_or_else(|| vec![value.clone()]);
-            let values: Option<Vec<Value>> = values
-                .into_iter()
-                .map(|value| match value {
-                    Value::Bool(b) => Some(b.to_string().into()),
-                    Value::String(s) => (!s.is_empty()).then(|| s.into()),
+            let one = std::slice::from_ref(value);
+            let mut texts = Vec::new();
+            for value in value.as_array().map_or(one, Vec::as_slice) {
+                match value {
+                    Value::String(text) if text.is_empty() => return None,
+                    Value::Null | Value::Array(_) | Value::Object(_) => return None,
+                    Value::String(text) => {
+                        // Current servers compare the JSON of a text, older ones the text.
+                        let json = value.to_string();
+                        texts.push(Value::from(text.as_str()));
+                        texts.push(json[1..json.len() - 1].into());
+                    }
                     // A whole float is sent as an integer.
                     Value::Number(n) => match n.as_f64().filter(|_| n.is_f64()) {
                         Some(f) if f % 1.0 == 0.0 && f.abs() < 9e15 => {
-                            serde_json::from_str(&format!("{:.0}", f + 0.0)).ok()
+                            texts.push(format!("{:.0}", f + 0.0).into());
                         }
-                        _ => Some(n.into()),
+                        _ => texts.push(n.to_string().into()),
                     },
-                    _ => None,
-                })
-                .collect();
-            values.filter(|v| !v.is_empty()).map(Value::from)
+                    Value::Bool(b) => texts.push(b.to_string().into()),
+                }
+            }
+            keep_first(&mut texts);
+            (!texts.is_empty()).then(|| texts.into())
         }
-        "icontains" | "not_icontains" | "regex" | "not_regex" => {
-            (!text.is_empty()).then(|| text.into())
+        "icontains" | "not_icontains" => {
+            (!text.is_empty() && !text.contains('\\')).then(|| text.into())
         }
+        "regex" | "not_regex" => (!text.is_empty()).then(|| text.into()),
         "gt" | "gte" | "lt" | "lte" => value.is_number().then(|| value.clone()),
         "is_set" | "is_not_set" => Some(operator.into()),
         _ => is_date(&text).then(|| text.into()),
     }
+}
+
+/// Removes values that are equal to an earlier one.
+pub fn keep_first(values: &mut Vec<Value>) {
+    let mut kept = Vec::new();
+    for value in values.drain(..) {
+        if !kept.contains(&value) {
+            kept.push(value);
+        }
+    }
+    *values = kept;
+}
+
+/// The filters of an OR that are read one after the other: all `exact` on one property become one.
+pub fn alternatives(leaves: Vec<Value>) -> Vec<Value> {
+    let mut out: Vec<Value> = Vec::new();
+    for leaf in leaves {
+        let same = |other: &&mut Value| {
+            leaf["operator"] == "exact"
+                && other["operator"] == "exact"
+                && other["key"] == leaf["key"]
+        };
+        if let Some(other) = out.iter_mut().find(same) {
+            let values = other["value"].as_array_mut().unwrap();
+            values.extend(leaf["value"].as_array().unwrap().iter().cloned());
+            keep_first(values);
+        } else {
+            out.push(leaf);
+        }
+    }
+    keep_first(&mut out);
+    out
 }
 
 /// `YYYY-MM-DD` or `YYYY-MM-DD hh:mm:ss` of a day that exists.

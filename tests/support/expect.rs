@@ -1,47 +1,5 @@
 //! What tests read from an error. Only this file knows the payload of each variant.
-use posthog_api::{ApiError, Error};
-
-/// The parts of an error without a usable answer.
-#[derive(Clone, Copy, Debug)]
-pub struct Failed<'a> {
-    call: Option<(&'a str, &'a str)>,
-    message: &'a str,
-    body: &'a str,
-    request_id: Option<&'a str>,
-}
-
-impl<'a> Failed<'a> {
-    fn message_only(message: &'a str) -> Failed<'a> {
-        Failed { call: None, message, body: "", request_id: None }
-    }
-
-    pub fn method(&self) -> &'a str {
-        self.call.map_or("", |(method, _)| method)
-    }
-
-    pub fn path(&self) -> &'a str {
-        self.call.map_or("", |(_, path)| path)
-    }
-
-    pub fn message(&self) -> &'a str {
-        self.message
-    }
-
-    pub fn body(&self) -> &'a str {
-        self.body
-    }
-
-    pub fn request_id(&self) -> Option<&'a str> {
-        self.request_id
-    }
-}
-
-impl<'a> From<&'a posthog_api::Failure> for Failed<'a> {
-    fn from(failure: &'a posthog_api::Failure) -> Failed<'a> {
-        let call = Some((failure.method(), failure.path()));
-        Failed { call, ..Failed::message_only(failure.message()) }
-    }
-}
+use posthog_api::{ApiError, Error, Failure, FailureKind};
 
 /// The name of the variant.
 pub fn variant(error: &Error) -> &'static str {
@@ -52,18 +10,19 @@ pub fn variant(error: &Error) -> &'static str {
         Error::Api(_) => "Api",
         Error::Redirect { .. } => "Redirect",
         Error::Decode(_) => "Decode",
-        Error::TooLarge { .. } => "TooLarge",
+        Error::TooLarge(_) => "TooLarge",
         Error::Paging(_) => "Paging",
         Error::Insight(_) => "Insight",
         Error::Query(_) => "Query",
+        Error::NotFound(_) => "NotFound",
         other => panic!("a variant that this file does not know: {other:?}"),
     }
 }
 
 /// Fails the test, which expected another variant.
 #[track_caller]
-fn not(variant: &str, error: &Error) -> ! {
-    panic!("not Error::{variant}: {error:?}")
+fn not(expected: &str, error: &Error) -> ! {
+    panic!("not Error::{expected}: {error:#?}")
 }
 
 #[track_caller]
@@ -75,81 +34,86 @@ pub fn api(error: &Error) -> &ApiError {
 }
 
 #[track_caller]
-pub fn decode(error: &Error) -> Failed<'_> {
+pub fn decode(error: &Error) -> &Failure {
     match error {
-        Error::Decode(e) => {
-            Failed { call: None, message: e.message(), body: e.body(), request_id: e.request_id() }
-        }
+        Error::Decode(failure) => failure,
         other => not("Decode", other),
     }
 }
 
 #[track_caller]
-pub fn transport(error: &Error) -> Failed<'_> {
+pub fn transport(error: &Error) -> &Failure {
     match error {
-        Error::Transport(failure) => failure.as_ref().into(),
+        Error::Transport(failure) => failure,
         other => not("Transport", other),
-    }
-}
-
-#[track_caller]
-pub fn timeout(error: &Error) -> Failed<'_> {
-    match error {
-        Error::Timeout(failure) if error.is_timeout() => failure.as_ref().into(),
-        other => not("Timeout", other),
-    }
-}
-
-#[track_caller]
-pub fn paging(error: &Error) -> Failed<'_> {
-    match error {
-        Error::Paging(failure) => failure.as_ref().into(),
-        other => not("Paging", other),
-    }
-}
-
-#[track_caller]
-pub fn query(error: &Error) -> Failed<'_> {
-    match error {
-        Error::Query(message) => Failed::message_only(message),
-        other => not("Query", other),
-    }
-}
-
-#[track_caller]
-pub fn insight(error: &Error) -> Failed<'_> {
-    match error {
-        Error::Insight(message) => Failed::message_only(message),
-        other => not("Insight", other),
     }
 }
 
 /// A connection that was lost before the answer was complete.
 #[track_caller]
-pub fn broken(error: &Error) -> Failed<'_> {
-    let failed = transport(error);
-    assert!(failed.message.contains("broke"), "not broken: {error}");
-    failed
+pub fn broken(error: &Error) -> &Failure {
+    let failure = transport(error);
+    assert_eq!(failure.kind(), FailureKind::Broken, "{error}");
+    failure
+}
+
+#[track_caller]
+pub fn timeout(error: &Error) -> &Failure {
+    match error {
+        Error::Timeout(failure) if error.is_timeout() => failure,
+        other => not("Timeout", other),
+    }
+}
+
+#[track_caller]
+pub fn paging(error: &Error) -> &Failure {
+    match error {
+        Error::Paging(failure) => failure,
+        other => not("Paging", other),
+    }
+}
+
+#[track_caller]
+pub fn query(error: &Error) -> &Failure {
+    match error {
+        Error::Query(failure) => failure,
+        other => not("Query", other),
+    }
+}
+
+#[track_caller]
+pub fn insight(error: &Error) -> &Failure {
+    match error {
+        Error::Insight(failure) => failure,
+        other => not("Insight", other),
+    }
+}
+
+#[track_caller]
+pub fn not_found(error: &Error) -> &Failure {
+    match error {
+        Error::NotFound(failure) if error.is_not_found() => failure,
+        other => not("NotFound", other),
+    }
 }
 
 /// Rows that are or may be cut. The message names the remedies.
 #[track_caller]
 pub fn cut_short(error: &Error) {
-    let failed = query(error);
+    let failure = query(error);
+    assert_eq!(failure.kind(), FailureKind::CutShort, "{error}");
+    assert!(error.is_cut_short());
     for word in ["LIMIT", "scan"] {
-        assert!(failed.message.contains(word), "no {word} in {error}");
+        assert!(failure.message().contains(word), "no {word} in {error}");
     }
 }
 
 /// An answer larger than `max_body_bytes`. The message shows the limit.
 #[track_caller]
 pub fn too_large(error: &Error, limit: u64) {
-    let line = error.to_string();
-    match error {
-        Error::TooLarge { .. } => {
-            assert!(line.contains("max_body_bytes") && line.contains(&limit.to_string()), "{line}");
-        }
-        other => not("TooLarge", other),
+    let Error::TooLarge(failure) = error else { not("TooLarge", error) };
+    for word in ["max_body_bytes", &limit.to_string()] {
+        assert!(failure.message().contains(word), "no {word} in {error}");
     }
 }
 

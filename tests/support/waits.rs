@@ -18,12 +18,22 @@ pub struct Wait {
 
 impl From<&RetryEvent> for Wait {
     fn from(event: &RetryEvent) -> Wait {
-        Wait {
-            call: format!("{} {}", event.method, event.path),
-            retry: Some(event.retry).filter(|n| *n > 0),
-            time: event.wait,
-            status: event.status,
-            reason: event.reason.clone(),
+        match event {
+            RetryEvent::Retry { method, path, retry, wait, status, reason, .. } => Wait {
+                call: format!("{method} {path}"),
+                retry: Some(*retry),
+                time: *wait,
+                status: *status,
+                reason: reason.clone(),
+            },
+            RetryEvent::Pace { method, path, wait, .. } => Wait {
+                call: format!("{method} {path}"),
+                retry: None,
+                time: *wait,
+                status: None,
+                reason: String::new(),
+            },
+            other => panic!("an event that this file does not know: {other:?}"),
         }
     }
 }
