@@ -21,13 +21,16 @@ pub(super) struct InFlight {
     forecast: Forecast,
     /// How many rows the list has, if the server says it.
     count: Option<u64>,
+    /// Whether a failure of the page taken last counts, see [`Page::failure_counts`].
+    failure_counts: bool,
 }
 
 /// A page that was requested.
 struct Page {
     query: Params,
-    /// It was requested before the list named it.
-    foreseen: bool,
+    /// The list had named the page, and its request ran alone. A server may fail because of many
+    /// requests at once: any other failure is asked for again.
+    failure_counts: bool,
     started: Started,
 }
 
@@ -41,6 +44,7 @@ impl InFlight {
             window: Window::new(ahead.min(MAX_AHEAD)),
             forecast: Forecast::default(),
             count: None,
+            failure_counts: true,
         }
     }
 
@@ -50,30 +54,47 @@ impl InFlight {
             Some(page) if page.query == *want => self.pages.pop_front(),
             _ => None,
         };
-        let Some(page) = page else {
-            self.abandon();
-            let fetched = self.fetch_here(want);
-            self.foresee(want);
-            return fetched;
+        let mut fetched = match page {
+            Some(page) => {
+                let deadline = self.request.http().deadline();
+                let fetched = self.workers.take(&page.started, deadline);
+                let fetched = fetched
+                    .map_err(|e| e.of_call(self.request.method(), self.request.path()))?;
+                self.note_throttling(&page.started.watch);
+                self.failure_counts = page.failure_counts;
+                fetched
+            }
+            None => {
+                self.abandon();
+                self.failure_counts = self.workers.abandoned() == 0;
+                self.fetch_here(want)
+            }
         };
-        let deadline = self.request.http().deadline();
-        let mut fetched = self
-            .workers
-            .take(&page.started, deadline)
-            .map_err(|e| e.of_call(self.request.method(), self.request.path()))?;
-        self.note_throttling(&page.started.watch);
-        if let (Err(error), true) = (&fetched, page.foreseen) {
+        if let Err(error) = &fetched {
             if error.is_rate_limited() {
                 self.window.throttle(after(error.retry_after().unwrap_or_default()));
             }
-            // A server may fail because of many requests at once: only the answer to a request that
-            // runs alone counts.
-            self.pages.iter().for_each(|page| page.started.watch.stop());
-            self.workers.wait_until_idle(deadline);
-            fetched = self.fetch_here(want);
+            fetched = self.take_alone(want).unwrap_or(fetched);
         }
-        self.foresee(want);
+        if fetched.is_ok() {
+            self.foresee(want);
+        }
         fetched
+    }
+
+    /// The page that was taken last, requested again with no other request beside it; `None` where
+    /// its failure counts.
+    pub(super) fn take_alone(&mut self, want: &Params) -> Option<Result<Response>> {
+        if self.failure_counts {
+            return None;
+        }
+        self.failure_counts = true;
+        for page in &mut self.pages {
+            page.started.watch.stop();
+            page.failure_counts = false;
+        }
+        self.workers.wait_until_idle(self.request.http().deadline());
+        Some(self.fetch_here(want))
     }
 
     /// Notes what the page with `query` said: its `next`, and how many rows the list has. Requests
@@ -98,7 +119,7 @@ impl InFlight {
         }
         self.forecast.learn(query, next);
         match self.pages.front_mut() {
-            // The list has named it now: its answer counts as it is, unless it failed in company.
+            // The list has named it now.
             Some(page) if page.query.sorted() == next.sorted() => page.query = next.clone(),
             _ => {
                 self.abandon();
@@ -130,11 +151,13 @@ impl InFlight {
 
     /// Requests a page on a worker; false where there is none and none can be started.
     fn start(&mut self, query: Params, foreseen: bool) -> bool {
-        let request = self.page_request(&query);
-        let started = self.workers.start(request);
-        let is_started = started.is_some();
-        self.pages.extend(started.map(|started| Page { query, foreseen, started }));
-        is_started
+        let alone = self.pages.is_empty() && self.workers.abandoned() == 0;
+        let Some(started) = self.workers.start(self.page_request(&query)) else { return false };
+        for page in &mut self.pages {
+            page.failure_counts = false;
+        }
+        self.pages.push_back(Page { query, failure_counts: alone && !foreseen, started });
+        true
     }
 
     fn page_request(&self, query: &Params) -> Request {

@@ -228,7 +228,13 @@ impl<T> Batches<T> {
             seen: self.seen.as_mut(),
             drop_similar: self.drop_similar,
         };
-        let (page, mut rows) = self.reader.read(&response, &mut read)?;
+        let (page, mut rows) = match self.reader.read(&response, &mut read) {
+            Ok(page) => page,
+            Err(error) => match current.pages.take_alone(query) {
+                Some(response) => self.reader.read(&response?, &mut read)?,
+                None => return Err(error),
+            },
+        };
         let request = &current.request;
         let conceal =
             |e: Error| request.http().conceal(e.of_call(request.method(), request.path()));
