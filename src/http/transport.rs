@@ -133,13 +133,14 @@ impl Transport {
 
     pub(crate) fn attempt(&self, attempt: &Attempt<'_>) -> std::result::Result<Answer, NoAnswer> {
         let was_idle = self.idle.take();
+        let limits = Limits { connect: self.connect_timeout, answer: attempt.timeout };
         let body_read = Cell::new(false);
         let mut response = self.run(attempt, &body_read).map_err(|error| {
             let sent = match attempt.body {
                 Some(body) if !body.is_empty() => Sent::from_body(body_read.get()),
                 _ => Sent::Maybe,
             };
-            let mut failed = no_answer(error, sent);
+            let mut failed = no_answer(error, sent, limits);
             if failed.outcome == Outcome::Broken && was_idle {
                 self.idle.clear();
                 failed.outcome = Outcome::Stale;
@@ -158,14 +159,15 @@ impl Transport {
                 .headers()
                 .get(header::CONNECTION)
                 .is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"close"));
+        // The length of a compressed body is not visible, and shows in the body itself: it can be decompressed.
         let framed = status == 204
-            || response.body().content_length().is_some()
+            || response.headers().contains_key(header::CONTENT_LENGTH)
             || response.headers().contains_key(header::TRANSFER_ENCODING);
         let (body, drained) = if status == 204 {
             (Vec::new(), true) // also where it claims to be compressed
         } else if is_success {
             let body = read_all(response.body_mut(), self.max_body_bytes);
-            (body.map_err(|error| no_answer(error, Sent::Surely))?, true)
+            (body.map_err(|error| no_answer(error, Sent::Surely, limits))?, true)
         } else {
             read_some(response.body_mut())
         };
@@ -173,6 +175,8 @@ impl Transport {
             self.idle.give_back();
         }
         let (parts, _) = response.into_parts();
+        // An empty body on a connection that stays open is complete.
+        let framed = framed || (body.is_empty() && reusable);
         let answer = Answer { status, body, headers: parts.headers, framed };
         if is_success && attempt.accept == Accept::Json && looks_cut(&answer) {
             return Err(broken("the answer has no length, and its JSON is not complete", None));
@@ -287,6 +291,13 @@ impl Read for NotedBody<'_> {
     }
 }
 
+/// The limits of one attempt, for the error of one that passed.
+#[derive(Clone, Copy)]
+struct Limits {
+    connect: Duration,
+    answer: Duration,
+}
+
 /// What of a request can have reached the server when an attempt fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Sent {
@@ -353,9 +364,9 @@ fn unconnected(
     NoAnswer { outcome, reason: Reason::Transport(kind), message, source }
 }
 
-fn no_answer(error: ureq::Error, sent: Sent) -> NoAnswer {
+fn no_answer(error: ureq::Error, sent: Sent, limits: Limits) -> NoAnswer {
     match error {
-        ureq::Error::Timeout(phase) => timed_out(phase),
+        ureq::Error::Timeout(phase) => timed_out(phase, limits),
         ureq::Error::BodyExceedsLimit(limit) => NoAnswer {
             outcome: Outcome::Final,
             reason: Reason::TooLarge,
@@ -396,20 +407,24 @@ fn no_answer(error: ureq::Error, sent: Sent) -> NoAnswer {
     }
 }
 
-fn timed_out(phase: ureq::Timeout) -> NoAnswer {
+fn timed_out(phase: ureq::Timeout, limits: Limits) -> NoAnswer {
     let (outcome, reason, message) = match phase {
         ureq::Timeout::Global => (Outcome::Final, Reason::Deadline, String::new()),
         ureq::Timeout::Resolve | ureq::Timeout::Connect => {
             let resolve = phase == ureq::Timeout::Resolve;
             let kind = if resolve { Kind::Dns } else { Kind::Connect };
-            let message =
-                "no connection was made in time: check the network, or raise connect_timeout";
-            (Outcome::Unconnected, Reason::Timeout(kind), message.to_owned())
+            let message = format!(
+                "no connection was made within {:?}: check the network, or raise connect_timeout",
+                limits.connect
+            );
+            (Outcome::Unconnected, Reason::Timeout(kind), message)
         }
         _ => {
-            let message =
-                "there was no complete answer in time: ask for less, or raise the timeout";
-            (Outcome::Final, Reason::Timeout(Kind::Other), message.to_owned())
+            let message = format!(
+                "there was no complete answer within {:?}: ask for less, or raise the timeout",
+                limits.answer
+            );
+            (Outcome::Final, Reason::Timeout(Kind::Other), message)
         }
     };
     let message = format!("{message} (phase: {phase})");
@@ -447,6 +462,8 @@ fn io_failed(error: &io::Error, sent: Sent) -> NoAnswer {
 mod tests {
     use super::*;
 
+    const LIMITS: Limits = Limits { connect: Duration::ZERO, answer: Duration::ZERO };
+
     #[test]
     fn a_write_is_sent_again_only_where_nothing_can_have_been_sent() {
         let refused = || ureq::Error::Io(io::ErrorKind::ConnectionRefused.into());
@@ -479,7 +496,12 @@ mod tests {
             for (sent, outcome) in
                 [(Sent::Nothing, nothing), (Sent::Maybe, maybe), (Sent::Surely, surely)]
             {
-                assert_eq!(no_answer(error(), sent).outcome, outcome, "{} {sent:?}", error());
+                assert_eq!(
+                    no_answer(error(), sent, LIMITS).outcome,
+                    outcome,
+                    "{} {sent:?}",
+                    error()
+                );
             }
         }
     }

@@ -58,8 +58,8 @@ impl InFlight {
             Some(page) => {
                 let deadline = self.request.http().deadline();
                 let fetched = self.workers.take(&page.started, deadline);
-                let fetched = fetched
-                    .map_err(|e| e.of_call(self.request.method(), self.request.path()))?;
+                let fetched =
+                    fetched.map_err(|e| e.of_call(self.request.method(), self.request.path()))?;
                 self.note_throttling(&page.started.watch);
                 self.failure_counts = page.failure_counts;
                 fetched

@@ -89,7 +89,7 @@ impl<T: DeserializeOwned> Items<T> {
     pub(super) fn typed(plan: Plan) -> Items<T> {
         // What must look at the fields of a row reads it as a value first.
         let by_value = plan.drop_similar || plan.lists.len() > 1;
-        let reader: Box<dyn ReadPage<T>> =
+        let reader: Box<dyn ReadPage<T> + Send> =
             if by_value { Box::new(TypedByValue) } else { Box::new(Typed) };
         Items::new(Batches::new(plan, reader))
     }
@@ -160,7 +160,7 @@ struct Batch<T> {
 struct Batches<T> {
     rest: std::vec::IntoIter<Request>,
     current: Option<Current>,
-    reader: Box<dyn ReadPage<T>>,
+    reader: Box<dyn ReadPage<T> + Send>,
     prefetch: usize,
     drop_similar: bool,
     complete: bool,
@@ -179,7 +179,7 @@ struct Current {
 }
 
 impl<T> Batches<T> {
-    fn new(plan: Plan, reader: Box<dyn ReadPage<T>>) -> Batches<T> {
+    fn new(plan: Plan, reader: Box<dyn ReadPage<T> + Send>) -> Batches<T> {
         let Plan { lists, prefetch, drop_similar, complete } = plan;
         let seen = (lists.len() > 1).then(Seen::new);
         let rest = lists.into_iter();
@@ -407,7 +407,13 @@ impl Tally {
     fn missing_rows(&self) -> Option<String> {
         let expected = self.expected?;
         let received = if self.typed { self.rows } else { self.ids.as_ref()?.len() as u64 };
-        let repeats = self.typed || received < self.rows;
+        let repeats = received < self.rows;
+        if self.typed && received < expected {
+            return Some(format!(
+                "the list has {expected} rows, and only {received} came: set a larger page_size, or an order \
+                 such as .param(\"order\", \"id\")"
+            ));
+        }
         (repeats && received < expected).then(|| {
             format!(
                 "the list has {expected} rows, and only {received} different rows came: the server repeats rows where its order \
