@@ -1,9 +1,10 @@
 //! Proves that each reader returns every value of a recorded insight of its kind, and an error for other
 //! kinds.
 
-use posthog_api::{
-    Error, aggregated_value, aggregated_values, funnel_steps, paths, result, retention, rows,
-    series, time_to_convert,
+use posthog_api::Error;
+use posthog_api::insight::{
+    InsightResult, aggregated_value, funnel_steps, paths, read as read_any, result, retention,
+    rows, series, table, time_to_convert, totals,
 };
 use serde_json::{Map, Value, json};
 
@@ -293,18 +294,18 @@ fn times(insight: &Value, truth: &Value, name: &str) -> f64 {
 /// The sum of the numbers in the last column, if the rows are complete.
 fn table_rows(insight: &Value, truth: &Value, name: &str) -> f64 {
     // Older servers have the table in `result`, newer ones beside it.
-    let table = if truth["result"].is_object() { &truth["result"] } else { truth };
+    let recorded = if truth["result"].is_object() { &truth["result"] } else { truth };
     let own_limit = truth.pointer("/query/source/limit");
-    if table["hasMore"] == json!(true) && own_limit.is_none() {
+    if recorded["hasMore"] == json!(true) && own_limit.is_none() {
         cut_short(&rows(insight).unwrap_err(), name);
-        cut_short(&self::table(insight).unwrap_err(), name);
+        cut_short(&table(insight).unwrap_err(), name);
         return 0.0;
     }
-    let read = self::table(insight).unwrap();
-    assert_eq!(json!(read.columns), table["columns"], "{name}");
-    assert_eq!(rows(insight).unwrap(), by_name(table), "{name}");
-    let key = if table.get("results").is_some() { "/results" } else { "/result" };
-    array(table, key).iter().filter_map(|row| row.as_array()?.last()?.as_f64()).sum()
+    let read = table(insight).unwrap();
+    assert_eq!(json!(read.columns), recorded["columns"], "{name}");
+    assert_eq!(rows(insight).unwrap(), by_name(recorded), "{name}");
+    let key = if recorded.get("results").is_some() { "/results" } else { "/result" };
+    array(recorded, key).iter().filter_map(|row| row.as_array()?.last()?.as_f64()).sum()
 }
 
 /// The rows of a table as maps.

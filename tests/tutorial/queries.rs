@@ -49,25 +49,6 @@ fn a_scan_returns_every_row_of_a_statement_once() {
 }
 
 #[test]
-fn every_event_of_a_time_range_comes_once_in_order() {
-    let standin = StandIn::start();
-    let project = client(&standin.url()).project(1);
-    let events = || project.events().after("2026-10-01").before("2026-12-01");
-    let rows: Vec<_> = events().into_iter().map(Result::unwrap).collect();
-    let ids: std::collections::BTreeSet<String> =
-        rows.iter().map(|row| row["uuid"].to_string()).collect();
-    assert_eq!((rows.len(), ids.len()), (2000, 2000));
-    let times: Vec<&str> = rows.iter().map(|row| row["timestamp"].as_str().unwrap()).collect();
-    assert!(times.is_sorted());
-
-    let resumed: Vec<_> = events().resume(&rows[1499]).into_iter().map(Result::unwrap).collect();
-    assert_eq!(resumed, rows[1500..]);
-    let purchases: Vec<_> =
-        events().event("purchase").event("sign_up").into_iter().map(Result::unwrap).collect();
-    assert_eq!(purchases.len(), 216 + 241);
-}
-
-#[test]
 fn any_route_is_called_by_its_path() {
     let standin = StandIn::start();
     let project = client(&standin.url()).project(1);
