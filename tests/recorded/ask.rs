@@ -96,7 +96,7 @@ pub fn list(client: &Client, recorded: &Recorded) -> Asked {
 
 pub fn any_list(client: &Client, recorded: &Recorded) -> List<Any> {
     let list = if recorded.target.starts_with("/api/projects/1/") {
-        client.project(1).list(&relative(recorded))
+        client.project(1).list(relative(recorded))
     } else {
         client.list(recorded.path())
     };

@@ -41,7 +41,7 @@ pub fn params(query: &str) -> BTreeMap<String, Value> {
 }
 
 /// `exact` and `is_not` compare with a set of texts: some recordings have one value, or numbers.
-fn one_form(filter: &Value) -> Value {
+pub fn one_form(filter: &Value) -> Value {
     match filter {
         Value::Array(filters) => filters.iter().map(one_form).collect(),
         Value::Object(fields) => {

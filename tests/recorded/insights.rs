@@ -1,7 +1,6 @@
 //! Proves that an insight, and the list of insights, are returned as recorded.
 
 use posthog_api::Refresh;
-use serde_json::Value;
 
 use crate::ask::{insight, insight_refreshed, insights, page, send, short_id};
 use crate::check::{self, json_of};

@@ -90,7 +90,7 @@ fn a_key_that_the_server_repeats_in_next_is_sent_once() {
         let walk = |auth: Auth| {
             let replay = Replay::recorded(&[first, last]);
             let client = standin::client_builder(&replay.url()).auth(auth).build().unwrap();
-            let rows = client.project(1).list(&ask::relative(first)).page_size(limit);
+            let rows = client.project(1).list(ask::relative(first)).page_size(limit);
             assert_eq!(json!(rows.all().unwrap()), json_of(first)["results"]);
             replay.requests()
         };

@@ -171,17 +171,13 @@ fn total(insight: &Value, truth: &Value, name: &str) -> f64 {
         let compare = truth.get("compare_label").and_then(Value::as_str);
         assert_eq!(read.compare.as_deref(), compare, "{name}");
     }
-    match read[0].value {
-        Some(first) => {
-            let value = aggregated_value(insight).unwrap();
-            assert_eq!(value.to_bits(), first.to_bits(), "{name}");
-        }
-        None => {
-            let error = aggregated_value(insight).unwrap_err();
-            assert!(insight_error(&error).message().contains("\"never\""), "{error}");
-            return f64::NAN;
-        }
-    }
+    let Some(first) = read[0].value else {
+        let error = aggregated_value(insight).unwrap_err();
+        assert!(insight_error(&error).message().contains("\"never\""), "{error}");
+        return f64::NAN;
+    };
+    let value = aggregated_value(insight).unwrap();
+    assert_eq!(value.to_bits(), first.to_bits(), "{name}");
     read.iter().filter_map(|total| total.value).sum()
 }
 

@@ -7,7 +7,7 @@ use posthog_api::{Error, List, PersonFilter, Persons};
 use serde_json::{Value, json};
 
 use crate::ask::{free, linux, p};
-use crate::check::{config_error, json_of};
+use crate::check::{config_error, json_of, one_form};
 use crate::standin::http::Request;
 use crate::standin::recordings::{Recorded, one};
 use crate::standin::{Replay, client};
@@ -34,17 +34,10 @@ fn recordings(names: &[&str]) -> Vec<&'static Recorded> {
 
 /// The filters of a request in an order of their own, since AND has none.
 fn filters(request: &Request) -> BTreeSet<String> {
-    let properties = request.param("properties").unwrap();
-    crate::check::params(&format!("properties={}", encode(&properties)))["properties"]
-        .as_array()
-        .unwrap_or_else(|| panic!("not a flat list: {properties}"))
-        .iter()
-        .map(Value::to_string)
-        .collect()
-}
-
-fn encode(text: &str) -> String {
-    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+    let properties: Value = serde_json::from_str(&request.param("properties").unwrap()).unwrap();
+    let filters = one_form(&properties);
+    let filters = filters.as_array().unwrap_or_else(|| panic!("not a flat list: {properties}"));
+    filters.iter().map(Value::to_string).collect()
 }
 
 fn uuids(rows: &[Value]) -> Vec<String> {
