@@ -175,7 +175,7 @@ fn the_aggregated_value_is_read_or_the_error_says_why_there_is_none() {
     let line = series(&line).unwrap();
     assert_eq!(line.len(), 1);
     assert_eq!(line[0].data.iter().flatten().sum::<f64>().to_string(), "1183");
-    check_error(&project.insight(34).unwrap(), "34 \"never\"");
+    check_error(&project.insight(34).unwrap(), "34 never");
     standin.take_requests();
 
     let insight = |status: Value| json!({"id": 5, "result": null, "last_refresh": null, "query_status": status});
