@@ -44,7 +44,10 @@ const INSIGHTS: &str = "/api/projects/1/insights/";
 
 impl Wire {
     fn start() -> Wire {
-        let standin = StandIn::start();
+        Wire::of(StandIn::of_2023())
+    }
+
+    fn of(standin: StandIn) -> Wire {
         let stream = Wire::to(&standin.url()).stream;
         Wire { stream, _standin: Some(standin) }
     }
@@ -247,6 +250,23 @@ fn requests_that_the_server_misreads_are_misread_here_too() {
     }
     for query in ["limit=0", "limit=", "search=", "distinct_id=", "properties="] {
         assert_eq!(wire.get(&format!("{PERSONS}?{query}")).rows(), 100, "{query}");
+    }
+}
+
+#[test]
+fn filters_that_the_newest_server_fails_on_fail() {
+    let mut wire = Wire::of(StandIn::start());
+    let linux = on("$initial_os", "exact", r#"["Linux"]"#);
+    for (properties, answer) in [
+        (format!("[{linux}]"), (200, 74)),
+        (format!("[{linux},{}]", on("age", "gt", "30")), (200, 54)),
+        (linux.clone(), (500, 0)),
+        (format!(r#"{{"type":"OR","values":[{linux}]}}"#), (500, 0)),
+        (format!("[{}]", on("age", "exact", "[30]")), (500, 0)),
+        (format!("[{}]", on("age", "exact", r#"["30"]"#)), (200, 5)),
+        (format!("[{}]", on("email", "regex", r#""(""#)), (500, 0)),
+    ] {
+        assert_eq!(wire.filtered(&properties), answer, "{properties}");
     }
 }
 

@@ -1,6 +1,8 @@
 //! The ways to request a recording through the public API.
 
-use posthog_api::{Client, List, PersonFilter, PersonProperty, Project, Query, Refresh, Request};
+use posthog_api::{
+    Any, Client, List, PersonFilter, PersonProperty, Project, Query, Refresh, Request,
+};
 use serde_json::Value;
 
 use crate::standin::recordings::Recorded;
@@ -44,21 +46,15 @@ pub fn me(client: &Client, _: &Recorded) -> Asked {
 }
 
 pub fn insight(client: &Client, recorded: &Recorded) -> Asked {
-    let id = relative(recorded).split('/').nth(1).unwrap().parse().unwrap();
-    project(client, recorded).insight(id).map(Got::Json)
+    let path = relative(recorded);
+    project(client, recorded).insight(path.split('/').nth(1).unwrap()).map(Got::Json)
 }
 
 /// An insight with the recorded `refresh`.
 pub fn insight_refreshed(client: &Client, recorded: &Recorded) -> Asked {
-    let refresh = match param(recorded, "refresh").as_str() {
-        "force_cache" => Refresh::ForceCache,
-        "blocking" => Refresh::Blocking,
-        "async" => Refresh::Async,
-        "lazy_async" => Refresh::LazyAsync,
-        "force_async" => Refresh::ForceAsync,
-        other => panic!("{other}"),
-    };
-    let id = relative(recorded).split('/').nth(1).unwrap().parse().unwrap();
+    let refresh: Refresh = param(recorded, "refresh").parse().unwrap();
+    let path = relative(recorded);
+    let id = path.split('/').nth(1).unwrap();
     project(client, recorded).insight_refreshed(id, refresh).map(Got::Json)
 }
 
@@ -68,7 +64,7 @@ pub fn insights(client: &Client, recorded: &Recorded) -> Asked {
 
 pub fn short_id(client: &Client, recorded: &Recorded) -> Asked {
     let short_id = param(recorded, "short_id");
-    project(client, recorded).insight_by_short_id(&short_id).map(Got::Found)
+    project(client, recorded).insight(short_id).map(Got::Row)
 }
 
 pub fn persons(client: &Client, recorded: &Recorded) -> Asked {
@@ -95,12 +91,16 @@ pub fn person(client: &Client, recorded: &Recorded) -> Asked {
 
 /// Any list, by its path.
 pub fn list(client: &Client, recorded: &Recorded) -> Asked {
+    page(any_list(client, recorded))
+}
+
+pub fn any_list(client: &Client, recorded: &Recorded) -> List<Any> {
     let list = if recorded.target.starts_with("/api/projects/1/") {
-        client.project(1).list(&relative(recorded))
+        client.project(1).list(relative(recorded))
     } else {
         client.list(recorded.path())
     };
-    page(with_params(list, recorded))
+    with_params(list, recorded)
 }
 
 /// Any route, by its path.

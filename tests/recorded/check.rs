@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use posthog_api::{Error, Page};
+use posthog_api::{Error, Failure, FailureKind, Page};
 use serde_json::{Map, Value, json};
 
+use crate::standin::KEY;
 use crate::standin::http::{Request, decode, pairs};
 use crate::standin::recordings::Recorded;
 use crate::table::{Class, Got};
@@ -40,7 +41,7 @@ pub fn params(query: &str) -> BTreeMap<String, Value> {
 }
 
 /// `exact` and `is_not` compare with a set of texts: some recordings have one value, or numbers.
-fn one_form(filter: &Value) -> Value {
+pub fn one_form(filter: &Value) -> Value {
     match filter {
         Value::Array(filters) => filters.iter().map(one_form).collect(),
         Value::Object(fields) => {
@@ -91,6 +92,7 @@ pub fn body(got: Got, recorded: &Recorded, what: &str) {
         Got::Json(value) => assert_eq!(value, json_of(recorded), "{what}"),
         Got::Text(value) => assert_eq!(value, recorded.text(), "{what}"),
         Got::Page(page) => self::page(&page, &json_of(recorded), what),
+        Got::Row(row) => assert_eq!(json!([row]), json_of(recorded)["results"], "{what}"),
         Got::Found(found) => {
             let rows = json_of(recorded)["results"].as_array().unwrap().clone();
             assert!(rows.len() < 2, "{what}");
@@ -145,6 +147,10 @@ pub fn refused(error: &Error, recorded: &Recorded, class: Class, what: &str) {
         ),
         "{what}"
     );
+    let scope = api.detail().and_then(|detail| detail.split_once("required scope '"));
+    let scope = scope.map(|(_, scope)| scope.trim_end_matches('\''));
+    assert_eq!(error.missing_scope(), scope, "{what}");
+    assert_eq!(api.extra(), body.get("extra"), "{what}");
     let line = error.to_string();
     assert!(!line.contains('\n') && line.contains(&recorded.status.to_string()), "{what}: {line}");
     let path = recorded.path().trim_end_matches('/');
@@ -158,40 +164,60 @@ pub fn refused(error: &Error, recorded: &Recorded, class: Class, what: &str) {
     assert!(format!("{error:#}").contains(recorded.text()), "{what}");
 }
 
+/// A lookup that returned no row.
+pub fn absent(error: &Error, what: &str) {
+    assert!(matches!(error, Error::NotFound(_)) && error.is_not_found(), "{what}: {error:?}");
+}
+
 pub fn unreadable(error: &Error, recorded: &Recorded, word: &str, what: &str) {
     let Error::Decode(decode) = error else { panic!("{what}: {error:?}") };
-    assert_eq!((decode.status(), error.status()), (200, Some(200)), "{what}");
-    assert_eq!(decode.body(), recorded.text(), "{what}");
+    assert_eq!((decode.status(), error.status()), (Some(200), Some(200)), "{what}");
+    assert_eq!(decode.body(), without_key(recorded.text()), "{what}");
     let line = error.to_string();
     let kind = recorded.header("Content-Type").unwrap();
     assert!(line.contains(word) && line.contains(kind) && !line.contains('\n'), "{what}: {line}");
-    // The position in the body.
-    let message = decode.message();
-    assert!(message.contains("line") && message.contains("column"), "{what}: {message}");
 }
 
-/// The message of an error about an insight.
-pub fn insight_error(error: &Error) -> String {
+/// The text as errors show it: any 8 bytes that are in the key are hidden, even digits of a number.
+fn without_key(text: &str) -> String {
+    let in_key = |run: &[u8]| KEY.as_bytes().windows(8).any(|part| part == run);
+    let runs = text.as_bytes().windows(8).enumerate().filter(|(_, run)| in_key(run));
+    let mut hidden = text.as_bytes().to_vec();
+    for (at, _) in runs {
+        hidden[at..at + 8].fill(0);
+    }
+    let hidden = String::from_utf8(hidden).unwrap();
+    regex::Regex::new("\0+").unwrap().replace_all(&hidden, "***").into_owned()
+}
+
+/// The payload of an error about an insight.
+pub fn insight_error(error: &Error) -> &Failure {
     match error {
-        Error::Insight(message) => message.clone(),
+        Error::Insight(failure) => failure,
         other => panic!("{other:?}"),
     }
 }
 
-/// The message of an error about a query.
-pub fn query_error(error: &Error) -> String {
+/// The payload of an error about a query.
+pub fn query_error(error: &Error) -> &Failure {
     match error {
-        Error::Query(message) => message.clone(),
+        Error::Query(failure) => failure,
         other => panic!("{other:?}"),
     }
 }
 
-/// The message of an error of [`crate::readers`]: about an insight, or about the rows of a query.
-pub fn reader_error(error: &Error) -> String {
+/// The payload of an error of a reader: about an insight, or about the rows of a query.
+pub fn reader_error(error: &Error) -> &Failure {
     match error {
-        Error::Insight(message) | Error::Query(message) => message.clone(),
+        Error::Insight(failure) | Error::Query(failure) => failure,
         other => panic!("{other:?}"),
     }
+}
+
+/// The rows of an answer are not all.
+pub fn cut_short(error: &Error, what: &str) {
+    let kind = reader_error(error).kind();
+    assert!(error.is_cut_short() && kind == FailureKind::CutShort, "{what}: {error:?}");
 }
 
 pub fn config_error(error: &Error) -> String {

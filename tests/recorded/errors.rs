@@ -44,6 +44,10 @@ fn errors_are_one_line_with_the_key_words_of_the_answer() {
         ("2026", "query_syntax", "400 invalid_input selec"),
         ("2026", "flow_flag_dup", "400 unique key"),
         ("2026", "query_poll_missing", "404 not_found"),
+        ("2026", "query_offset", "400 OFFSET scan"),
+        ("2026", "query_limit_comma", "400 OFFSET scan"),
+        ("2026", "concurrency_429", "429 three project"),
+        ("2026", "persons_group_a_or_b", "500 filters"),
     ] {
         let table = crate::table();
         let row = table.rows.iter().find(|row| (row.year, row.name) == (year, name)).unwrap();

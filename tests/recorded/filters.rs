@@ -1,16 +1,17 @@
 //! Proves that filters are sent as the servers read them, and find the recorded persons.
 
-use posthog_api::PersonFilter;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::ask::{Ask, filtered, free, linux, list, p, page};
-use crate::check::params;
+use crate::check::{config_error, params};
+use crate::standin::recordings::one;
+use crate::standin::{Replay, client};
 use crate::table::Class::{Other, TooLong};
 use crate::table::Means::{Body, Refused};
 use crate::table::Table;
 
 pub fn rows(t: &mut Table) {
-    let filters: [(&str, Ask, &str); 30] = [
+    let filters: [(&str, Ask, &str); 29] = [
         ("2022 2023 2026", |c, _| filtered(c, [linux()]), "persons_props_exact"),
         ("2023", |c, _| filtered(c, [linux()]), "persons_props_exact_array_one"),
         (
@@ -76,18 +77,12 @@ pub fn rows(t: &mut Table) {
         ("2026", |c, _| filtered(c, [p("age").exact([30])]), "persons_props_number"),
         ("2026", |c, _| filtered(c, [p("age").exact([30.0])]), "persons_props_number_float"),
         (
-            "2023",
-            |c, _| filtered(c, [PersonFilter::any([linux(), free()])]),
-            "persons_props_group_or",
-        ),
-        (
-            "2023",
+            "2026",
             |c, _| {
-                let linux_or_windows =
-                    PersonFilter::any([linux(), p("$initial_os").exact("Windows")]);
-                filtered(c, [linux_or_windows, free()])
+                let nick = p("nick").exact("say \"hi\"");
+                page(c.project(1).persons().filter(nick).page_size(3))
             },
-            "persons_props_group_nested",
+            "persons_quote_both",
         ),
     ];
     for (years, ask, name) in filters {
@@ -112,7 +107,8 @@ pub fn rows(t: &mut Table) {
         Body,
         list,
         "persons_props_exact_array__p2 persons_props_is_not__p2 persons_props_icontains__p2 \
-         persons_props_group_or__p2 persons_props_between persons_props_not_in_operator \
+         persons_props_group_or persons_props_group_or__p2 persons_props_group_nested \
+         persons_props_between persons_props_not_in_operator \
          persons_props_bool_true persons_props_exact_empty",
     );
     t.add("2022", Body, list, "persons_props_unknown_operator persons_props_object_and_group");
@@ -121,7 +117,7 @@ pub fn rows(t: &mut Table) {
         Body,
         list,
         "persons_props_between persons_props_empty persons_props_is_date_relative \
-         persons_props_cohort persons_quote_raw persons_quote_escaped persons_quote_both \
+         persons_props_cohort persons_quote_raw persons_quote_escaped \
          persons_date_iso",
     );
     t.add("2022 2023 2026", Refused(Other), list, "persons_props_malformed");
@@ -158,4 +154,53 @@ pub fn rows(t: &mut Table) {
         "long_line_17k",
     );
     t.add("2026", Refused(TooLong), list, "uri_too_long_414");
+}
+
+#[test]
+fn values_of_exact_are_sent_as_texts() {
+    for (filter, texts) in [
+        (p("age").exact(30), json!(["30"])),
+        (p("age").exact([30.0, 0.5]), json!(["30", "0.5"])),
+        (p("age").is_not([1, 2]), json!(["1", "2"])),
+        (p("is_paying").exact(true), json!(["true"])),
+        (p("nick").exact("O'Brien"), json!(["O'Brien"])),
+        (p("nick").exact("a\\b"), json!(["a\\b", "a\\\\b"])),
+        (p("nick").is_not("tab\tname"), json!(["tab\tname", "tab\\tname"])),
+        (p("nick").exact("two\nlines"), json!(["two\nlines", "two\\nlines"])),
+    ] {
+        let replay = Replay::recorded(&[one("2026", "persons_search_none")]);
+        client(&replay.url()).project(1).persons().filter(filter).page().unwrap();
+        let properties = replay.requests()[0].param("properties").unwrap();
+        let properties: Value = serde_json::from_str(&properties).unwrap();
+        assert_eq!(properties[0]["value"], texts);
+    }
+}
+
+#[test]
+fn filters_that_find_the_wrong_persons_are_refused() {
+    let replay = Replay::start(Vec::new());
+    for (filter, word) in [
+        (p("nick").icontains("a\\b"), "icontains"),
+        (p("created_at").is_date_after("2024-01-01"), "HogQL"),
+        (p("created_at").is_date_before("2024-01-01"), "HogQL"),
+        (p("signup_date").is_date_after("-30d"), "-30d"),
+        (p("age").gt("old"), "age"),
+    ] {
+        let error = client(&replay.url()).project(1).persons().filter(filter).page().unwrap_err();
+        assert!(config_error(&error).contains(word), "{error}");
+    }
+    assert_eq!(replay.count(), 0);
+}
+
+#[test]
+fn a_filter_that_the_server_fails_on_is_named_by_the_error() {
+    for (year, name, words) in [
+        ("2026", "persons_gt_untyped_500", "Numeric HogQL"),
+        ("2026", "persons_props_regex_bad", "regular"),
+    ] {
+        let table = crate::table();
+        let row = table.rows.iter().find(|row| (row.year, row.name) == (year, name)).unwrap();
+        let line = row.error().to_string();
+        assert!(words.split(' ').all(|word| line.contains(word)), "{words}: {line}");
+    }
 }

@@ -1,6 +1,6 @@
 //! Proves that answers about keys, users and projects are returned as recorded.
 
-use posthog_api::Auth;
+use posthog_api::{Auth, Error};
 use serde_json::json;
 
 use crate::ask::{self, list, me, send};
@@ -9,7 +9,7 @@ use crate::standin::recordings::one;
 use crate::standin::{self, KEY, Replay};
 use crate::table::Class::{Forbidden, Key, Missing};
 use crate::table::Means::{Body, Refused};
-use crate::table::Table;
+use crate::table::{Got, Table};
 
 pub fn rows(t: &mut Table) {
     t.add("2022 2023 2026", Body, me, "auth_me_bearer_ok auth_me_query_ok auth_me_body_ok");
@@ -31,7 +31,7 @@ pub fn rows(t: &mut Table) {
     t.add(
         "2026",
         Body,
-        send,
+        |c, _| c.key_info().map(Got::Json),
         "key_current_all key_current_noperson key_current_proj1 key_current_org2",
     );
 
@@ -57,6 +57,7 @@ pub fn rows(t: &mut Table) {
     t.add("2023", Body, ask::persons, "persons_query_key");
     t.add("2022", Body, ask::insights, "insights_query_key");
     t.add("2026", Body, ask::persons, "auth_query_param_next_echo");
+    t.apart("2026", "auth_body_query_400_echoes_key");
 }
 
 #[test]
@@ -72,7 +73,9 @@ fn a_key_that_the_server_repeats_in_next_is_sent_once() {
             "2022",
             "insights_query_key",
             "insights_list_offset_past",
-            "/api/projects/1/insights/?limit=2&offset=2&personal_api_key=",
+            // The parameters that the crate adds stay, though this `next` has none.
+            "/api/projects/1/insights/?limit=2&offset=2&order=id&include_query_insights=true\
+             &personal_api_key=",
         ),
         (
             "2026",
@@ -87,7 +90,7 @@ fn a_key_that_the_server_repeats_in_next_is_sent_once() {
         let walk = |auth: Auth| {
             let replay = Replay::recorded(&[first, last]);
             let client = standin::client_builder(&replay.url()).auth(auth).build().unwrap();
-            let rows = client.project(1).list(&ask::relative(first)).page_size(limit);
+            let rows = client.project(1).list(ask::relative(first)).page_size(limit);
             assert_eq!(json!(rows.all().unwrap()), json_of(first)["results"]);
             replay.requests()
         };
@@ -109,5 +112,48 @@ fn a_key_that_may_not_list_projects_finds_them_in_its_user() {
         assert_eq!(ids(&json!(projects)), ids(&me["organization"]["teams"]), "{name}");
         let paths: Vec<String> = replay.requests().into_iter().map(|r| r.target).collect();
         assert_eq!(paths, ["/api/projects/", "/api/users/@me/"]);
+    }
+}
+
+#[test]
+fn a_query_has_the_key_in_the_header_and_no_error_shows_it() {
+    let recorded = one("2026", "auth_body_query_400_echoes_key");
+    let replay = Replay::recorded(&[recorded]);
+    let client = standin::client_builder(&replay.url()).auth(Auth::Body).build().unwrap();
+    let error = client.project(1).hogql("select 1").send().unwrap_err();
+    let request = &replay.requests()[0];
+    let bearer = format!("Bearer {KEY}");
+    assert_eq!(request.header("authorization"), Some(bearer.as_str()));
+    let body: serde_json::Value = serde_json::from_slice(&request.body).unwrap();
+    assert_eq!(body, json!({"query": {"kind": "HogQLQuery", "query": "select 1"}}));
+
+    // The server shortens what it echoes, so only parts of the key may be there.
+    assert!(recorded.text().contains(&KEY[..8]));
+    let Error::Api(api) = &error else { panic!("{error:?}") };
+    assert_eq!((api.status(), api.code()), (400, Some("parse_error")));
+    assert!(api.body().contains("***") && api.body().contains("extra_forbidden"), "{error:#}");
+    let shown = [
+        error.to_string(),
+        format!("{error:#}"),
+        format!("{error:?}"),
+        format!("{error:#?}"),
+        api.body().to_owned(),
+        api.detail().unwrap().to_owned(),
+    ];
+    for text in shown {
+        let mut runs = KEY.as_bytes().windows(8).map(|run| std::str::from_utf8(run).unwrap());
+        assert!(!runs.any(|run| text.contains(run)), "{text}");
+    }
+}
+
+#[test]
+fn a_route_that_no_key_can_use_is_not_explained_by_a_scope() {
+    for name in ["list_tags", "query_kind_path_403"] {
+        let table = crate::table();
+        let row = table.rows.iter().find(|row| (row.year, row.name) == ("2026", name)).unwrap();
+        let error = row.error();
+        assert!(error.is_permission_denied() && error.missing_scope().is_none(), "{error:?}");
+        let line = error.to_string();
+        assert!(line.contains("no scope") && !line.contains("the key's scopes"), "{line}");
     }
 }

@@ -21,6 +21,7 @@ mod routes;
 #[path = "../standin/mod.rs"]
 mod standin;
 mod table;
+mod union;
 
 use std::collections::BTreeSet;
 

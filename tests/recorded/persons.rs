@@ -1,6 +1,8 @@
 //! Proves that a person, and the list without property filters, are returned as recorded.
 
-use crate::ask::{distinct_id, email, page, person, persons, search, text};
+use crate::ask::{distinct_id, email, page, person, persons, search, send, text};
+use crate::check::config_error;
+use crate::standin::{Replay, client};
 use crate::table::Class::{Missing, Other};
 use crate::table::Means::{Body, Refused, Unreadable};
 use crate::table::Table;
@@ -27,7 +29,15 @@ pub fn rows(t: &mut Table) {
          host_header_odd xfwd_proto",
     );
     t.add("2026", Body, persons, "persons_last persons_last__p2 persons_limit_1 no_trailing_slash");
-    t.add("2026", Body, persons, "persons_limit_50001");
+    t.add(
+        "2026",
+        Body,
+        |c, _| {
+            let persons = c.project(1).persons().search("did-12").page_size(50_001);
+            page(persons.allow_missing_rows())
+        },
+        "persons_limit_50001",
+    );
     t.add("2023", Refused(Other), persons, "persons_limit_neg");
     t.add("2022 2023 2026", Body, search, "persons_search_email");
     t.add("2022", Body, search, "persons_search_plus");
@@ -73,11 +83,23 @@ pub fn rows(t: &mut Table) {
         person,
         "person_id_0 person_id_1 person_id_2 person_id_3 person_id_4 person_uuid_0 person_uuid_1",
     );
-    t.add("2023", Refused(Other), person, "person_bydistinct");
-    t.add("2026", Refused(Other), person, "person_distinct_in_path");
+    // A distinct id is not an id of a person: the crate refuses it there.
+    t.add("2023", Refused(Other), send, "person_bydistinct");
+    t.add("2026", Refused(Other), send, "person_distinct_in_path");
     t.add("2023", Refused(Missing), person, "person_missing_id person_missing_uuid");
     t.add("2022", Refused(Missing), person, "person_byuuid person_missing");
     t.add("2026", Refused(Missing), person, "person_missing_id");
     t.add("2022", Unreadable("recursion"), person, "edge_person_nest_150");
     t.add("2022", Unreadable("number"), person, "edge_person_numbers");
+}
+
+#[test]
+fn a_page_of_more_persons_than_the_server_returns_is_refused() {
+    let replay = Replay::start(Vec::new());
+    let persons = || client(&replay.url()).project(1).persons();
+    let error = persons().page_size(50_001).page().unwrap_err();
+    assert!(config_error(&error).contains("50"), "{error}");
+    let error = persons().param("limit", 50_001).all().unwrap_err();
+    assert!(config_error(&error).contains("50"), "{error}");
+    assert_eq!(replay.count(), 0);
 }

@@ -14,6 +14,8 @@ use crate::standin::{self, Replay};
 pub enum Got {
     Json(Value),
     Page(Page),
+    /// The one row of a list.
+    Row(Value),
     Found(Option<Value>),
     Text(String),
 }
@@ -29,6 +31,8 @@ pub enum Means {
     Nothing,
     /// An error with the fields of the body, of this class.
     Refused(Class),
+    /// A list without the row that was looked for.
+    Absent,
     /// A 2xx that cannot be read; the message has this key word.
     Unreadable(&'static str),
 }
@@ -127,6 +131,7 @@ impl Row {
             (Means::Nothing, Ok(Got::Json(value))) => {
                 assert_eq!((value, recorded.body.len()), (Value::Null, 0), "{what}");
             }
+            (Means::Absent, Err(error)) => check::absent(&error, &what),
             (Means::Refused(class), Err(error)) => check::refused(&error, recorded, class, &what),
             (Means::Unreadable(word), Err(error)) => {
                 check::unreadable(&error, recorded, word, &what);

@@ -52,7 +52,16 @@ pub struct StandIn(Server);
 
 impl StandIn {
     pub fn start() -> StandIn {
-        let state = Mutex::new(State::default());
+        StandIn::with(State::default())
+    }
+
+    /// One whose list of persons accepts the filters that the server of 2023 accepted, such as groups.
+    pub fn of_2023() -> StandIn {
+        StandIn::with(State { old_filters: true, ..State::default() })
+    }
+
+    fn with(state: State) -> StandIn {
+        let state = Mutex::new(state);
         let world = world();
         StandIn(Server::start(move |request| world.answer(request, &state)))
     }
@@ -123,6 +132,7 @@ impl Replay {
 /// What changes while a stand-in runs.
 #[derive(Default)]
 struct State {
+    old_filters: bool,
     computed: bool,
     tasks: query::Tasks,
 }
@@ -262,6 +272,11 @@ impl World {
     ) -> Answer {
         let segments = [&["projects", "1"], resource].concat();
         let answer = match (request.method.as_str(), resource) {
+            ("GET", ["persons"])
+                if !state.lock().unwrap().old_filters && properties::fail_in_2026(request) =>
+            {
+                Err(properties::SERVER_ERROR)
+            }
             // Recorded: CSV, and persons whose retrieved form has its distinct ids in another order.
             ("GET", ["persons"]) if request.param("format").is_none() => {
                 persons::list(request, &self.persons)

@@ -1,5 +1,6 @@
 //! The parameter `properties` as the persons list of August 2023 reads it. It ignores what it does not
 //! understand.
+use super::http::Request;
 use regex::Regex;
 use serde_json::{Map, Value};
 
@@ -25,6 +26,25 @@ pub fn filter(text: &str) -> Result<Test, Refusal> {
         Value::String(_) => Err(MALFORMED),
         Value::Null => Ok(everybody()),
         Value::Bool(_) | Value::Number(_) => Err(SERVER_ERROR),
+    }
+}
+
+/// Whether the server of 2026 answers 500: to a group, to a number in `exact` and `is_not`, and to a
+/// regular expression that is not valid.
+pub fn fail_in_2026(request: &Request) -> bool {
+    let text = request.param("properties").unwrap_or_default();
+    let fails = |filter: &Value| {
+        let values = filter["value"].as_array().map_or(&[][..], Vec::as_slice);
+        match filter["operator"].as_str() {
+            Some("exact" | "is_not") => values.iter().any(Value::is_number),
+            Some("regex" | "not_regex") => Regex::new(&plain(&filter["value"])).is_err(),
+            _ => false,
+        }
+    };
+    match serde_json::from_str(&text) {
+        Ok(Value::Object(_)) => true,
+        Ok(Value::Array(filters)) => filters.iter().any(fails),
+        _ => false,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Proves steps 3 and 4: insights, and one number of an insight.
 
-use posthog_api::{Error, Refresh, aggregated_value, aggregated_values, series};
+use posthog_api::insight::{series, totals};
+use posthog_api::{Error, Refresh, aggregated_value};
 use serde_json::{Value, json};
 
 use crate::standin::{Replay, StandIn, client};
@@ -76,7 +77,7 @@ fn insights_are_listed_with_the_options_of_the_list() {
         assert!(page.results.iter().all(fits), "{query}");
         assert_eq!(one_sent(&standin), get(&format!("/api/projects/1/insights/?{query}")));
     }
-    assert!(config(project.insights().search("").page()).contains("search is empty"));
+    assert!(config(project.insights().search("").page()).contains("search"));
     assert!(standin.requests().is_empty());
 }
 
@@ -84,15 +85,18 @@ fn insights_are_listed_with_the_options_of_the_list() {
 fn an_insight_is_found_by_its_short_id() {
     let standin = StandIn::start();
     let project = client(&standin.url()).project(1);
-    for (short_id, found) in [
-        ("VdpVGSw3", Some(28)),
-        ("MQC1gxJQ", Some(71)), // an SQL insight
-        ("vdpvgsw3", None),
-        ("NoSuchId", None),
+    for (id, short_id, found) in [
+        ("VdpVGSw3", "VdpVGSw3", Some(28)),
+        ("MQC1gxJQ", "MQC1gxJQ", Some(71)), // an SQL insight
+        ("https://us.posthog.com/project/1/insights/VdpVGSw3", "VdpVGSw3", Some(28)),
+        ("vdpvgsw3", "vdpvgsw3", None),
+        ("NoSuchId", "NoSuchId", None),
     ] {
-        let insight = project.insight_by_short_id(short_id).unwrap();
-        let id = insight.map(|insight| insight["id"].as_u64().unwrap());
-        assert_eq!(id, found, "{short_id}");
+        match (project.insight(id), found) {
+            (Ok(insight), found) => assert_eq!(insight["id"].as_u64(), found, "{id}"),
+            (Err(error), None) => assert!(error.is_not_found(), "{error:?}"),
+            (Err(error), Some(_)) => panic!("{id}: {error}"),
+        }
         assert_eq!(
             one_sent(&standin),
             get(&format!(
@@ -100,7 +104,14 @@ fn an_insight_is_found_by_its_short_id() {
             ))
         );
     }
-    assert!(config(project.insight_by_short_id("")).contains("short_id is empty"));
+    for id in [
+        "",
+        "https://us.posthog.com/project/2/insights/VdpVGSw3",
+        "https://us.posthog.com/project/1/insights/new",
+        "https://us.posthog.com/project/1/dashboard/5",
+    ] {
+        config(project.insight(id));
+    }
     assert!(standin.requests().is_empty());
     // A server that ignores the filter must not return another insight.
     for results in [
@@ -110,7 +121,7 @@ fn an_insight_is_found_by_its_short_id() {
         let replay = Replay::json(&[
             json!({"count": 1, "next": null, "previous": null, "results": results}),
         ]);
-        let error = client(&replay.url()).project(1).insight_by_short_id("VdpVGSw3").unwrap_err();
+        let error = client(&replay.url()).project(1).insight("VdpVGSw3").unwrap_err();
         assert!(matches!(error, Error::Paging(_)), "{error:?}");
         replay.requests();
     }
@@ -136,6 +147,7 @@ fn an_insight_is_read_by_its_number_and_computed() {
         (Refresh::Async, "async"),
         (Refresh::LazyAsync, "lazy_async"),
         (Refresh::ForceAsync, "force_async"),
+        (Refresh::AsyncExceptOnCacheMiss, "async_except_on_cache_miss"),
     ] {
         project.insight_refreshed(28, refresh).unwrap();
         assert_eq!(one_sent(&standin), get(&format!("{path}?refresh={word}")));
@@ -153,13 +165,17 @@ fn the_aggregated_value_is_read_or_the_error_says_why_there_is_none() {
     check_error(&project.insight(28).unwrap(), "28 insight_refreshed");
     let computed = project.insight_refreshed(28, Refresh::Blocking).unwrap();
     assert_eq!(aggregated_value(&computed).unwrap().to_string(), "1183");
-    assert_eq!(aggregated_values(&computed).unwrap(), [("$pageview".to_owned(), 1183.0)]);
+    let totals = totals(&computed).unwrap();
+    assert_eq!(
+        (totals.len(), &totals[0].label[..], totals[0].value),
+        (1, "$pageview", Some(1183.0))
+    );
     check_error(&project.insight(42).unwrap(), "42 series");
     let line = project.insight(42).unwrap();
     let line = series(&line).unwrap();
     assert_eq!(line.len(), 1);
     assert_eq!(line[0].data.iter().flatten().sum::<f64>().to_string(), "1183");
-    check_error(&project.insight(34).unwrap(), "34 \"never\"");
+    check_error(&project.insight(34).unwrap(), "34 never");
     standin.take_requests();
 
     let insight = |status: Value| json!({"id": 5, "result": null, "last_refresh": null, "query_status": status});
