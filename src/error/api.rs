@@ -180,6 +180,16 @@ impl ApiError {
         digits.parse().ok().map(Duration::from_secs)
     }
 
+    /// The lines of an SQL statement in which PostHog found errors, each with a caret under the error.
+    fn places_in_sql(&self) -> Vec<String> {
+        let metadata = self.extra.as_ref().and_then(|extra| extra.get("hogql_metadata"));
+        let sql = metadata.and_then(|metadata| metadata.get("query")).and_then(Value::as_str);
+        let errors = metadata.and_then(|metadata| metadata.get("errors")).and_then(Value::as_array);
+        let (Some(sql), Some(errors)) = (sql, errors) else { return Vec::new() };
+        let start = |error: &Value| usize::try_from(error.get("start")?.as_u64()?).ok();
+        errors.iter().take(10).filter_map(start).map(|start| with_caret(sql, start)).collect()
+    }
+
     fn detail_has(&self, text: &str) -> bool {
         self.detail().is_some_and(|detail| detail.contains(text))
     }
@@ -320,8 +330,28 @@ impl fmt::Display for ApiError {
             write!(f, "; {advice}")?;
         }
         add_request_id(f, self.request_id())?;
+        if f.alternate() {
+            for place in self.places_in_sql() {
+                write!(f, "\n{place}")?;
+            }
+        }
         add_body(f, &self.body)
     }
+}
+
+/// Two lines: the line of `sql` with the character at `start`, and a caret under it. Other characters are counted as one column.
+fn with_caret(sql: &str, start: usize) -> String {
+    let before: String = sql.chars().take(start).collect();
+    let first = before.rfind('\n').map_or(0, |at| at + 1);
+    let rest = sql.get(first..).unwrap_or_default();
+    let text = rest.split('\n').next().unwrap_or_default().trim_end();
+    let indent: String = before
+        .get(first..)
+        .unwrap_or_default()
+        .chars()
+        .map(|c| if c == '\t' { '\t' } else { ' ' })
+        .collect();
+    format!("{text}\n{indent}^")
 }
 
 #[cfg(test)]
@@ -349,6 +379,18 @@ mod tests {
             api(405, "DELETE", "").to_string().contains(r#"PATCH with the body {"deleted": true}"#)
         );
         assert!(format!("{e:#}").contains("\"attr\":null"));
+    }
+
+    #[test]
+    fn a_caret_stands_under_the_error_in_the_sql() {
+        for (sql, start, shown) in [
+            ("select nosuch from events", 7, "select nosuch from events\n       ^"),
+            ("select 1,\n\té, x\nfrom t", 13, "\té, x\n\t  ^"),
+            ("select", 99, "select\n      ^"),
+            ("", 0, "\n^"),
+        ] {
+            assert_eq!(with_caret(sql, start), shown);
+        }
     }
 
     #[test]
