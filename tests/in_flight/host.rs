@@ -14,7 +14,6 @@ pub struct Reading {
     running: AtomicUsize,
     /// How many requests ran at once, at most.
     most: AtomicUsize,
-    requests: AtomicUsize,
     /// How often each page was answered 429.
     throttled: Mutex<HashMap<usize, u8>>,
 }
@@ -24,12 +23,7 @@ impl Reading {
         self.most.load(SeqCst)
     }
 
-    pub fn requests(&self) -> usize {
-        self.requests.load(SeqCst)
-    }
-
     fn act(&self, request: &Request) -> Act {
-        self.requests.fetch_add(1, SeqCst);
         let running = self.running.fetch_add(1, SeqCst) + 1;
         self.most.fetch_max(running, SeqCst);
         let query = query_of(request);
@@ -47,7 +41,7 @@ impl Reading {
             let given = given.entry(page).or_default();
             if *given < self.list.pages[page].throttled {
                 *given += 1;
-                return throttled();
+                return throttled("0");
             }
         }
         self.list.answer(&query, request.path()).act()
@@ -104,7 +98,6 @@ impl Host {
             list: list.clone(),
             running: AtomicUsize::new(0),
             most: AtomicUsize::new(0),
-            requests: AtomicUsize::new(0),
             throttled: Mutex::default(),
         });
         self.readings.lock().unwrap().insert(path.clone(), Arc::clone(&reading));

@@ -1,1 +1,94 @@
-//! x
+//! Proves that nothing goes on after an iterator is dropped or its deadline has passed.
+use crate::script::throttled;
+use crate::support::expect::variant;
+use crate::support::{Act, Server, builder, together, within};
+use posthog_api::RetryPolicy;
+use serde_json::json;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// A page of a list without an end.
+fn endless(offset: u64) -> Act {
+    let next = format!("http://in.example/?limit=2&offset={}", offset + 2);
+    Act::page(&json!([{"id": offset}, {"id": offset + 1}]), &json!(next))
+}
+
+fn offset(request: &crate::support::Request) -> u64 {
+    request.param("offset").map_or(0, |n| n.parse().unwrap())
+}
+
+fn tireless() -> RetryPolicy {
+    RetryPolicy::default().max_retries(1_000_000).max_wait(Duration::from_secs(60))
+}
+
+#[test]
+fn after_a_drop_no_request_begins() {
+    // From page 10 on, the server answers well, asks for another try at once, asks for one in a
+    // second, or does not answer in time.
+    let acts: [(&str, fn() -> Option<Act>); 4] = [
+        ("good", || None),
+        ("again at once", || Some(throttled("0"))),
+        ("again in a second", || Some(throttled("1"))),
+        ("slow", || Some(Act::status(200).after(Duration::from_millis(60)))),
+    ];
+    let rows = acts.iter().flat_map(|act| [1, 4, 12].map(|ahead| (act, ahead)));
+    together(rows, |((name, act), ahead)| {
+        let act = *act;
+        let server = Server::start(move |request, _| {
+            thread::sleep(Duration::from_millis(2));
+            let offset = offset(request);
+            let other = (offset >= 20).then(act).flatten();
+            other.unwrap_or_else(|| endless(offset))
+        });
+        let client = builder(server.url()).retry(tireless()).build().unwrap();
+        let mut items = client.list("/api/things/").page_size(2).prefetch(ahead).items();
+        for id in 0..20 {
+            assert_eq!(items.next().unwrap().unwrap(), json!({"id": id}));
+        }
+        thread::sleep(Duration::from_millis(20));
+        within(Duration::from_millis(100), || drop(items));
+        // What was sent before the drop may still arrive.
+        thread::sleep(Duration::from_millis(30));
+        let sent = server.count();
+        thread::sleep(Duration::from_millis(1_200));
+        // A request is counted when its answer begins.
+        let more = server.count() - sent;
+        assert_eq!(more, 0, "{name}, {ahead} ahead: requests after the drop");
+    });
+}
+
+#[test]
+fn with_a_deadline_a_list_ends_in_time() {
+    const LIMIT: Duration = Duration::from_millis(500);
+    // What the server does from page 4 on, and the variant of the error.
+    let acts: [(&str, fn(u64) -> Act, &str); 5] = [
+        ("nothing", |_| Act::silence(), "Timeout"),
+        ("slow bytes", |at| endless(at).drip_body(Duration::from_millis(50)), "Timeout"),
+        ("good pages without end", endless, "Timeout"),
+        ("429 at once", |_| throttled("0").after(Duration::from_millis(5)), "Timeout"),
+        ("a long wait", |_| throttled("1"), "Api"),
+    ];
+    let rows = acts.iter().flat_map(|act| [0, 1, 5, 12].map(|ahead| (act, ahead)));
+    together(rows, |(&(name, act, error), ahead)| {
+        let server = Server::start(move |request, _| {
+            thread::sleep(Duration::from_millis(2));
+            let at = offset(request);
+            if at < 8 { endless(at) } else { act(at) }
+        });
+        let client = builder(server.url()).retry(tireless()).build().unwrap();
+        let start = Instant::now();
+        let client = client.with_deadline(start + LIMIT);
+        let list = client.list("/api/things/").page_size(2).prefetch(ahead);
+        let mut last = None;
+        let mut rows = 0;
+        for row in list.items() {
+            rows += u64::from(row.is_ok());
+            last = Some(row);
+        }
+        let took = start.elapsed();
+        let last = last.unwrap().unwrap_err();
+        assert_eq!(variant(&last), error, "{name}, {ahead} ahead: {last}");
+        assert!(rows >= 8, "{name}, {ahead} ahead: {rows} rows");
+        assert!(took < LIMIT + Duration::from_millis(600), "{name}, {ahead} ahead: {took:?}");
+    });
+}

@@ -1,5 +1,5 @@
 //! What a caller must get from a list, computed without a client.
-use crate::script::{Answer, Fault, Form, List, Query, Rows};
+use crate::script::{Answer, Fault, Form, List, Query};
 use std::collections::HashSet;
 
 /// What one call of `next` of an iterator returns.
@@ -122,12 +122,5 @@ fn next(list: &List, page: usize, first: &Query) -> Result<Option<Query>, &'stat
             }
             Ok(Some(next))
         }
-    }
-}
-
-impl List {
-    /// Whether a row cannot be read as a `T`.
-    pub fn has_text_id(&self) -> bool {
-        self.pages.iter().any(|page| page.kind == Rows::TextId)
     }
 }

@@ -315,7 +315,7 @@ impl Fault {
     pub fn act(self) -> Act {
         let page = json!({"results": [{"id": 1}, {"id": 2}], "next": null});
         match self {
-            Fault::Status(429) => throttled(),
+            Fault::Status(429) => throttled("0"),
             Fault::Status(status) => Act::error(status, "error", "a_code", "a detail"),
             Fault::Cut => Act::json(200, &page).cut(9),
             Fault::Close => Act::close(),
@@ -328,10 +328,10 @@ impl Fault {
     }
 }
 
-/// An answer that may be repeated at once.
-pub fn throttled() -> Act {
-    let detail = "Request was throttled. Expected available in 0 seconds.";
-    Act::error(429, "throttled_error", "throttled", detail).header("Retry-After", "0")
+/// A throttled request, which may be repeated after so many seconds.
+pub fn throttled(seconds: &str) -> Act {
+    let detail = "Request was throttled.";
+    Act::error(429, "throttled_error", "throttled", detail).header("Retry-After", seconds)
 }
 
 fn fault() -> impl Strategy<Value = Fault> {

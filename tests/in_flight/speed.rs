@@ -1,1 +1,132 @@
-//! x
+//! Proves that pages in flight save time, and that a throttled page costs only its own wait.
+use crate::script::throttled;
+use crate::support::{Act, Server, agent, builder};
+use posthog_api::{Client, RetryPolicy};
+use serde_json::json;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+const ROWS: u64 = 2;
+
+/// A page of a list of equal pages.
+fn page(offset: u64, pages: u64) -> Act {
+    let after = offset + ROWS;
+    let next = (after < pages * ROWS)
+        .then(|| format!("http://in.example/?limit={ROWS}&offset={after}"));
+    Act::page(&json!([{"id": offset}, {"id": offset + 1}]), &json!(next))
+}
+
+fn ids(client: &Client, ahead: usize) -> Vec<u64> {
+    let list = client.list("/api/things/").page_size(2).prefetch(ahead);
+    list.items().map(|row| row.unwrap()["id"].as_u64().unwrap()).collect()
+}
+
+/// The largest number of requests at once since the last [`restart`](Gauge::restart).
+#[derive(Default)]
+struct Gauge {
+    running: AtomicUsize,
+    most: AtomicUsize,
+}
+
+impl Gauge {
+    fn during(&self, f: impl FnOnce()) {
+        let running = self.running.fetch_add(1, SeqCst) + 1;
+        self.most.fetch_max(running, SeqCst);
+        f();
+        self.running.fetch_sub(1, SeqCst);
+    }
+
+    fn most(&self) -> usize {
+        self.most.load(SeqCst)
+    }
+
+    fn restart(&self) {
+        self.most.store(self.running.load(SeqCst), SeqCst);
+    }
+}
+
+#[test]
+fn eight_pages_ahead_of_a_slow_server_take_a_quarter_of_the_time_at_most() {
+    const PAGES: u64 = 100;
+    let gauge = Arc::new(Gauge::default());
+    let running = Arc::clone(&gauge);
+    let server = Server::start(move |request, _| {
+        running.during(|| thread::sleep(Duration::from_millis(30)));
+        page(request.param("offset").map_or(0, |n| n.parse().unwrap()), PAGES)
+    });
+    let pool = agent().config().clone();
+    assert!(pool.max_idle_connections_per_host() < 8, "the test is for an agent with a small pool");
+    let client = builder(server.url()).build().unwrap();
+    let took = |ahead| {
+        let start = Instant::now();
+        assert_eq!(ids(&client, ahead), (0..PAGES * ROWS).collect::<Vec<_>>());
+        start.elapsed()
+    };
+    let alone = took(0);
+    assert_eq!(gauge.most(), 1);
+    let ahead = took(8);
+    assert_eq!(gauge.most(), 9);
+    assert!(ahead < alone / 4, "{ahead:?} instead of {alone:?}");
+    // No page was requested twice, and none behind the last but those in flight.
+    assert!(server.count() as u64 <= 2 * PAGES + 8, "{}", server.count());
+}
+
+#[test]
+fn a_throttled_page_ahead_halves_the_window_and_starts_no_page_until_its_wait_is_over() {
+    const PAGES: u64 = 60;
+    const THROTTLED: u64 = 20 * ROWS;
+    let gauge = Arc::new(Gauge::default());
+    // When the page was throttled, and when which page was requested after that.
+    let throttled = Arc::new(Mutex::new(None::<Instant>));
+    let later = Arc::new(Mutex::new(Vec::new()));
+    let script = (Arc::clone(&gauge), Arc::clone(&throttled), Arc::clone(&later));
+    let server = Server::start(move |request, _| {
+        let (gauge, throttled, later) = &script;
+        let offset = request.param("offset").map_or(0, |n| n.parse().unwrap());
+        let at = *throttled.lock().unwrap();
+        if let Some(at) = at {
+            later.lock().unwrap().push((at.elapsed(), offset));
+        }
+        gauge.during(|| thread::sleep(Duration::from_millis(10)));
+        if offset == THROTTLED && at.is_none() {
+            *throttled.lock().unwrap() = Some(Instant::now());
+            gauge.restart();
+            return throttled("1");
+        }
+        page(offset, PAGES)
+    });
+    let client = builder(server.url()).retry(RetryPolicy::default()).build().unwrap();
+    let mut rows = Vec::new();
+    for row in client.list("/api/things/").page_size(2).prefetch(8).items() {
+        let row = row.unwrap()["id"].as_u64().unwrap();
+        rows.push(row);
+        if row == THROTTLED + 1 {
+            gauge.restart();
+        }
+    }
+    assert_eq!(rows, (0..PAGES * ROWS).collect::<Vec<_>>());
+    let later = later.lock().unwrap();
+    let paused = later.iter().filter(|(at, _)| (50..950).contains(&at.as_millis()));
+    assert_eq!(paused.count(), 0, "requests during the wait: {later:?}");
+    assert_eq!(later.iter().filter(|(_, offset)| *offset == THROTTLED).count(), 1, "{later:?}");
+    // Four pages beyond the wanted one, half of eight.
+    assert_eq!(gauge.most(), 5);
+}
+
+#[test]
+fn a_list_that_is_throttled_again_and_again_loses_no_row() {
+    const PAGES: u64 = 60;
+    let server = Server::start(move |request, n| {
+        if n % 3 == 1 {
+            return throttled("0");
+        }
+        page(request.param("offset").map_or(0, |n| n.parse().unwrap()), PAGES)
+    });
+    let policy = RetryPolicy::default().max_retries(1_000).max_wait(Duration::ZERO);
+    let client = builder(server.url()).retry(policy).build().unwrap();
+    for ahead in [0, 1, 3, 12] {
+        assert_eq!(ids(&client, ahead), (0..PAGES * ROWS).collect::<Vec<_>>(), "{ahead}");
+    }
+}
