@@ -1,244 +1,186 @@
-//! All persons of a project as JSON lines or CSV, resumable after a kill.
+//! Writes all persons of a project to a file, as JSON lines or as CSV.
 //!
 //! ```console
-//! $ cargo run --example export_persons -- --out persons.jsonl            # or --csv, or to standard output
-//! $ cargo run --example export_persons -- --out persons.jsonl --resume   # goes on behind the last line
+//! $ cargo run --release --example export_persons -- persons.jsonl
+//! $ cargo run --release --example export_persons -- --csv persons.csv
 //! ```
 //!
-//! Asks the project of `POSTHOG_PROJECT_ID` with `POSTHOG_PERSONAL_API_KEY`; without a key, a stand-in on this machine.
+//! It needs `POSTHOG_PERSONAL_API_KEY` with the scope `query:read`, `POSTHOG_PROJECT_ID`, and
+//! `POSTHOG_HOST` for any host but the US cloud.
+//!
+//! The rows go to `persons.jsonl.part`. This file gets its final name when it is complete. If the
+//! program is killed, start it again: it removes an incomplete last line from the file, and asks
+//! for the persons after the last complete one.
 
-#[path = "../tests/standin/mod.rs"]
-mod standin;
-
+use std::env;
 use std::error::Error;
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufWriter, IsTerminal, Read, Seek, SeekFrom, Write};
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, BufWriter, IsTerminal, Write};
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
-use std::{env, process};
 
-use posthog_api::ureq::Agent;
-use posthog_api::{Client, Project, RetryPolicy, US};
+use posthog_api::{ClientBuilder, Project, RetryEvent, RetryPolicy};
 use serde_json::{Map, Value};
-use standin::StandIn;
 
 const SQL: &str = "SELECT id, created_at, properties FROM persons";
 const HEADER: &str = "id,created_at,properties";
 
-#[derive(Default)]
 struct Options {
-    out: Option<String>,
+    file: String,
     csv: bool,
-    resume: bool,
-    page: Option<u32>,
+    page_size: Option<u32>,
 }
 
-fn main() {
-    let Err(error) = run() else { return };
-    // A reader such as `head` that has enough is no failure.
-    let enough = |e: &io::Error| e.kind() == io::ErrorKind::BrokenPipe;
-    if !error.downcast_ref().is_some_and(enough) {
-        eprintln!("{error}");
-        process::exit(1);
+fn main() -> ExitCode {
+    let Some(options) = options() else {
+        eprintln!("usage: export_persons [--csv] [--page-size ROWS] FILE");
+        return ExitCode::from(2);
+    };
+    match export(&options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
     }
 }
 
-fn run() -> Result<(), Box<dyn Error>> {
-    let options = options()?;
-    let (project, _standin) = project()?;
-    let mut scan = project.hogql(SQL).scan("id");
-    if let Some(rows) = options.page {
+fn options() -> Option<Options> {
+    let (mut file, mut csv, mut page_size) = (None, false, None);
+    let mut args = env::args().skip(1);
+    while let Some(arg) = args.next() {
+        match arg.as_str() {
+            "--csv" => csv = true,
+            "--page-size" => page_size = Some(args.next()?.parse().ok()?),
+            _ if file.is_none() && !arg.starts_with('-') => file = Some(arg),
+            _ => return None,
+        }
+    }
+    Some(Options { file: file?, csv, page_size })
+}
+
+fn export(options: &Options) -> Result<(), Box<dyn Error>> {
+    let mut scan = project()?.hogql(SQL).scan("id");
+    if let Some(rows) = options.page_size {
         scan = scan.page_size(rows);
     }
-    let mut header = options.csv;
-    let mut out: Box<dyn Write> = match &options.out {
-        None => Box::new(io::stdout().lock()),
-        Some(path) if options.resume => {
-            let mut file = OpenOptions::new()
-                .read(true)
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .open(path)?;
-            if let Some(last) = last_line(&mut file)? {
-                header = false;
-                if last != HEADER {
-                    scan = scan.after(id_of(&last, options.csv)?);
-                }
-            }
-            Box::new(BufWriter::new(file))
-        }
-        Some(path) => Box::new(BufWriter::new(
-            File::create_new(path).map_err(|e| format!("{path}: {e}; --resume goes on"))?,
-        )),
-    };
-    if header {
+
+    let part = format!("{}.part", options.file);
+    let mut file = File::options().read(true).append(true).create(true).open(&part)?;
+    let last_line = cut_after_last_line(&mut file)?;
+    let is_new = last_line.is_none();
+    if let Some(line) = last_line.filter(|line| !(options.csv && line == HEADER)) {
+        let id = id_in(&line, options.csv)
+            .ok_or_else(|| format!("{part} has other lines: delete it to start again"))?;
+        eprintln!("continuing {part} after person {id}");
+        scan = scan.after(id);
+    }
+
+    let mut out = BufWriter::new(file);
+    if options.csv && is_new {
         writeln!(out, "{HEADER}")?;
     }
-    let mut progress = Progress::new(&project);
+    let mut progress = Progress::start();
     for person in scan {
-        let person = person?;
+        let person = with_parsed_properties(person?);
         if options.csv {
             writeln!(out, "{}", csv(&person))?;
         } else {
-            writeln!(out, "{}", json(person))?;
+            writeln!(out, "{}", Value::Object(person))?;
         }
-        progress.row();
+        progress.count();
     }
-    out.flush()?;
+    out.into_inner()?.sync_all()?;
+    fs::rename(&part, &options.file)?;
     progress.end();
     Ok(())
 }
 
-fn options() -> Result<Options, String> {
-    let mut options = Options::default();
-    let mut args = env::args().skip(1);
-    while let Some(arg) = args.next() {
-        match arg.as_str() {
-            "--out" => options.out = Some(args.next().ok_or("--out takes a file")?),
-            "--csv" => options.csv = true,
-            "--resume" => options.resume = true,
-            "--page" => {
-                let rows = args.next().and_then(|n| n.parse().ok());
-                options.page = Some(rows.ok_or("--page takes a number of rows")?);
-            }
-            other => {
-                return Err(format!(
-                    "{other}? there are --out FILE, --csv, --resume and --page ROWS"
-                ));
-            }
-        }
-    }
-    if options.resume && options.out.is_none() {
-        return Err("--resume needs --out FILE: it goes on behind the file's last line".to_owned());
-    }
-    Ok(options)
-}
-
-/// The project to export; with no key, that of a stand-in, which lives as long as what comes beside.
-fn project() -> posthog_api::Result<(Project, Option<StandIn>)> {
-    if env::var_os("POSTHOG_PERSONAL_API_KEY").is_none() {
-        let posthog = StandIn::start();
-        let agent = Agent::config_builder().proxy(None).build().new_agent();
-        let client = Client::builder(standin::KEY).host(posthog.url()).agent(agent);
-        return Ok((client.build()?.project(1), Some(posthog)));
-    }
-    // It says what the environment lacks. An export wants more patience than its default: PostHog's limits are hourly too.
-    let id = Project::from_env()?.id();
-    let client = Client::builder(env::var("POSTHOG_PERSONAL_API_KEY").unwrap_or_default())
-        .host(env::var("POSTHOG_HOST").unwrap_or_else(|_| US.to_owned()))
+/// The project in the environment. An export is patient: it waits until an hourly limit ends.
+fn project() -> posthog_api::Result<Project> {
+    let client = ClientBuilder::from_env()?
         .retry(RetryPolicy::patient())
         .on_retry(|event| {
-            if io::stderr().is_terminal() {
-                eprintln!("\nwaiting {:.0?}: {}", event.wait, event.reason);
+            if let RetryEvent::Retry { wait, reason, .. } = event {
+                eprintln!("waiting {wait:.0?}: {reason}");
             }
-        });
-    Ok((client.build()?.project(id), None))
+        })
+        .build()?;
+    Ok(client.project(Project::from_env()?.id()))
 }
 
-/// Properties come as JSON in a text: written as the object that they are.
-fn json(mut person: Map<String, Value>) -> Value {
+/// Removes an incomplete line at the end of a file, and returns the last complete one.
+fn cut_after_last_line(file: &mut File) -> io::Result<Option<String>> {
+    let (mut line, mut last, mut length) = (Vec::new(), None, 0);
+    let mut reader = BufReader::new(&*file);
+    while reader.read_until(b'\n', &mut line)? > 0 && line.ends_with(b"\n") {
+        length += line.len() as u64;
+        last = Some(std::mem::take(&mut line));
+    }
+    file.set_len(length)?;
+    Ok(last.map(|line| String::from_utf8_lossy(&line).trim_end().to_owned()))
+}
+
+/// The id of the person in a line of this program.
+fn id_in(line: &str, csv: bool) -> Option<String> {
+    let id = if csv {
+        line.split(',').next()?.to_owned()
+    } else {
+        serde_json::from_str::<Value>(line).ok()?["id"].as_str()?.to_owned()
+    };
+    id.chars().all(|c| c.is_ascii_hexdigit() || c == '-').then_some(id)
+}
+
+/// HogQL returns properties as JSON text. They become an object; what is not JSON stays a text.
+fn with_parsed_properties(mut person: Map<String, Value>) -> Map<String, Value> {
     if let Some(properties) = person.get_mut("properties") {
-        if let Some(object) = properties.as_str().and_then(|text| serde_json::from_str(text).ok()) {
-            *properties = object;
+        if let Some(Ok(parsed)) = properties.as_str().map(serde_json::from_str) {
+            *properties = parsed;
         }
     }
-    person.into()
+    person
 }
 
+/// A line of CSV. No cell contains a line break: JSON escapes it.
 fn csv(person: &Map<String, Value>) -> String {
-    let cell = |name: &str| {
-        let value = person.get(name).unwrap_or(&Value::Null);
-        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        if text.contains([',', '"', '\n', '\r']) {
-            format!("\"{}\"", text.replace('"', "\"\""))
-        } else {
-            text
-        }
+    let cell = |name: &str| match person.get(name) {
+        None | Some(Value::Null) => String::new(),
+        Some(Value::String(text)) if name != "properties" => text.clone(),
+        Some(other) => format!("\"{}\"", other.to_string().replace('"', "\"\"")),
     };
     HEADER.split(',').map(cell).collect::<Vec<_>>().join(",")
 }
 
-/// The id in a line that an earlier run wrote.
-fn id_of(line: &str, csv: bool) -> Result<String, Box<dyn Error>> {
-    let id = if csv {
-        line.split(',').next().map(str::to_owned)
-    } else {
-        serde_json::from_str::<Value>(line)?["id"].as_str().map(str::to_owned)
-    };
-    Ok(id
-        .filter(|id| !id.is_empty())
-        .ok_or_else(|| format!("the last line has no id to go on from: {line}"))?)
-}
-
-/// The last complete line of a file, which is cut off behind it: a kill leaves a torn one.
-fn last_line(file: &mut File) -> io::Result<Option<String>> {
-    let end = file.seek(SeekFrom::End(0))?;
-    let mut tail = 64 * 1024;
-    loop {
-        let from = end.saturating_sub(tail);
-        let mut bytes = Vec::new();
-        file.seek(SeekFrom::Start(from))?;
-        file.read_to_end(&mut bytes)?;
-        let newline = bytes.iter().rposition(|b| *b == b'\n');
-        let before = newline.and_then(|at| bytes[..at].iter().rposition(|b| *b == b'\n'));
-        if let (Some(at), true) = (newline, before.is_some() || from == 0) {
-            file.set_len(from + at as u64 + 1)?;
-            file.seek(SeekFrom::End(0))?;
-            let line = &bytes[before.map_or(0, |b| b + 1)..at];
-            return Ok(Some(String::from_utf8_lossy(line).into_owned()));
-        }
-        if from == 0 {
-            file.set_len(0)?;
-            file.seek(SeekFrom::Start(0))?;
-            return Ok(None);
-        }
-        tail *= 4;
-    }
-}
-
-/// A line on standard error, where that is a terminal.
+/// Says on standard error how many rows came: often on a terminal, seldom in a log.
 struct Progress {
-    rows: u64,
-    total: Option<u64>,
+    rows: u32,
     started: Instant,
-    shown: Option<Instant>,
+    shown: Instant,
+    is_terminal: bool,
 }
 
 impl Progress {
-    fn new(project: &Project) -> Progress {
-        let shown = io::stderr().is_terminal().then(Instant::now);
-        let total = || {
-            project
-                .hogql("SELECT count() AS n FROM persons")
-                .rows()
-                .ok()?
-                .first()?
-                .get("n")?
-                .as_u64()
-        };
-        let total = shown.and_then(|_| total());
-        Progress { rows: 0, total, started: Instant::now(), shown }
+    fn start() -> Progress {
+        let now = Instant::now();
+        Progress { rows: 0, started: now, shown: now, is_terminal: io::stderr().is_terminal() }
     }
 
-    fn row(&mut self) {
+    fn count(&mut self) {
         self.rows += 1;
-        if self.shown.is_some_and(|at| at.elapsed() > Duration::from_millis(200)) {
-            self.shown = Some(Instant::now());
-            self.show();
+        let interval = Duration::from_millis(if self.is_terminal { 200 } else { 10_000 });
+        if self.shown.elapsed() >= interval {
+            self.shown = Instant::now();
+            self.show(if self.is_terminal { "\r" } else { "\n" });
         }
-    }
-
-    #[allow(clippy::cast_precision_loss)] // a rate needs no 64 bits
-    fn show(&self) {
-        let rate = self.rows as f64 / self.started.elapsed().as_secs_f64().max(0.001);
-        let total = self.total.map_or(String::new(), |n| format!(" of {n}"));
-        eprint!("\r{}{total} persons, {rate:.0} a second ", self.rows);
     }
 
     fn end(&self) {
-        if self.shown.is_some() {
-            self.show();
-            eprintln!();
-        }
+        self.show("\n");
+    }
+
+    fn show(&self, end: &str) {
+        let seconds = self.started.elapsed().as_secs_f64();
+        let rate = f64::from(self.rows) / seconds.max(0.001);
+        eprint!("{} persons in {seconds:.1} s, {rate:.0} a second   {end}", self.rows);
     }
 }

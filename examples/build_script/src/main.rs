@@ -1,9 +1,9 @@
-//! Prints what was baked in.
+//! Prints the values that the build script wrote.
 
-mod baked {
-    include!(concat!(env!("OUT_DIR"), "/baked.rs"));
+mod values {
+    include!(concat!(env!("OUT_DIR"), "/values.rs"));
 }
 
 fn main() {
-    println!("{} {}", baked::VALUE, baked::FLAGS.join(","));
+    println!("{} {}", values::VALUE, values::FLAGS.join(","));
 }
