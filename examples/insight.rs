@@ -86,7 +86,8 @@ fn show(id: &str, refresh: bool) -> Result<String> {
             times.bins.iter().map(|(from, count)| vec![format!("{from:.0} s"), number(*count)]),
         ),
         InsightResult::Table(table) => {
-            let text = |row: &Vec<Value>| row.iter().map(|v| display_text(v).into_owned()).collect();
+            let text =
+                |row: &Vec<Value>| row.iter().map(|v| display_text(v).into_owned()).collect();
             align([table.columns].into_iter().chain(table.rows.iter().map(text)))
         }
         other => format!("{other:#?}\n"),
@@ -107,7 +108,9 @@ fn sparkline(data: &[Option<f64>]) -> String {
     let most = data.iter().flatten().fold(f64::MIN_POSITIVE, |most, value| most.max(*value));
     let bar = |value: &Option<f64>| match value {
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // from 0 to 7
-        Some(value) => ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'][(value.max(0.0) / most * 7.0).round() as usize],
+        Some(value) => {
+            ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'][(value.max(0.0) / most * 7.0).round() as usize]
+        }
         None => ' ',
     };
     data.iter().map(bar).collect()
@@ -116,8 +119,9 @@ fn sparkline(data: &[Option<f64>]) -> String {
 /// Rows as lines with aligned columns. Control characters are left out: any visitor of a site can
 /// write what a terminal would obey.
 fn align(rows: impl Iterator<Item = Vec<String>>) -> String {
-    let rows: Vec<Vec<String>> =
-        rows.map(|row| row.iter().map(|cell| cell.replace(char::is_control, " ")).collect()).collect();
+    let rows: Vec<Vec<String>> = rows
+        .map(|row| row.iter().map(|cell| cell.replace(char::is_control, " ")).collect())
+        .collect();
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));
         cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
@@ -125,7 +129,11 @@ fn align(rows: impl Iterator<Item = Vec<String>>) -> String {
     let line = |row: &Vec<String>| {
         let cells = row.iter().enumerate().map(|(column, cell)| {
             let width = width(column);
-            if cell.parse::<f64>().is_ok() { format!("{cell:>width$}") } else { format!("{cell:width$}") }
+            if cell.parse::<f64>().is_ok() {
+                format!("{cell:>width$}")
+            } else {
+                format!("{cell:width$}")
+            }
         });
         cells.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
     };

@@ -54,21 +54,16 @@ impl InFlight {
             Some(page) if page.query == *want => self.pages.pop_front(),
             _ => None,
         };
-        let mut fetched = match page {
-            Some(page) => {
-                let deadline = self.request.http().deadline();
-                let fetched = self.workers.take(&page.started, deadline);
-                let fetched =
-                    fetched.map_err(|e| e.of_call(self.request.method(), self.request.path()))?;
-                self.note_throttling(&page.started.watch);
-                self.failure_counts = page.failure_counts;
-                fetched
-            }
-            None => {
-                self.abandon();
-                self.failure_counts = self.workers.abandoned() == 0;
-                self.fetch_here(want)
-            }
+        let mut fetched = if let Some(page) = page {
+            let deadline = self.request.http().deadline();
+            let fetched = self.workers.take(&page.started, deadline);
+            self.note_throttling(&page.started.watch);
+            self.failure_counts = page.failure_counts;
+            fetched.map_err(|e| e.of_call(self.request.method(), self.request.path()))?
+        } else {
+            self.abandon();
+            self.failure_counts = self.workers.abandoned() == 0;
+            self.fetch_here(want)
         };
         if let Err(error) = &fetched {
             if error.is_rate_limited() {

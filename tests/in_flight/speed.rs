@@ -13,8 +13,8 @@ const ROWS: u64 = 2;
 /// A page of a list of equal pages.
 fn page(offset: u64, pages: u64) -> Act {
     let after = offset + ROWS;
-    let next = (after < pages * ROWS)
-        .then(|| format!("http://in.example/?limit={ROWS}&offset={after}"));
+    let next =
+        (after < pages * ROWS).then(|| format!("http://in.example/?limit={ROWS}&offset={after}"));
     Act::page(&json!([{"id": offset}, {"id": offset + 1}]), &json!(next))
 }
 
