@@ -11,7 +11,7 @@ use crate::error::{Error, Failure, FailureKind, Result};
 use crate::http::{Request, checked_path};
 use crate::id::{InsightId, InsightKey, PersonId};
 use crate::list::{Any, Insights, List, Persons};
-use crate::query::Query;
+use crate::query::{Events, Query};
 use crate::refresh::Refresh;
 
 impl Client {
@@ -260,6 +260,13 @@ impl Project {
     /// `POST query/`, scope `query:read`.
     pub fn query(&self, query: impl Serialize) -> Query {
         Query::new(self.client.http(), self.path("query/"), query)
+    }
+
+    /// Every event of a time range, each once: see [`Events`].
+    ///
+    /// `POST query/`, scope `query:read`.
+    pub fn events(&self) -> Events {
+        Events::new(self.client.http(), self.path("query/"))
     }
 
     /// Any list of the project by its name, such as `cohorts`, `feature_flags`,

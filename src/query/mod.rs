@@ -1,6 +1,8 @@
 //! Queries: HogQL and every other kind.
 
 mod background;
+mod events;
+mod pages;
 mod scan;
 
 use std::fmt;
@@ -10,6 +12,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
+pub use events::Events;
+pub use pages::Rows;
 pub use scan::Scan;
 
 use crate::error::text::excerpt;

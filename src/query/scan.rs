@@ -1,53 +1,80 @@
-//! All rows of a query of any size: keyset paging, the way that PostHog itself recommends.
+//! All rows of a query of any size, page by page along a key: OFFSET is refused for personal keys.
 
-use std::collections::HashSet;
-use std::iter::FusedIterator;
+use std::fmt;
 
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
-use super::{Query, concealed};
+use super::pages::{self, Ends, PAGE, Row, Rows, Walk};
+use super::{Query, to_value};
 use crate::error::text::excerpt;
 use crate::error::{Error, FailureKind, Result};
 use crate::insight;
-
-/// How many rows a page asks for: the cap of the oldest servers that this works on.
-const PAGE: u32 = 10_000;
+use crate::refresh::Refresh;
 
 /// The placeholder of the last key.
 const AFTER: &str = "scan_after";
 
-/// The rows of a query of any size, from [`Query::scan`]: an iterator of maps by column name.
+/// The LIMIT of the query for the rows without a key: the most that the server returns.
+const MOST: u32 = 50_000;
+
+/// The same of an older server, whose answer may not show its LIMIT.
+const OLD_MOST: usize = 10_000;
+
+/// All rows of a query, however many, from [`Query::scan`]: page by page in the order of a key, each
+/// row once. Iterate over it, or use [`items_as`](Scan::items_as).
 ///
-/// The SQL is put in parentheses and asked for page by page: the rows whose key is greater than the
-/// last one's, in the order of the key, until a page is empty. So each row comes once, whatever the
-/// server caps a page at, no OFFSET makes it compute again what was sent already, and rows that
-/// come or go meanwhile move no others.
+/// `POST query/`, scope `query:read`. It needs a server of 2024 or newer. Each page asks for the
+/// rows whose key is greater than the last one, so rows that are added or deleted meanwhile move no
+/// others.
 ///
-/// It needs a server since 2024, that knows placeholders. The SQL must be one HogQL SELECT
-/// - that has the key among its columns, by that name: `SELECT uuid, event FROM events` with
-///   `"uuid"`;
-/// - without ORDER BY, LIMIT or OFFSET of its own, outside of parentheses;
-/// - whose key is never null. It need not be unique: a page takes in all rows that share its last
-///   key.
+/// The SQL must be one HogQL SELECT with the key among its columns, and without an ORDER BY, LIMIT
+/// or OFFSET of its own outside of parentheses. The placeholders `{scan_...}` are reserved.
 ///
-/// A key that is a number, a UUID or other text is best; a time is compared as text by some
-/// servers: take `toUnixTimestamp64Micro(timestamp) AS at`. Placeholders work as everywhere;
-/// `{scan_after}` is taken.
+/// The key is a number or a string. It need not be unique: a page contains all rows with its last
+/// key. Take a key whose value is exact in JSON: not a time (take `toString(timestamp)`, or for
+/// events [`Project::events`](crate::Project::events)), and not a `UInt128`. Rows whose key is
+/// null, NaN or infinite come last, 49,999 of them at most.
 ///
-/// The iterator is fused: after an error it is done. [`after`](Scan::after) goes on where an
-/// earlier walk ended.
-#[derive(Debug)]
-#[must_use = "rows are fetched as they are asked for"]
+/// Results are computed again for each page, unless [`Query::refresh`] says otherwise. A page that
+/// takes too long (PostHog stops a query after 10 s) is requested again as a
+/// [background](Query::background) query, as are all pages after it. A page that is larger than
+/// [`max_body_bytes`](crate::ClientBuilder::max_body_bytes) is requested again at half the size.
+///
+/// # Errors
+/// The items are errors as those of [`Query::send`]. [`Error::Config`] for SQL or a key that does
+/// not fit; [`Error::Query`] for a key that cannot be compared, a server that returns the same rows
+/// again, or too many rows without a key ([`is_cut_short`](Error::is_cut_short)). After an error
+/// there are no more rows.
+///
+/// # Examples
+/// ```no_run
+/// # fn main() -> posthog_api::Result<()> {
+/// let project = posthog_api::Project::from_env()?;
+/// for row in project.hogql("SELECT id, properties FROM persons").scan("id") {
+///     println!("{}", row?["id"]);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+#[must_use = "nothing is sent before the first row is asked for"]
 pub struct Scan {
     query: Query,
     key: String,
     after: Option<Value>,
     page_size: u32,
-    page: std::vec::IntoIter<Map<String, Value>>,
-    /// The last key of each page.
-    seen: HashSet<String>,
-    done: bool,
+}
+
+impl fmt::Debug for Scan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Scan { query, key, after, page_size } = self;
+        let text = format!(
+            "Scan {{ query: {query:?}, key: {key:?}, after: {after:?}, page_size: {page_size} }}"
+        );
+        query.request.http().write_debug(f, &text)
+    }
 }
 
 impl Scan {
@@ -55,108 +82,172 @@ impl Scan {
         if let Some(why) = obstacle(&query, key) {
             query.request.fail(why);
         }
-        Scan {
-            query,
-            key: key.to_owned(),
-            after: None,
-            page_size: PAGE,
-            page: Vec::new().into_iter(),
-            seen: HashSet::new(),
-            done: false,
-        }
+        query.refresh.get_or_insert(Refresh::ForceBlocking);
+        Scan { query, key: key.to_owned(), after: None, page_size: PAGE }
     }
 
-    /// Starts after the row with this key. Defaults to the first row.
+    /// Starts after the rows with this key, to continue an earlier scan. Defaults to the first row.
     pub fn after(mut self, key: impl Serialize) -> Self {
-        match serde_json::to_value(key) {
-            Ok(key) if is_key(&key) => self.after = Some(key),
-            Ok(other) => {
-                let other = excerpt(&other.to_string());
-                self.query
-                    .request
-                    .fail(format!("{other} is not a key: it must be a number or a string"));
-            }
-            Err(e) => self.query.request.fail(format!("the key cannot be sent: {e}")),
+        let key = to_value(&key).map_err(|e| format!("the key cannot be sent: {e}"));
+        match key.and_then(|key| check_key(&key).map(|()| key)) {
+            Ok(key) => self.after = Some(key),
+            Err(why) => self.query.request.fail(why),
         }
         self
     }
 
-    /// Sets how many rows a page has. Defaults to 10,000.
-    pub fn page_size(mut self, limit: u32) -> Self {
-        if limit == 0 {
+    /// Sets how many rows a page has. Defaults to 10,000. PostHog returns 50,000 at most.
+    pub fn page_size(mut self, rows: u32) -> Self {
+        if rows == 0 {
             self.query.request.fail("the page size is 0: there would be no rows");
         }
-        self.page_size = limit;
+        self.page_size = rows;
         self
     }
 
-    fn fetch(&mut self) -> Result<()> {
-        let (inner, key) = (self.query.sql().unwrap_or_default(), &self.key);
-        let only = if self.after.is_some() {
-            format!(" WHERE `{key}` > {{{AFTER}}}")
-        } else {
-            String::new()
-        };
-        // WITH TIES: rows that share the last key come with it, or the next page would pass over
-        // them. The line break ends a comment.
-        let sql = format!(
-            "SELECT * FROM ({inner}\n){only} ORDER BY `{key}` LIMIT {} WITH TIES",
-            self.page_size
-        );
-        let mut query = self.query.with_sql(sql);
+    /// The rows, each read as a `T` by column name.
+    ///
+    /// # Errors
+    /// As [`Scan`]; a row that is not a `T` is an [`Error::Decode`] of the kind
+    /// [`Row`](FailureKind::Row), which names the row and the field, and the iterator continues
+    /// with the next row.
+    pub fn items_as<T: DeserializeOwned>(self) -> impl Iterator<Item = Result<T>> {
+        self.into_iter().read_as()
+    }
+}
+
+impl IntoIterator for Scan {
+    type Item = Result<Row>;
+    type IntoIter = Rows;
+
+    fn into_iter(self) -> Rows {
+        let mut ends = Ends::new();
         if let Some(after) = &self.after {
-            query = query.value(AFTER, after);
+            let _ = ends.note(after.to_string());
         }
-        let rows = insight::page_of(&query.send()?)?.rows;
+        let query = self.query.clone();
+        Rows::new(&query, ByKey { scan: self, part: Part::Keys, ends })
+    }
+}
+
+/// The pages of a scan. The `after` of the scan is the last key so far.
+struct ByKey {
+    scan: Scan,
+    part: Part,
+    ends: Ends,
+}
+
+enum Part {
+    /// Rows with a key.
+    Keys,
+    /// Rows without: all that this condition finds.
+    Rest(String),
+    Done,
+}
+
+impl Walk for ByKey {
+    fn query(&self) -> Option<Query> {
+        let Scan { query, key, after, page_size } = &self.scan;
+        let inner = query.sql().unwrap_or_default();
+        let after = after.as_ref().filter(|_| matches!(self.part, Part::Keys));
+        // WITH TIES adds the rows that share the last key: the next page does not contain them.
+        let end = match &self.part {
+            Part::Done => return None,
+            Part::Rest(condition) => format!("WHERE {condition} LIMIT {MOST}"),
+            Part::Keys => {
+                let greater =
+                    after.map(|_| format!("WHERE `{key}` > {{{AFTER}}} ")).unwrap_or_default();
+                format!("{greater}ORDER BY `{key}` LIMIT {page_size} WITH TIES")
+            }
+        };
+        // The line break ends a comment.
+        let page = query.with_sql(format!("SELECT * FROM ({inner}\n) {end}"));
+        Some(match after {
+            Some(after) => page.value(AFTER, after),
+            None => page,
+        })
+    }
+
+    fn read(&mut self, answer: &Value) -> Result<Vec<Row>> {
+        let mut rows = insight::page_of(answer)?.rows;
+        if let Part::Rest(_) = self.part {
+            self.part = Part::Done;
+            let most = pages::limit(answer, MOST).unwrap_or(OLD_MOST);
+            return if rows.len() < most { Ok(rows) } else { self.cut() };
+        }
+        let Scan { key, after, page_size, .. } = &mut self.scan;
+        let is_last = pages::is_last(pages::limit(answer, *page_size), rows.len());
+        if is_last && after.is_none() {
+            // The first page is the only one: it has all rows, also those without a key.
+            self.part = Part::Done;
+            return Ok(rows);
+        }
+        // Those without a key come last in their order: they come with the rest.
+        rows.retain(|row| row.get(key).is_none_or(|key| !key.is_null()));
         if let Some(last) = rows.last() {
-            let last = last.get(key).filter(|v| is_key(v)).ok_or_else(|| {
-                Error::query(FailureKind::Other, format!("the last row of a page has no key {key:?}, or it is null: the scan cannot continue"))
+            let last = last.get(key).unwrap_or(&Value::Null);
+            check_key(last).map_err(|why| {
+                Error::query(FailureKind::Other, format!("the scan cannot continue: {why}"))
             })?;
-            if !self.seen.insert(last.to_string()) {
-                return Err(Error::query(
-                    FailureKind::Other,
-                    format!(
-                        "the server returned the rows up to {last} again: the scan would never end"
-                    ),
-                ));
-            }
-            self.after = Some(last.clone());
+            self.ends.note(last.to_string())?;
+            *after = Some(last.clone());
         }
-        self.page = rows.into_iter();
-        Ok(())
+        if is_last || rows.is_empty() {
+            self.part = rest(answer, key).map_or(Part::Done, Part::Rest);
+        }
+        Ok(rows)
+    }
+
+    fn halve(&mut self) -> bool {
+        let size = &mut self.scan.page_size;
+        let can = *size > 1 && matches!(self.part, Part::Keys);
+        *size = if can { *size / 2 } else { *size };
+        can
     }
 }
 
-impl Iterator for Scan {
-    type Item = Result<Map<String, Value>>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if let Some(row) = self.page.next() {
-            return Some(Ok(row));
-        }
-        if self.done {
-            return None;
-        }
-        match self.fetch() {
-            Ok(()) => {
-                let row = self.page.next();
-                self.done = row.is_none();
-                row.map(Ok)
-            }
-            Err(e) => {
-                self.done = true;
-                Some(Err(concealed(&self.query.request, e)))
-            }
-        }
+impl ByKey {
+    fn cut<T>(&self) -> Result<T> {
+        let key = excerpt(&self.scan.key);
+        Err(Error::query(
+            FailureKind::CutShort,
+            format!(
+                "too many rows have no {key:?}, and they cannot be paged: scan along a column that is never null, such \
+                 as an id"
+            ),
+        ))
     }
 }
 
-impl FusedIterator for Scan {}
-
-fn is_key(value: &Value) -> bool {
-    value.is_number() || value.is_string()
+/// The condition for the rows whose key JSON shows as null; `None` where there cannot be any.
+fn rest(answer: &Value, key: &str) -> Option<String> {
+    let types = answer.get("types").and_then(Value::as_array);
+    let mut pairs = types.into_iter().flatten().filter_map(Value::as_array);
+    let is_key = |pair: &&Vec<Value>| pair.first().is_some_and(|name| name == key);
+    let kind = pairs.find(is_key).and_then(|pair| pair.get(1)?.as_str());
+    let has = |word: &str| kind.is_some_and(|kind| kind.contains(word));
+    if has("Float") {
+        // A server has to send NaN and infinity as null.
+        return Some(format!("(`{key}` IS NULL OR NOT isFinite(`{key}`))"));
+    }
+    let may_be_null = ["Nullable(", "Dynamic", "Variant"].into_iter().any(has);
+    (kind.is_none() || may_be_null).then(|| format!("`{key}` IS NULL"))
 }
 
+/// Whether a key can be sent back as it came.
+fn check_key(key: &Value) -> std::result::Result<(), String> {
+    const EXACT: f64 = 9_007_199_254_740_992.0; // 2^53
+    let shown = excerpt(&key.to_string());
+    match key {
+        Value::Number(n) if n.is_f64() && n.as_f64().is_some_and(|n| n.abs() >= EXACT) => {
+            Err(format!("the key {shown} may not be exact: use toString() in the SQL"))
+        }
+        Value::Number(_) | Value::String(_) => Ok(()),
+        _ => Err(format!("the key must be a number or a string, not {shown}")),
+    }
+}
+
+/// Why the query cannot be scanned along this key.
 fn obstacle(query: &Query, key: &str) -> Option<String> {
     if key.is_empty() || key.contains(|c: char| c == '`' || c == '\\' || c.is_control()) {
         return Some(format!("{:?} is not the name of a column", excerpt(key)));
@@ -164,8 +255,8 @@ fn obstacle(query: &Query, key: &str) -> Option<String> {
     let Some(sql) = query.sql() else {
         return Some("only a HogQL query can be scanned".to_owned());
     };
-    if sql.contains(AFTER) {
-        return Some(format!("the scan needs the placeholder {{{AFTER}}} for itself"));
+    if pages::has_placeholder(sql, "scan_") {
+        return Some("the placeholders {scan_...} are reserved for the scan".to_owned());
     }
     insight::scan_obstacle(sql)
 }
