@@ -32,7 +32,8 @@ impl Reading {
         thread::sleep(Duration::from_millis(latency.into()));
         // Counted before the answer is sent: a client that has it can send the next request.
         let running = self.running.fetch_sub(1, SeqCst);
-        if let Some((_, fault)) = self.list.busy.filter(|(limit, _)| running > usize::from(*limit)) {
+        if let Some((_, fault)) = self.list.busy.filter(|(limit, _)| running > usize::from(*limit))
+        {
             return fault.act();
         }
         if let Some(page) = page {

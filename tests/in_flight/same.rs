@@ -33,9 +33,8 @@ struct Caller {
 fn caller() -> impl Strategy<Value = Caller> {
     let way = select(vec![Way::Values, Way::Values, Way::Typed, Way::Pages]);
     let slow = select(vec![0, 0, 0, 1, 4]);
-    (way, 1..12usize, slow, option::weighted(0.2, 0..30usize)).prop_map(
-        |(way, ahead, slow, until)| Caller { way, ahead, slow, until },
-    )
+    (way, 1..12usize, slow, option::weighted(0.2, 0..30usize))
+        .prop_map(|(way, ahead, slow, until)| Caller { way, ahead, slow, until })
 }
 
 /// What an iterator returned: rows as text, errors as they are.
@@ -61,7 +60,8 @@ fn read(host: &Host, list: &List, path: &str, caller: &Caller) -> Vec<Read> {
         }
         Way::Pages => {
             let rows = |rows: &[Value]| rows.iter().map(id).collect::<Vec<_>>().join(" ");
-            let page = |page: posthog_api::Page| format!("{} of {:?}", rows(&page.results), page.count);
+            let page =
+                |page: posthog_api::Page| format!("{} of {:?}", rows(&page.results), page.count);
             collect(request.pages().map(|found| found.map(page)), caller)
         }
     }

@@ -319,7 +319,9 @@ impl Fault {
             Fault::Status(status) => Act::error(status, "error", "a_code", "a detail"),
             Fault::Cut => Act::json(200, &page).cut(9),
             Fault::Close => Act::close(),
-            Fault::Garbage => Act::status(200).body("application/json", r#"{"results": [{"id" 1}]}"#),
+            Fault::Garbage => {
+                Act::status(200).body("application/json", r#"{"results": [{"id" 1}]}"#)
+            }
             Fault::WebPage => Act::status(200).body("text/html", "<html>a page</html>"),
             Fault::NoList => Act::json(200, &json!({"detail": REQUEST_ID})),
         }

@@ -13,8 +13,8 @@ const ROWS: u64 = 2;
 /// A page of a list of equal pages.
 fn page(offset: u64, pages: u64) -> Act {
     let after = offset + ROWS;
-    let next = (after < pages * ROWS)
-        .then(|| format!("http://in.example/?limit={ROWS}&offset={after}"));
+    let next =
+        (after < pages * ROWS).then(|| format!("http://in.example/?limit={ROWS}&offset={after}"));
     Act::page(&json!([{"id": offset}, {"id": offset + 1}]), &json!(next))
 }
 
@@ -79,19 +79,19 @@ fn a_throttled_page_ahead_halves_the_window_and_starts_no_page_until_its_wait_is
     const THROTTLED: u64 = 20 * ROWS;
     let gauge = Arc::new(Gauge::default());
     // When the page was throttled, and when which page was requested after that.
-    let throttled = Arc::new(Mutex::new(None::<Instant>));
+    let throttled_at = Arc::new(Mutex::new(None::<Instant>));
     let later = Arc::new(Mutex::new(Vec::new()));
-    let script = (Arc::clone(&gauge), Arc::clone(&throttled), Arc::clone(&later));
+    let script = (Arc::clone(&gauge), Arc::clone(&throttled_at), Arc::clone(&later));
     let server = Server::start(move |request, _| {
-        let (gauge, throttled, later) = &script;
+        let (gauge, throttled_at, later) = &script;
         let offset = request.param("offset").map_or(0, |n| n.parse().unwrap());
-        let at = *throttled.lock().unwrap();
+        let at = *throttled_at.lock().unwrap();
         if let Some(at) = at {
             later.lock().unwrap().push((at.elapsed(), offset));
         }
         gauge.during(|| thread::sleep(Duration::from_millis(10)));
         if offset == THROTTLED && at.is_none() {
-            *throttled.lock().unwrap() = Some(Instant::now());
+            *throttled_at.lock().unwrap() = Some(Instant::now());
             gauge.restart();
             return throttled("1");
         }
@@ -129,4 +129,20 @@ fn a_list_that_is_throttled_again_and_again_loses_no_row() {
     for ahead in [0, 1, 3, 12] {
         assert_eq!(ids(&client, ahead), (0..PAGES * ROWS).collect::<Vec<_>>(), "{ahead}");
     }
+}
+
+#[test]
+fn where_the_server_counts_the_rows_no_page_behind_the_last_is_requested() {
+    const PAGES: u64 = 20;
+    let server = Server::start(|request, _| {
+        thread::sleep(Duration::from_millis(3));
+        let offset = request.param("offset").map_or(0, |n| n.parse().unwrap());
+        let next = (offset + ROWS < PAGES * ROWS)
+            .then(|| format!("http://in.example/?limit={ROWS}&offset={}", offset + ROWS));
+        let rows = json!([{"id": offset}, {"id": offset + 1}]);
+        Act::json(200, &json!({"count": PAGES * ROWS, "next": next, "results": rows}))
+    });
+    let client = builder(server.url()).build().unwrap();
+    assert_eq!(ids(&client, 12), (0..PAGES * ROWS).collect::<Vec<_>>());
+    assert_eq!(server.count() as u64, PAGES);
 }

@@ -14,8 +14,7 @@ const PAGES: u64 = 12;
 
 fn page(offset: u64) -> Act {
     let after = offset + 2;
-    let next =
-        (after < PAGES * 2).then(|| format!("http://in.example/?limit=2&offset={after}"));
+    let next = (after < PAGES * 2).then(|| format!("http://in.example/?limit=2&offset={after}"));
     Act::page(&json!([{"id": offset}, {"id": offset + 1}]), &json!(next))
 }
 
@@ -78,10 +77,8 @@ fn where_no_thread_can_be_started_the_caller_reads_the_list() {
     }
     let server = Server::start(|request, _| page(offset(request)));
     // The stack of a thread would be larger than any address space.
-    let mut command = alone(
-        "threads::where_no_thread_can_be_started_the_caller_reads_the_list",
-        &server.url(),
-    );
+    let mut command =
+        alone("threads::where_no_thread_can_be_started_the_caller_reads_the_list", &server.url());
     let out = command.env("RUST_MIN_STACK", (1u64 << 47).to_string()).output().unwrap();
     let text = String::from_utf8_lossy(&out.stdout);
     let errors = String::from_utf8_lossy(&out.stderr);
