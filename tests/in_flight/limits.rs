@@ -48,28 +48,29 @@ fn after_a_drop_no_request_begins() {
         thread::sleep(Duration::from_millis(20));
         within(Duration::from_millis(100), || drop(items));
         // What was sent before the drop may still arrive.
-        thread::sleep(Duration::from_millis(30));
         let sent = server.count();
-        thread::sleep(Duration::from_millis(1_200));
-        // A request is counted when its answer begins.
-        let more = server.count() - sent;
-        assert_eq!(more, 0, "{name}, {ahead} ahead: requests after the drop");
+        thread::sleep(Duration::from_millis(200));
+        let arrived = server.count();
+        assert!(arrived <= sent + ahead + 1, "{name}, {ahead} ahead: {sent}, then {arrived}");
+        thread::sleep(Duration::from_millis(1_100));
+        assert_eq!(server.count(), arrived, "{name}, {ahead} ahead: requests after the drop");
     });
 }
 
 #[test]
 fn with_a_deadline_a_list_ends_in_time() {
     const LIMIT: Duration = Duration::from_millis(500);
-    // What the server does from page 4 on, and the variant of the error.
-    let acts: [(&str, fn(u64) -> Act, &str); 5] = [
-        ("nothing", |_| Act::silence(), "Timeout"),
-        ("slow bytes", |at| endless(at).drip_body(Duration::from_millis(50)), "Timeout"),
-        ("good pages without end", endless, "Timeout"),
-        ("429 at once", |_| throttled("0").after(Duration::from_millis(5)), "Timeout"),
-        ("a long wait", |_| throttled("1"), "Api"),
+    // What the server does from page 4 on, and which errors can follow: a throttled request may be
+    // the last thing before the deadline.
+    let acts: [(&str, fn(u64) -> Act, &[&str]); 5] = [
+        ("nothing", |_| Act::silence(), &["Timeout"]),
+        ("slow bytes", |at| endless(at).drip_body(Duration::from_millis(50)), &["Timeout"]),
+        ("good pages without end", endless, &["Timeout"]),
+        ("429 at once", |_| throttled("0").after(Duration::from_millis(5)), &["Timeout", "Api"]),
+        ("a long wait", |_| throttled("1"), &["Api"]),
     ];
     let rows = acts.iter().flat_map(|act| [0, 1, 5, 12].map(|ahead| (act, ahead)));
-    together(rows, |(&(name, act, error), ahead)| {
+    together(rows, |(&(name, act, errors), ahead)| {
         let server = Server::start(move |request, _| {
             thread::sleep(Duration::from_millis(2));
             let at = offset(request);
@@ -87,7 +88,7 @@ fn with_a_deadline_a_list_ends_in_time() {
         }
         let took = start.elapsed();
         let last = last.unwrap().unwrap_err();
-        assert_eq!(variant(&last), error, "{name}, {ahead} ahead: {last}");
+        assert!(errors.contains(&variant(&last)), "{name}, {ahead} ahead: {last}");
         assert!(rows >= 8, "{name}, {ahead} ahead: {rows} rows");
         assert!(took < LIMIT + Duration::from_millis(600), "{name}, {ahead} ahead: {took:?}");
     });

@@ -75,23 +75,23 @@ fn eight_pages_ahead_of_a_slow_server_take_a_quarter_of_the_time_at_most() {
 
 #[test]
 fn a_throttled_page_ahead_halves_the_window_and_starts_no_page_until_its_wait_is_over() {
-    const PAGES: u64 = 60;
+    const PAGES: u64 = 40;
     const THROTTLED: u64 = 20 * ROWS;
     let gauge = Arc::new(Gauge::default());
     // When the page was throttled, and when which page was requested after that.
-    let throttled = Arc::new(Mutex::new(None::<Instant>));
+    let throttled_at = Arc::new(Mutex::new(None::<Instant>));
     let later = Arc::new(Mutex::new(Vec::new()));
-    let script = (Arc::clone(&gauge), Arc::clone(&throttled), Arc::clone(&later));
+    let script = (Arc::clone(&gauge), Arc::clone(&throttled_at), Arc::clone(&later));
     let server = Server::start(move |request, _| {
-        let (gauge, throttled, later) = &script;
+        let (gauge, throttled_at, later) = &script;
         let offset = request.param("offset").map_or(0, |n| n.parse().unwrap());
-        let at = *throttled.lock().unwrap();
+        let at = *throttled_at.lock().unwrap();
         if let Some(at) = at {
             later.lock().unwrap().push((at.elapsed(), offset));
         }
         gauge.during(|| thread::sleep(Duration::from_millis(10)));
         if offset == THROTTLED && at.is_none() {
-            *throttled.lock().unwrap() = Some(Instant::now());
+            *throttled_at.lock().unwrap() = Some(Instant::now());
             gauge.restart();
             return throttled("1");
         }
@@ -102,6 +102,10 @@ fn a_throttled_page_ahead_halves_the_window_and_starts_no_page_until_its_wait_is
     for row in client.list("/api/things/").page_size(2).prefetch(8).items() {
         let row = row.unwrap()["id"].as_u64().unwrap();
         rows.push(row);
+        if row < THROTTLED {
+            // The pages before the throttled one are taken during its wait.
+            thread::sleep(Duration::from_millis(15));
+        }
         if row == THROTTLED + 1 {
             gauge.restart();
         }
@@ -129,4 +133,48 @@ fn a_list_that_is_throttled_again_and_again_loses_no_row() {
     for ahead in [0, 1, 3, 12] {
         assert_eq!(ids(&client, ahead), (0..PAGES * ROWS).collect::<Vec<_>>(), "{ahead}");
     }
+}
+
+#[test]
+fn abandoned_requests_that_still_run_take_the_place_of_new_ones() {
+    // From page 6 on, `next` jumps: the pages that were foreseen behind it are not in the list, and
+    // the server takes long for them.
+    const JUMP: u64 = 10_000;
+    for ahead in [1, 2, 4] {
+        let gauge = Arc::new(Gauge::default());
+        let running = Arc::clone(&gauge);
+        let server = Server::start(move |request, _| {
+            let offset = request.param("offset").map_or(0, |n| n.parse().unwrap());
+            let wrong = (6 * ROWS..JUMP).contains(&offset);
+            let latency = Duration::from_millis(if wrong { 150 } else { 3 });
+            running.during(|| thread::sleep(latency));
+            match offset {
+                10 => {
+                    let next = format!("http://in.example/?limit={ROWS}&offset={JUMP}");
+                    Act::page(&json!([{"id": 10}, {"id": 11}]), &json!(next))
+                }
+                _ => page(offset, (JUMP + 20) / ROWS),
+            }
+        });
+        let client = builder(server.url()).build().unwrap();
+        let expected: Vec<u64> = (0..12).chain(JUMP..JUMP + 20).collect();
+        assert_eq!(ids(&client, ahead), expected);
+        assert_eq!(gauge.most(), ahead + 1, "{ahead} ahead");
+    }
+}
+
+#[test]
+fn where_the_server_counts_the_rows_no_page_behind_the_last_is_requested() {
+    const PAGES: u64 = 20;
+    let server = Server::start(|request, _| {
+        thread::sleep(Duration::from_millis(3));
+        let offset = request.param("offset").map_or(0, |n| n.parse().unwrap());
+        let next = (offset + ROWS < PAGES * ROWS)
+            .then(|| format!("http://in.example/?limit={ROWS}&offset={}", offset + ROWS));
+        let rows = json!([{"id": offset}, {"id": offset + 1}]);
+        Act::json(200, &json!({"count": PAGES * ROWS, "next": next, "results": rows}))
+    });
+    let client = builder(server.url()).build().unwrap();
+    assert_eq!(ids(&client, 12), (0..PAGES * ROWS).collect::<Vec<_>>());
+    assert_eq!(server.count() as u64, PAGES);
 }
