@@ -83,21 +83,21 @@ fn show(id: &str, refresh: bool) -> Result<String> {
             vec![edge.source.clone(), "->".to_owned(), edge.target.clone(), number(edge.value)]
         })),
         InsightResult::TimeToConvert(times) => align(
-            times.bins.iter().map(|(from, count)| vec![format!("{from:.0} s"), number(*count)]),
+            times.bins.iter().map(|(from, count)| vec![format!("from {from:.0} s"), number(*count)]),
         ),
         InsightResult::Table(table) => {
-            let text =
-                |row: &Vec<Value>| row.iter().map(|v| display_text(v).into_owned()).collect();
+            let text = |row: &Vec<Value>| row.iter().map(|v| display_text(v).into_owned()).collect();
             align([table.columns].into_iter().chain(table.rows.iter().map(text)))
         }
         other => format!("{other:#?}\n"),
     })
 }
 
+/// A label often ends in the value of the breakdown.
 fn name(label: &str, breakdown: &Option<Value>, compare: &Option<String>) -> String {
-    let breakdown = breakdown.as_ref().map(|value| format!(", {}", display_text(value)));
-    let compare = compare.as_ref().map(|period| format!(", {period}"));
-    format!("{label}{}{}", breakdown.unwrap_or_default(), compare.unwrap_or_default())
+    let breakdown = breakdown.as_ref().map(display_text).filter(|text| !label.ends_with(&**text));
+    let parts = [Some(label), breakdown.as_deref(), compare.as_deref()];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 fn number(value: Option<f64>) -> String {
@@ -105,37 +105,40 @@ fn number(value: Option<f64>) -> String {
 }
 
 fn sparkline(data: &[Option<f64>]) -> String {
-    let most = data.iter().flatten().fold(f64::MIN_POSITIVE, |most, value| most.max(*value));
-    let bar = |value: &Option<f64>| match value {
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // from 0 to 7
-        Some(value) => {
-            ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'][(value.max(0.0) / most * 7.0).round() as usize]
-        }
-        None => ' ',
-    };
-    data.iter().map(bar).collect()
+    const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    let low = data.iter().flatten().copied().fold(0.0, f64::min);
+    let high = data.iter().flatten().copied().fold(f64::MIN_POSITIVE, f64::max);
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // from 0 to 7
+    let bar = |value: f64| BARS[((value - low) / (high - low) * 7.0).round() as usize];
+    data.iter().map(|value| value.map_or(' ', bar)).collect()
 }
 
-/// Rows as lines with aligned columns. Control characters are left out: any visitor of a site can
-/// write what a terminal would obey.
-fn align(rows: impl Iterator<Item = Vec<String>>) -> String {
-    let rows: Vec<Vec<String>> = rows
-        .map(|row| row.iter().map(|cell| cell.replace(char::is_control, " ")).collect())
-        .collect();
-    let width = |column: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(column));
-        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+/// Lines with aligned columns. Control characters are left out, because a terminal obeys them, and
+/// any visitor of a site can send them.
+fn align(rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let clean = |cell: &String| -> String {
+        let mut text: String = cell.replace(char::is_control, " ");
+        if let Some((end, _)) = text.char_indices().nth(60) {
+            text.replace_range(end.., "…");
+        }
+        text
     };
-    let line = |row: &Vec<String>| {
-        let cells = row.iter().enumerate().map(|(column, cell)| {
-            let width = width(column);
-            if cell.parse::<f64>().is_ok() {
-                format!("{cell:>width$}")
-            } else {
-                format!("{cell:width$}")
-            }
+    let rows: Vec<Vec<String>> =
+        rows.into_iter().map(|row| row.iter().map(clean).collect()).collect();
+    let mut widths = vec![0; rows.iter().map(Vec::len).max().unwrap_or(0)];
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
+    let mut text = String::new();
+    for row in &rows {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| match cell.parse::<f64>() {
+            Ok(_) => format!("{cell:>width$}"),
+            Err(_) => format!("{cell:width$}"),
         });
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
-    };
-    rows.iter().map(line).collect()
+        text += cells.collect::<Vec<_>>().join("  ").trim_end();
+        text.push('\n');
+    }
+    text
 }

@@ -83,7 +83,11 @@ pub fn retrieve(
 }
 
 /// The list, or the name of a recorded error answer.
-pub fn list(request: &Request, insights: &[Insight], computed: bool) -> Result<Answer, Refusal> {
+pub fn list(
+    request: &Request,
+    insights: &[Insight],
+    computed: &mut bool,
+) -> Result<Answer, Refusal> {
     let param = |name| request.param(name).filter(|value| !value.is_empty());
     if param("dashboards").is_some_and(|ids| serde_json::from_str::<Vec<u64>>(&ids).is_err()) {
         return Err("insights_list_dashboards_bad");
@@ -103,7 +107,8 @@ pub fn list(request: &Request, insights: &[Insight], computed: bool) -> Result<A
             && search.as_ref().is_none_or(has)
             && saved.is_none_or(|saved| saved == kept)
     };
-    let mut found: Vec<_> = insights.iter().map(|insight| insight.now(computed)).collect();
+    *computed |= computes(request);
+    let mut found: Vec<_> = insights.iter().map(|insight| insight.now(*computed)).collect();
     found.retain(fits);
     let (limit, offset) = limit_offset(request);
     let from = match param("order") {

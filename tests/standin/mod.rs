@@ -290,7 +290,8 @@ impl World {
             }
             ("POST", ["persons"]) => Err("persons_post"),
             ("GET", ["insights"]) => {
-                insights::list(request, &self.insights, state.lock().unwrap().computed)
+                let computed = &mut state.lock().unwrap().computed;
+                insights::list(request, &self.insights, computed)
             }
             ("GET", ["insights", key]) => {
                 let computed = &mut state.lock().unwrap().computed;
