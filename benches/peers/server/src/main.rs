@@ -1,7 +1,7 @@
 //! `server CA DELAY`: the loopback server as a process of its own.
 //!
 //! It writes the certificate to trust to the file CA, and prints four base URLs: http by address;
-//! the same with DELAY ms before each page of persons; http by name; https by name. It stops when
+//! http by name; the same with DELAY ms before each page of persons; https by name. It stops when
 //! its standard input ends.
 
 #[path = "../../../loopback/mod.rs"]
@@ -26,13 +26,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let answers = Answers::new(100);
     let http = loopback::start(&answers, Duration::ZERO)?;
-    let slow = loopback::start(&answers, Duration::from_millis(delay.parse()?))?;
-
-    let (port, listeners) = localhost()?;
-    let named = format!("http://localhost:{port}");
-    for listener in listeners {
-        loopback::listen(listener, &answers, &named, Duration::ZERO, Ok)?;
-    }
+    let named = by_name(&answers, Duration::ZERO)?;
+    let slow = by_name(&answers, Duration::from_millis(delay.parse()?))?;
 
     let config = Arc::new(tls(ca)?);
     let (port, listeners) = localhost()?;
@@ -45,9 +40,19 @@ fn main() -> Result<(), Box<dyn Error>> {
         })?;
     }
 
-    println!("{http} {slow} {named} {https}");
+    println!("{http} {named} {slow} {https}");
     io::copy(&mut io::stdin(), &mut io::sink())?;
     Ok(())
+}
+
+/// Starts a server on a free port of localhost, and returns its base URL.
+fn by_name(answers: &Arc<Answers>, delay: Duration) -> io::Result<String> {
+    let (port, listeners) = localhost()?;
+    let base = format!("http://localhost:{port}");
+    for listener in listeners {
+        loopback::listen(listener, answers, &base, delay, Ok)?;
+    }
+    Ok(base)
 }
 
 /// A free port, open at both addresses that the name can have: a client must not lose time at an
