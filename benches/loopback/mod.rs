@@ -1,8 +1,13 @@
-//! A PostHog that costs next to nothing: every answer is made before the first request comes.
-//! The crate's own benches hold it in process, `benches/peers/server` makes a process of it.
+//! A server for benchmarks: every answer is made before the first request comes, and each connection
+//! has a thread. The crate's own benches run it in their process, `benches/peers/server` is a
+//! process of its own.
 //!
-//! The project's id is its number of pages of persons, so that a walk of five and one of a hundred take the same code;
-//! a server made with no pages answers with an empty one.
+//! The id of a project is its number of pages of persons. A page behind the last one is empty, as
+//! PostHog's is: a client that requests pages ahead asks for some.
+//!
+//! It is not the scripted server of the tests. That one copies an answer before it sends it, keeps
+//! and searches every byte that it receives, wakes up every 5 ms, and has no TLS: beside a
+//! client on the same processor, its work would be a large part of what is measured.
 
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -14,10 +19,11 @@ use std::time::Duration;
 /// Persons on a page.
 pub(crate) const PAGE: usize = 1_000;
 
-/// The answers, and how often they were asked for.
+/// The answers, and how many requests came.
 pub(crate) struct Answers {
     insight: Vec<u8>,
     pages: Vec<Vec<u8>>,
+    no_persons: Vec<u8>,
     pub(crate) connections: AtomicU64,
     pub(crate) requests: AtomicU64,
 }
@@ -27,12 +33,14 @@ impl Answers {
         Arc::new(Answers {
             insight: respond("200 OK", include_str!("insight.json").trim_end().as_bytes()),
             pages: (0..pages).map(page).collect(),
+            no_persons: respond("200 OK", br#"{"next":null,"previous":null,"results":[]}"#),
             connections: AtomicU64::new(0),
             requests: AtomicU64::new(0),
         })
     }
 
-    /// Answers one connection until it ends; `delay` goes before each page of persons.
+    /// Answers the requests of one connection until it ends; waits for `delay` before each page of
+    /// persons.
     pub(crate) fn serve(
         &self,
         stream: &mut (impl Read + Write),
@@ -44,7 +52,7 @@ impl Answers {
         let mut chunk = vec![0; 64 * 1024];
         loop {
             request.clear();
-            // Only GETs come here, one at a time: a request ends where its head ends.
+            // Only GETs come, one after the other: a request ends where its head ends.
             while !request.ends_with(b"\r\n\r\n") {
                 match stream.read(&mut chunk)? {
                     0 => return Ok(()),
@@ -71,28 +79,21 @@ impl Answers {
             ["", "api", "projects", _, "insights", "28", ""] => stream.write_all(&self.insight),
             ["", "api", "projects", project, "persons", ""] => {
                 thread::sleep(delay);
-                // Pages of any other size would compare clients that do not do the same.
-                let limit = parameter(query, "limit");
-                let page = parameter(query, "offset").unwrap_or(0) / PAGE;
-                match project.parse() {
-                    Ok(_) if self.pages.is_empty() => stream.write_all(&respond(
-                        "200 OK",
-                        br#"{"next":null,"previous":null,"results":[]}"#,
-                    )),
-                    Ok(pages)
-                        if limit == Some(PAGE) && page < pages && pages <= self.pages.len() =>
-                    {
-                        let next = match page + 1 {
-                            end if end == pages => "null".to_owned(),
-                            page => {
-                                format!(r#""{base}{path}?limit={PAGE}&offset={}""#, page * PAGE)
-                            }
-                        };
-                        self.write_page(stream, page, &next)
-                    }
-                    _ => stream
-                        .write_all(&respond("400 Bad Request", br#"{"detail":"no such page"}"#)),
+                // Pages of another size would compare clients that do not do the same.
+                if !self.pages.is_empty() && parameter(query, "limit") != Some(PAGE) {
+                    let body = br#"{"detail":"a page has 1000 persons"}"#;
+                    return stream.write_all(&respond("400 Bad Request", body));
                 }
+                let pages = project.parse().unwrap_or(0).min(self.pages.len());
+                let page = parameter(query, "offset").unwrap_or(0) / PAGE;
+                if page >= pages {
+                    return stream.write_all(&self.no_persons);
+                }
+                let next = match page + 1 {
+                    end if end == pages => "null".to_owned(),
+                    next => format!(r#""{base}{path}?limit={PAGE}&offset={}""#, next * PAGE),
+                };
+                self.write_page(stream, page, &next)
             }
             ["", "stats"] => {
                 let stats =
@@ -113,7 +114,7 @@ impl Answers {
     }
 }
 
-/// Starts the server on a free port, one thread a connection, and gives its base URL.
+/// Starts a server on a free port of 127.0.0.1, and returns its base URL.
 pub(crate) fn start(answers: &Arc<Answers>, delay: Duration) -> io::Result<String> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let base = format!("http://{}", listener.local_addr()?);
@@ -121,7 +122,8 @@ pub(crate) fn start(answers: &Arc<Answers>, delay: Duration) -> io::Result<Strin
     Ok(base)
 }
 
-/// Accepts connections for ever; `open` is where TLS comes in.
+/// Accepts connections as long as the process runs. `open` makes a TLS connection of one, or
+/// returns it as it is.
 pub(crate) fn listen<S: Read + Write + Send + 'static>(
     listener: TcpListener,
     answers: &Arc<Answers>,
@@ -158,14 +160,14 @@ fn respond(status: &str, body: &[u8]) -> Vec<u8> {
     [head(status, body.len()).as_bytes(), body].concat()
 }
 
-/// The closing part of a page: its persons, about 850 bytes each.
+/// The end of a page: its persons, of about 850 bytes each.
 fn page(page: usize) -> Vec<u8> {
     let persons: Vec<String> = (page * PAGE..(page + 1) * PAGE).map(person).collect();
     format!("[{}]}}", persons.join(",")).into_bytes()
 }
 
 fn person(n: usize) -> String {
-    // Spread over the ranges by a prime, so that neighbours differ and every run is the same.
+    // A prime spreads the values: neighbours differ, and every run is the same.
     let mix = n * 7_919 % 1_000_003;
     let (id, age, day) = (n + 1, 18 + mix % 70, 1 + mix % 28);
     let (uuid, device) = (

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Measures this crate against what people would use instead: `python3 benches/peers/run.py --builds 3`.
+"""Measures this crate against what people use instead: `python3 benches/peers/run.py --builds 3`.
 
-Everything stays on loopback. Contenders run in turn (A B A B ...), must print the same and ask the server the same number of
-times; every figure is a median, every ratio one of medians of this run.
+All traffic stays on loopback. The contenders run in turn (A B A B ...), must print the same and send the same number of
+requests. Every figure is a median, and every ratio is one of medians of this run.
 """
 
 import argparse
@@ -21,113 +21,193 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", HERE / "target"))
 BIN = TARGET / "release"
-PAUSE = 30  # ms: the slow server's before a page, and the caller's after it
-# No proxy and nobody's key: what a contender finds in its environment is this.
+SLOW = 50  # ms before each page of the slow server
+WORK = 3  # ms of work of a caller that works
+AHEAD = 8  # pages ahead where the server is slow
+# What a contender finds in its environment: no proxy, and no real key.
 ENV = {"PATH": os.environ["PATH"], "POSTHOG_PERSONAL_API_KEY": "phx_loopback"}
 MB = 1e6
 
+# A package each, and the binaries in it.
+PACKAGES = {"ours": "ours", "plain": "plain", "reqwest": "with-reqwest"}
+
 
 def main():
+    parts = {
+        "values": values,
+        "gets": gets,
+        "pages": pages,
+        "prefetch": prefetch,
+        "memory": memory,
+        "instructions": instructions,
+        "size": size,
+    }
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=11, help="rounds of the long jobs; single values get ten times as many")
-    parser.add_argument("--builds", type=int, default=0, metavar="N", help="also N clean builds of each, a minute a round")
+    parser.add_argument("--builds", type=int, default=0, metavar="N", help="also N clean builds of each, a minute each")
+    parser.add_argument("--only", nargs="+", choices=parts, metavar="PART", help="only these parts: " + ", ".join(parts))
     options = parser.parse_args()
-    rounds = options.rounds
 
-    for package in ["server", "ours", "plain", "with-reqwest", "decode"]:
-        # One by one: a build of several would give each the features of all.
+    for package in ["server", "decode", *PACKAGES.values()]:
+        # One after the other: in a build of several, each would get the features of all.
         cargo("build", "-q", "--release", "--locked", "-p", package)
-    python = [python_with_requests(), str(HERE / "peer.py")]
-    tools = {"ours": [BIN / "ours"], "plain": [BIN / "plain"], "reqwest": [BIN / "with-reqwest"], "python": python}
-    one = {"ours": [BIN / "ours-one"], "plain": [BIN / "plain-one"], "reqwest": [BIN / "with-reqwest-one"], "python": [*python, "one"]}
-    job = lambda *args: {name: [*command, *args] for name, command in tools.items()}
+    for name, part in parts.items():
+        if not options.only or name in options.only:
+            note(name)
+            part(options.rounds)
+    if options.builds:
+        note("builds")
+        builds(options.builds)
+    report()
 
-    note("single values, and 2,000 GETs")
-    # On one core with the server: waking another virtual core takes longer than the whole request, and not twice the same time.
+
+# The parts. Each notes medians of the contenders, and targets.
+
+
+def values(rounds):
+    """One value per process. Client and server share one core: see README.md."""
+    one = {name: [BIN / f"{package}-one"] for name, package in PACKAGES.items()}
     with one_core(), server() as urls:
-        single = in_turn(one, urls.http, rounds * 10)
-        tls = in_turn(job("tls", urls.ca), urls.https, rounds * 10)
-        gets = in_turn(job("gets", "2000"), urls.http, rounds)
+        single = in_turn({**one, "python": [*python(), "one"]}, urls.http, rounds * 10)
+        tls = in_turn(jobs("tls", urls.ca), urls.https, rounds * 10)
+    cpu, tls_cpu, wall = medians(single, "cpu"), medians(tls, "cpu"), medians(single, "wall")
+    figure("one value, wall ms", scale(wall, 1e3))
+    figure("one value, cpu ms", scale(cpu, 1e3))
+    figure("one value over TLS, cpu ms", scale(tls_cpu, 1e3))
+    target("whole one-value process, cpu", "reqwest", 0.35, cpu)
+    target("whole one-value process over TLS, cpu", "reqwest", 0.12, tls_cpu)
+    target("whole one-value process, wall", "python", 0.02, wall)
 
+
+def gets(rounds):
+    """2,000 GETs of a small answer, by address and by name."""
+    with one_core(), server() as urls:
+        by_address = in_turn(jobs("gets", "2000"), urls.http, rounds)
+        by_name = in_turn(jobs("gets", "2000"), urls.named, rounds)
     with server() as urls:
-        note("100 pages")
-        pages = in_turn(job("persons"), urls.http, rounds)
-        free = in_turn(job("gets", "2000"), urls.http, rounds)
-        note("decode and prefetch")
+        free = in_turn(jobs("gets", "2000"), urls.http, rounds)
+    wall, named = medians(by_address, "wall"), medians(by_name, "wall")
+    figure("2,000 GETs, wall s", wall)
+    figure("2,000 GETs, wall s, on both cores", medians(free, "wall"))
+    figure("2,000 GETs, cpu s", medians(by_address, "cpu"))
+    figure("2,000 GETs by host name, wall s", named)
+    figure("2,000 GETs, connections", {name: samples[0].connections for name, samples in by_address.items()})
+    target("wall, 2,000 GETs", "reqwest", 0.85, wall)
+    target("wall, 2,000 GETs by host name", "plain", 1.10, named)
+
+
+def pages(rounds):
+    """All persons from a fast server; and what of that is the decode."""
+    with server() as urls:
+        all_pages = in_turn(jobs("persons"), urls.http, rounds)
         decode = [[float(ms) for ms in run([BIN / "decode"], urls.http).out.split()] for _ in range(rounds)]
-        ahead = {n: [*tools["ours"], "persons", str(n), str(PAUSE)] for n in (2, 0)}
-        prefetch = in_turn(ahead, urls.slow, 3, project=20)
-        note("memory")
-        few = peak_memory(tools["ours"], urls.http, rounds, project=5)
-        memory = {name: peak_memory(command, urls.http, rounds) for name, command in tools.items()}
-        note("instructions")
-        counted = {name: tools[name] for name in ("ours", "plain", "reqwest")}
-        page_instructions = {name: instructions([*command, "persons"], urls.http) for name, command in counted.items()}
-        get_instructions = {name: instructions([*command, "gets", "2000"], urls.http) for name, command in counted.items()}
-
-    packages = {"ours": "ours", "plain": "plain", "reqwest": "with-reqwest"}
-    size = {name: (BIN / f"{package}-one").stat().st_size for name, package in packages.items()}
-    crates = {name: len(tree(package)) for name, package in packages.items()}
-    builds = clean_builds(packages, options.builds)
-
-    median_of = lambda samples, key: {name: statistics.median(getattr(s, key) for s in all_of) for name, all_of in samples.items()}
+    wall = medians(all_pages, "wall")
     text, items, typed = map(statistics.median, zip(*decode))
-    figures = [
-        ("one value, wall ms", scale(median_of(single, "wall"), 1e3)),
-        ("one value, cpu ms", scale(median_of(single, "cpu"), 1e3)),
-        ("one value over TLS, cpu ms", scale(median_of(tls, "cpu"), 1e3)),
-        ("2,000 GETs, wall s", median_of(gets, "wall")),
-        ("2,000 GETs, wall s, free to use both cores", median_of(free, "wall")),
-        ("2,000 GETs, cpu s", median_of(gets, "cpu")),
-        ("2,000 GETs, connections", {name: all_of[0].connections for name, all_of in gets.items()}),
-        ("2,000 GETs, 10⁶ instructions", scale(get_instructions, 1e-6)),
-        ("100 pages, wall s", median_of(pages, "wall")),
-        ("100 pages, cpu s", median_of(pages, "cpu")),
-        ("100 pages, 10⁶ instructions", scale(page_instructions, 1e-6)),
-        ("100 pages, peak memory MB", scale(memory, 1 / MB)),
-        ("one-value binary, stripped, MB", scale(size, 1 / MB)),
-        ("crates that it needs", crates),
-        ("clean release build, cpu s", builds),
-    ]
-    print("\n| median | ours | plain | reqwest | python |\n| --- | --- | --- | --- | --- |")
-    for measure, by_name in figures:
-        print(f"| {measure} | " + " | ".join(show(by_name.get(name)) for name in tools) + " |")
+    figure("100 pages, wall s", wall)
+    figure("100 pages, cpu s", medians(all_pages, "cpu"))
+    target("wall, 100 pages", "reqwest", 0.80, wall)
+    target("wall, 100 pages", "python", 0.40, wall)
+    target("items_as into a small struct, wall of the decode", "items()", 0.40, (typed - text) / (items - text))
+    note(f"decode of 100 pages: items() {items - text:.0f} ms, items_as {typed - text:.0f} ms; to read them: {text:.0f} ms")
 
-    wall, cpu = median_of(pages, "wall"), median_of(single, "cpu")
-    ratio = lambda by_name, other: by_name["ours"] / by_name[other] if by_name.get("ours") else None
-    ahead = median_of(prefetch, "wall")
-    targets = [
-        ("instructions, 100 pages", "plain", 1.02, ratio(page_instructions, "plain")),
-        ("instructions, 2,000 GETs", "plain", 1.05, ratio(get_instructions, "plain")),
-        ("wall, 100 pages", "reqwest", 0.80, ratio(wall, "reqwest")),
-        ("wall, 2,000 GETs", "reqwest", 0.85, ratio(median_of(gets, "wall"), "reqwest")),
-        ("whole one-value process, cpu", "reqwest", 0.35, ratio(cpu, "reqwest")),
-        ("whole one-value process over TLS, cpu", "reqwest", 0.12, ratio(median_of(tls, "cpu"), "reqwest")),
-        ("whole one-value process, wall", "python", 0.02, ratio(median_of(single, "wall"), "python")),
-        ("wall, 100 pages", "python", 0.40, ratio(wall, "python")),
-        ("items_as into a small struct, wall of the decode", "items()", 0.40, (typed - text) / (items - text)),
-        (f"prefetch(2), server {PAUSE} ms a page, caller {PAUSE} ms a page", "prefetch(0)", 0.60, ahead[2] / ahead[0]),
-        ("peak memory, 100 pages, items()", "5 pages", 1.10, memory["ours"] / few),
-        ("stripped one-value binary", "plain", 1.05, ratio(size, "plain")),
-        ("crates in the tree", "", 32, len(tree(None))),
-        ("clean release build, cpu", "plain", 1.05, ratio(builds, "plain")),
-    ]
-    print("\n| measure | against | at most | measured | |\n| --- | --- | --- | --- | --- |")
-    for measure, against, most, value in targets:
-        verdict = "not measured" if value is None else "pass" if value <= most else "FAIL"
-        print(f"| {measure} | {against} | {show(most)} | {show(value)} | {verdict} |")
-    print(f"\ndecode of 100 pages: items() {items - text:.0f} ms, items_as {typed - text:.0f} ms, over {text:.0f} ms to read them")
+
+def prefetch(rounds):
+    """Pages in flight: a slow server and a fast one, a caller that only counts and one that works."""
+    ours, plain = BIN / "ours", BIN / "plain"
+    steps = subprocess.run([ours, "steps", str(WORK)], check=True, capture_output=True, text=True).stdout.strip()
+    with server() as urls:
+        slow = in_turn({AHEAD: [ours, "persons", str(AHEAD)], 0: [ours, "persons"], "plain": [plain, "persons"]}, urls.slow, rounds)
+        slow_work = in_turn({n: [ours, "persons", str(n), steps] for n in (4, 0)}, urls.slow, rounds)
+        fast_work = in_turn({n: [ours, "persons", str(n), steps] for n in (2, 0)}, urls.http, rounds)
+        fast = in_turn({n: [ours, "persons", str(n)] for n in (AHEAD, 2, 0)}, urls.http, rounds)
+    for where, samples in [
+        (f"server {SLOW} ms a page", slow),
+        (f"server {SLOW} ms a page, caller works {WORK} ms a page", slow_work),
+        (f"fast server, caller works {WORK} ms a page", fast_work),
+        ("fast server", fast),
+    ]:
+        for key in ("wall", "cpu"):
+            each = ", ".join(f"{name}: {show(value)}" for name, value in medians(samples, key).items())
+            note(f"  100 pages, {where}, {key} s, by prefetch: {each}")
+    wall, none = medians(slow, "wall"), "prefetch(0)"
+    target(f"wall, prefetch({AHEAD}), server {SLOW} ms a page", none, 0.18, wall, AHEAD, 0)
+    target(f"wall, prefetch({AHEAD}), server {SLOW} ms a page", "plain", 0.18, wall, AHEAD)
+    target(f"wall, prefetch(4), server {SLOW} ms, caller works {WORK} ms a page", none, 0.30, medians(slow_work, "wall"), 4, 0)
+    target(f"wall, prefetch(2), fast server, caller works {WORK} ms a page", none, 1.00, medians(fast_work, "wall"), 2, 0)
+    target(f"cpu, prefetch({AHEAD}), server {SLOW} ms a page", none, 1.15, medians(slow, "cpu"), AHEAD, 0)
+    target(f"cpu, prefetch({AHEAD}), fast server", none, 1.15, medians(fast, "cpu"), AHEAD, 0)
+
+
+def memory(rounds):
+    """The peak of all persons."""
+    persons = jobs("persons")
+    ahead = [BIN / "ours", "persons", str(AHEAD)]
+    with server() as urls:
+        few = peak_memory(persons["ours"], urls.http, rounds, project=5)
+        peak = {name: peak_memory(command, urls.http, rounds) for name, command in persons.items()}
+        fast, slow = (peak_memory(ahead, base, rounds) for base in (urls.http, urls.slow))
+        body = page_bytes(urls.http)
+    figure("100 pages, peak memory MB", scale(peak, 1 / MB))
+    target("peak memory, 100 pages, items()", "5 pages", 1.10, peak["ours"] / few)
+    for where, more in (("fast server", fast), (f"server {SLOW} ms a page", slow)):
+        target(f"page bodies more in memory, prefetch({AHEAD}), {where}", "prefetch(0)", 10, (more - peak["ours"]) / body)
+
+
+def instructions(_rounds):
+    """In user mode, by callgrind. They do not depend on what else runs."""
+    if not shutil.which("valgrind"):
+        return note("  skipped: no valgrind")
+    counted = lambda *args: {name: [BIN / package, *args] for name, package in PACKAGES.items()}
+    with server() as urls:
+        of_pages = {name: callgrind(command, urls.http) for name, command in counted("persons").items()}
+        of_gets = {name: callgrind(command, urls.http) for name, command in counted("gets", "2000").items()}
+    figure("100 pages, 10⁶ instructions", scale(of_pages, 1e-6))
+    figure("2,000 GETs, 10⁶ instructions", scale(of_gets, 1e-6))
+    target("instructions, 100 pages", "plain", 1.00, of_pages)
+    target("instructions, 2,000 GETs", "plain", 1.00, of_gets)
+
+
+def size(_rounds):
+    """Binaries and trees."""
+    binaries = {name: (BIN / f"{package}-one").stat().st_size for name, package in PACKAGES.items()}
+    figure("one-value binary, stripped, MB", scale(binaries, 1 / MB))
+    figure("crates that it needs", {name: len(tree(package)) for name, package in PACKAGES.items()})
+    target("stripped one-value binary", "plain", 1.05, binaries)
+    target("crates in the tree", "", 32, len(tree(None)))
+
+
+def builds(rounds):
+    """Seconds of cpu of a release build, from downloaded sources and an empty target folder."""
+    seconds = {name: [] for name in PACKAGES}
+    for _ in range(rounds):
+        for name, package in PACKAGES.items():
+            note(f"  a clean build of {name}")
+            with tempfile.TemporaryDirectory() as folder:
+                process = cargo_start("build", "-q", "--release", "--locked", "--bin", f"{package}-one", "-p", package, target=folder)
+                _, status, usage = os.wait4(process.pid, 0)
+                process.returncode = os.waitstatus_to_exitcode(status)
+                if process.returncode:
+                    sys.exit(f"{package} does not build")
+                seconds[name].append(usage.ru_utime + usage.ru_stime)
+    figure("clean release build, cpu s", {name: statistics.median(each) for name, each in seconds.items()})
+
+
+# Runs of processes.
 
 
 class Sample:
-    """One run of a process: seconds, what it printed, and what it asked of the server."""
+    """One run of a process: its seconds, what it printed, and what it requested."""
 
     def __init__(self, wall, cpu, out, connections, requests):
         self.wall, self.cpu, self.out, self.connections, self.requests = wall, cpu, out, connections, requests
 
 
+def jobs(*args):
+    """A job of all contenders."""
+    return {**{name: [BIN / package, *args] for name, package in PACKAGES.items()}, "python": [*python(), *args]}
+
+
 def run(command, base, project=100):
-    # The server's counts go by http, whatever the contender speaks.
     before = stats(base)
     start = time.perf_counter()
     process = subprocess.Popen(
@@ -135,7 +215,7 @@ def run(command, base, project=100):
         env={**ENV, "POSTHOG_HOST": base, "POSTHOG_PROJECT_ID": str(project)},
         stdout=subprocess.PIPE,
         text=True,
-        close_fds=False,  # lets Python spawn without a fork of itself
+        close_fds=False,  # Python can then start a process without a copy of itself
     )
     out = process.stdout.read().strip()
     _, status, usage = os.wait4(process.pid, 0)
@@ -147,41 +227,53 @@ def run(command, base, project=100):
     return Sample(wall, usage.ru_utime + usage.ru_stime, out, connections - 1, requests - 1)
 
 
-def in_turn(commands, base, rounds, project=100):
+def in_turn(commands, base, rounds):
     samples = {name: [] for name in commands}
     for _ in range(rounds):
         for name, command in commands.items():
-            samples[name].append(run(command, base, project))
-    said = {(s.out, s.requests) for all_of in samples.values() for s in all_of}
-    if len(said) != 1:
-        sys.exit(f"the contenders do not agree: {said}")
+            samples[name].append(run(command, base))
+    printed = {sample.out for each in samples.values() for sample in each}
+    if len(printed) != 1:
+        sys.exit(f"the contenders print different results: {printed}")
+    least = min(sample.requests for each in samples.values() for sample in each)
+    for name, each in samples.items():
+        # The pages ahead lie behind the last page when it arrives: they are requested in vain.
+        vain = name if isinstance(name, int) else 0
+        if any(sample.requests > least + vain for sample in each):
+            sys.exit(f"{name} sends more requests than the others: {[sample.requests for sample in each]}")
     return samples
 
 
 class Urls:
     def __init__(self, line, ca):
-        (self.http, self.slow, self.https), self.ca = line.split(), ca
+        (self.http, self.slow, self.named, self.https), self.ca = line.split(), ca
 
 
 STATS = {}  # base URL: where its server counts
 
 
-def stats(base):
+def get(url):
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(f"{STATS[base]}/stats") as response:
-        return [int(n) for n in response.read().split()]
+    with opener.open(url) as response:
+        return response.read()
+
+
+def stats(base):
+    return [int(n) for n in get(f"{STATS[base]}/stats").split()]
+
+
+def page_bytes(base):
+    return len(get(f"{base}/api/projects/100/persons/?limit=1000"))
 
 
 @contextmanager
 def server():
     with tempfile.TemporaryDirectory() as folder:
         ca = os.path.join(folder, "ca.pem")
-        # It stops when its standard input does, so it cannot outlive this.
-        process = subprocess.Popen(
-            [BIN / "server", ca, str(PAUSE)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
+        # It stops when its standard input ends, so it stops with this process.
+        process = subprocess.Popen([BIN / "server", ca, str(SLOW)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         urls = Urls(process.stdout.readline(), ca)
-        STATS.update(dict.fromkeys((urls.http, urls.slow, urls.https), urls.http))
+        STATS.update(dict.fromkeys((urls.http, urls.slow, urls.named, urls.https), urls.http))
         try:
             yield urls
         finally:
@@ -191,7 +283,7 @@ def server():
 
 @contextmanager
 def one_core():
-    """Everything started within shares one core with this process."""
+    """Every process that is started within shares one core with this process."""
     cores = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {max(cores)})
     try:
@@ -201,24 +293,21 @@ def one_core():
 
 
 def peak_memory(command, base, rounds, project=100):
-    """Bytes, by GNU time: a process's peak starts with that of the one that started it, and Python's own is too large for that."""
+    """Bytes, by GNU time. The kernel's peak of a process includes that of the process that started it, and Python's own
+    is too large for that."""
     if not os.path.exists("/usr/bin/time"):
         sys.exit("GNU time is missing: install the package `time`")
-    with tempfile.NamedTemporaryFile("r") as report:
-        timed = ["/usr/bin/time", "-f", "%M", "-o", report.name, *command, "persons"]
+    with tempfile.NamedTemporaryFile("r") as measured:
+        timed = ["/usr/bin/time", "-f", "%M", "-o", measured.name, *command]
         peaks = []
         for _ in range(rounds):
             run(timed, base, project)
-            report.seek(0)
-            peaks.append(int(report.read()) * 1024)
+            measured.seek(0)
+            peaks.append(int(measured.read()) * 1024)
     return statistics.median(peaks)
 
 
-def instructions(command, base):
-    """Of the process in user mode, by callgrind; None where there is no valgrind."""
-    if not shutil.which("valgrind"):
-        note("  skipped: no valgrind")
-        return None
+def callgrind(command, base):
     done = subprocess.run(
         ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", *command],
         env={**ENV, "POSTHOG_HOST": base, "POSTHOG_PROJECT_ID": "100"},
@@ -229,24 +318,8 @@ def instructions(command, base):
     return int(re.search(r"Collected : (\d+)", done.stderr)[1])
 
 
-def clean_builds(packages, rounds):
-    """Seconds of cpu of a release build from nothing but downloaded sources."""
-    seconds = {name: [] for name in packages}
-    for _ in range(rounds):
-        for name, package in packages.items():
-            note(f"a clean build of {name}")
-            with tempfile.TemporaryDirectory() as folder:
-                process = cargo_start("build", "-q", "--release", "--locked", "--bin", f"{package}-one", "-p", package, target=folder)
-                _, status, usage = os.wait4(process.pid, 0)
-                process.returncode = os.waitstatus_to_exitcode(status)
-                if process.returncode:
-                    sys.exit(f"{package} does not build")
-                seconds[name].append(usage.ru_utime + usage.ru_stime)
-    return {name: statistics.median(all_of) for name, all_of in seconds.items()} if rounds else {}
-
-
 def tree(package):
-    """The crates that a package needs besides itself; of the library where none is named."""
+    """The crates that a package needs besides itself; without a name, those of the library."""
     where = ["-p", package] if package else ["--manifest-path", str(HERE.parent.parent / "Cargo.toml")]
     listing = subprocess.run(
         ["cargo", "tree", "--locked", "-e", "normal", "--prefix", "none", "-f", "{p}", *where],
@@ -265,18 +338,49 @@ def cargo_start(*args, target):
     return subprocess.Popen(["cargo", *args], cwd=HERE, env={**os.environ, "CARGO_TARGET_DIR": str(target)})
 
 
-def python_with_requests():
-    """This Python if it has requests, else one of our own that is given them."""
+def python():
+    """peer.py, with this Python if it has requests, otherwise with one of its own."""
     if not subprocess.run([sys.executable, "-c", "import requests"], capture_output=True).returncode:
-        return sys.executable
+        return [sys.executable, str(HERE / "peer.py")]
     venv = TARGET / "venv"
-    subprocess.run([sys.executable, "-m", "venv", venv], check=True)
-    subprocess.run([venv / "bin" / "pip", "install", "-q", "requests"], check=True)
-    return str(venv / "bin" / "python")
+    if not venv.exists():
+        subprocess.run([sys.executable, "-m", "venv", venv], check=True)
+        subprocess.run([venv / "bin" / "pip", "install", "-q", "requests"], check=True)
+    return [str(venv / "bin" / "python"), str(HERE / "peer.py")]
+
+
+# Figures and targets.
+
+FIGURES, TARGETS = [], []
+
+
+def figure(measure, by_name):
+    FIGURES.append((measure, by_name))
+
+
+def target(measure, against, most, value, ours="ours", other=None):
+    """`value`: a ratio, or what it is one of, by contender."""
+    if isinstance(value, dict):
+        value = value[ours] / value[against if other is None else other]
+    TARGETS.append((measure, against, most, value))
+
+
+def report():
+    if FIGURES:
+        print("\n| median | ours | plain | reqwest | python |\n| --- | --- | --- | --- | --- |")
+    for measure, by_name in FIGURES:
+        print(f"| {measure} | " + " | ".join(show(by_name.get(name)) for name in [*PACKAGES, "python"]) + " |")
+    print("\n| measure | against | at most | measured | |\n| --- | --- | --- | --- | --- |")
+    for measure, against, most, value in TARGETS:
+        print(f"| {measure} | {against} | {show(most)} | {show(value)} | {'pass' if value <= most else 'FAIL'} |")
+
+
+def medians(samples, key):
+    return {name: statistics.median(getattr(sample, key) for sample in each) for name, each in samples.items()}
 
 
 def scale(by_name, factor):
-    return {name: value * factor for name, value in by_name.items() if value is not None}
+    return {name: value * factor for name, value in by_name.items()}
 
 
 def show(value):

@@ -1,8 +1,12 @@
-//! The jobs, with this crate: `ours gets N`, `ours persons [PREFETCH [PAUSE]]`, `ours tls CA`.
+//! The jobs, with this crate: `ours gets N`, `ours persons [PREFETCH [STEPS]]`, `ours tls CA`; and
+//! `ours steps MS`, which prints how many steps of work take so long.
+
+#[path = "../../../busy/mod.rs"]
+mod busy;
 
 use std::error::Error;
 use std::time::Duration;
-use std::{env, fs, thread};
+use std::{env, fs};
 
 use posthog_api::{Client, Project, aggregated_value};
 use ureq::Agent;
@@ -12,9 +16,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = env::args().skip(1).collect();
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["gets", n] => gets(n.parse()?),
-        ["persons"] => persons(0, Duration::ZERO),
-        ["persons", prefetch, pause] => {
-            persons(prefetch.parse()?, Duration::from_millis(pause.parse()?))
+        ["persons"] => persons(0, 0),
+        ["persons", prefetch] => persons(prefetch.parse()?, 0),
+        ["persons", prefetch, steps] => persons(prefetch.parse()?, steps.parse()?),
+        ["steps", ms] => {
+            println!("{}", busy::steps(Duration::from_millis(ms.parse()?)));
+            Ok(())
         }
         ["tls", ca] => tls(ca),
         _ => Err("which job?".into()),
@@ -31,16 +38,16 @@ fn gets(n: usize) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// `pause` is what the caller does with each thousand persons.
-fn persons(prefetch: usize, pause: Duration) -> Result<(), Box<dyn Error>> {
+/// The caller works for `steps` after each thousand persons.
+fn persons(prefetch: usize, steps: u64) -> Result<(), Box<dyn Error>> {
     let (mut count, mut ages) = (0, 0);
     for person in Project::from_env()?.persons().prefetch(prefetch).items() {
         ages += person?["properties"]["age"]
             .as_u64()
             .ok_or("a person without an age")?;
         count += 1;
-        if count % 1_000 == 0 && !pause.is_zero() {
-            thread::sleep(pause);
+        if count % 1_000 == 0 {
+            busy::work(steps);
         }
     }
     println!("{count} {ages}");
