@@ -83,10 +83,14 @@ fn show(id: &str, refresh: bool) -> Result<String> {
             vec![edge.source.clone(), "->".to_owned(), edge.target.clone(), number(edge.value)]
         })),
         InsightResult::TimeToConvert(times) => align(
-            times.bins.iter().map(|(from, count)| vec![format!("from {from:.0} s"), number(*count)]),
+            times
+                .bins
+                .iter()
+                .map(|(from, count)| vec![format!("from {from:.0} s"), number(*count)]),
         ),
         InsightResult::Table(table) => {
-            let text = |row: &Vec<Value>| row.iter().map(|v| display_text(v).into_owned()).collect();
+            let text =
+                |row: &Vec<Value>| row.iter().map(|v| display_text(v).into_owned()).collect();
             align([table.columns].into_iter().chain(table.rows.iter().map(text)))
         }
         other => format!("{other:#?}\n"),

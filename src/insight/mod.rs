@@ -30,8 +30,8 @@ pub use result::result;
 pub use retention::{RetentionCohort, retention};
 pub use series::{Series, series};
 pub(crate) use sql::scan_obstacle;
-pub(crate) use table::{Page, limit_put_on, page_of, rows_of, table_of};
 pub use table::{Table, rows, table};
+pub(crate) use table::{limit_put_on, page_of, rows_of, table_of};
 pub use totals::{Total, aggregated_value, totals};
 
 /// The result of an insight, in the shape that it has.

@@ -20,14 +20,6 @@ pub struct Table {
     pub rows: Vec<Vec<Value>>,
 }
 
-/// The rows of one page, by column name, and the names.
-#[derive(Debug)]
-pub(crate) struct Page {
-    /// Each name occurs once.
-    pub(crate) columns: Vec<String>,
-    pub(crate) rows: Vec<Map<String, Value>>,
-}
-
 /// The rows and columns of an SQL insight, or of the answer of a query.
 ///
 /// The columns keep the order of the SELECT; [`rows`] returns the rows by column name.
@@ -90,7 +82,7 @@ pub(crate) fn rows_of(
     sql: Option<&str>,
     own_limit: Option<u64>,
 ) -> Result<Vec<Map<String, Value>>> {
-    Ok(complete(response, sql, own_limit)?.page()?.rows)
+    complete(response, sql, own_limit)?.maps()
 }
 
 /// The table of the answer to `sql`, or to a query of another kind with the limit `own_limit`.
@@ -105,8 +97,8 @@ pub(crate) fn table_of(
 }
 
 /// The rows of one page of a scan, which knows its own LIMIT.
-pub(crate) fn page_of(response: &Value) -> Result<Page> {
-    find(response).ok_or_else(|| no_rows(response))?.page()
+pub(crate) fn page_of(response: &Value) -> Result<Vec<Map<String, Value>>> {
+    find(response).ok_or_else(|| no_rows(response))?.maps()
 }
 
 /// The LIMIT at the outermost level of the answer's `hogql`, if it can be read.
@@ -205,11 +197,11 @@ impl<'a> Found<'a> {
         })
     }
 
-    fn page(&self) -> Result<Page> {
+    /// The rows by column name.
+    fn maps(&self) -> Result<Vec<Map<String, Value>>> {
         let columns = unique(&self.names());
         let map = |cells: &[Value]| columns.iter().cloned().zip(cells.iter().cloned()).collect();
-        let rows: Result<_> = self.cells().map(|row| Ok(map(row?))).collect();
-        Ok(Page { rows: rows?, columns })
+        self.cells().map(|row| Ok(map(row?))).collect()
     }
 }
 
@@ -266,9 +258,7 @@ mod tests {
             let table = table(&response).unwrap();
             assert_eq!(table.columns, ["a", "a", "b"]);
             assert_eq!(table.rows, [[json!(1), json!("x"), json!(null)]]);
-            let page = page_of(&response).unwrap();
-            assert_eq!(page.columns, ["a", "a_2", "b"]);
-            assert_eq!(page.rows, expected);
+            assert_eq!(page_of(&response).unwrap(), expected);
         }
     }
 
@@ -365,7 +355,7 @@ mod tests {
         let more = json!({"columns": ["a"], "results": [[1], [2]], "hasMore": true});
         assert!(rows_of(&more, None, Some(2)).is_ok());
         assert!(rows_of(&more, None, Some(3)).unwrap_err().is_cut_short());
-        assert_eq!(page_of(&more).unwrap().rows.len(), 2);
+        assert_eq!(page_of(&more).unwrap().len(), 2);
     }
 
     #[test]

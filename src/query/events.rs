@@ -365,7 +365,7 @@ impl Walk for Windows {
     }
 
     fn read(&mut self, answer: &Value) -> Result<Vec<Row>> {
-        let mut rows = insight::page_of(answer)?.rows;
+        let mut rows = insight::page_of(answer)?;
         let (to, found) = (self.to(), rows.len());
         let limit = pages::limit(answer, self.limit);
         if pages::is_last(limit, found) {

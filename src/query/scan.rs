@@ -169,7 +169,7 @@ impl Walk for ByKey {
     }
 
     fn read(&mut self, answer: &Value) -> Result<Vec<Row>> {
-        let mut rows = insight::page_of(answer)?.rows;
+        let mut rows = insight::page_of(answer)?;
         if let Part::Rest(_) = self.part {
             self.part = Part::Done;
             let most = pages::limit(answer, MOST).unwrap_or(OLD_MOST);

@@ -17,7 +17,7 @@ fn nothing_is_sent_before_the_first_row_is_wanted() {
         Box::new(client.list("/api/projects/").items_as::<Thing>()),
         Box::new(project.post("things/").json(json!({}))),
         Box::new(project.hogql("select 1").background()),
-        Box::new(project.hogql("select id from t").scan("id")),
+        Box::new(project.hogql("select id from t").scan("id").into_iter()),
     ];
     thread::sleep(Duration::from_millis(50));
     assert_eq!(script.count(), 0);

@@ -113,7 +113,7 @@ fn an_invalid_query_is_refused() {
             refused(query.clone().send()),
             refused(query.clone().rows()),
             refused(query.clone().background().send()),
-            refused(query.scan("a").next().unwrap()),
+            refused(query.scan("a").into_iter().next().unwrap()),
         ] {
             assert!(error.contains(why), "{why}: {error}");
         }

@@ -29,7 +29,7 @@ fn a_scan_requests_each_page_after_the_last_key() {
     let script = Server::answers(&answers);
     let query =
         client(&script).project(1).hogql(sql).value("a", "x").refresh(Refresh::ForceBlocking);
-    let mut scan = query.scan("id").page_size(2);
+    let mut scan = query.scan("id").page_size(2).into_iter();
     let found: Vec<u64> = scan.by_ref().map(|row| row.unwrap()["n"].as_u64().unwrap()).collect();
     assert_eq!(found, [1, 2, 3, 4, 5, 6]);
     assert!(scan.next().is_none() && scan.next().is_none());
@@ -49,7 +49,9 @@ fn a_scan_requests_each_page_after_the_last_key() {
     }
     // The default page size.
     let script = Server::answers(&[json!({"columns": ["n"], "results": []})]);
-    assert!(client(&script).project(1).hogql("select n from t").scan("n").next().is_none());
+    assert!(
+        client(&script).project(1).hogql("select n from t").scan("n").into_iter().next().is_none()
+    );
     assert_eq!(
         script.all_requests()[0].json(),
         json!({"query": {"kind": "HogQLQuery", "query": "SELECT * FROM (select n from t\n) ORDER BY `n` LIMIT 10000 WITH TIES"}})
@@ -193,7 +195,10 @@ fn a_scan_that_cannot_be_paged_is_refused_before_anything_is_sent() {
         "select id from t /* offset */ where a = {a}",
     ] {
         let script = Server::answers(&[json!({"columns": ["id"], "results": []})]);
-        assert!(client(&script).project(1).hogql(sql).scan("id").next().is_none(), "{sql}");
+        assert!(
+            client(&script).project(1).hogql(sql).scan("id").into_iter().next().is_none(),
+            "{sql}"
+        );
         script.all_requests();
     }
 }

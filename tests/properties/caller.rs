@@ -212,7 +212,7 @@ fn sql_and_its_values_arrive_as_they_were_or_are_refused() {
         };
         let right = !sql.trim().is_empty() && (value.is_none() || has_placeholder(&sql, &name));
         // These two parse the SQL: no text may make them panic.
-        let _ = query.clone().scan(&name).next();
+        let _ = query.clone().scan(&name).into_iter().next();
         server.answer(&ok(r#"{"columns":["a"],"results":[[1]],"hasMore":false}"#));
         let _ = query.clone().rows();
         server.answer(&ok(r#"{"columns":["a"],"results":[[1]],"hasMore":false}"#));
