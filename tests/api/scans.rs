@@ -73,6 +73,7 @@ fn the_keys_of_a_scan_are_sent_back_unchanged() {
             .project(1)
             .hogql("select 1")
             .scan("weird key")
+            .into_iter()
             .map(Result::unwrap)
             .collect();
         assert_eq!(rows.len(), 2);
@@ -112,7 +113,7 @@ fn a_scan_gives_each_person_once_with_any_page_size() {
             Some(size) => scan.page_size(size),
             None => scan,
         };
-        let rows: Vec<Map<String, Value>> = scan.map(Result::unwrap).collect();
+        let rows: Vec<Map<String, Value>> = scan.into_iter().map(Result::unwrap).collect();
         let mut ids: Vec<&str> = rows.iter().map(|row| row["id"].as_str().unwrap()).collect();
         ids.sort_unstable();
         assert_eq!(ids, everybody, "{size:?}");
@@ -123,14 +124,14 @@ fn a_scan_gives_each_person_once_with_any_page_size() {
     let begin = || project.hogql("select id from persons").scan("id").page_size(40);
     let id =
         |row: Result<Map<String, Value>, Error>| row.unwrap()["id"].as_str().unwrap().to_owned();
-    let whole: Vec<String> = begin().map(id).collect();
+    let whole: Vec<String> = begin().into_iter().map(id).collect();
     for left_at in [0, 39, 40, 111, 248, 249] {
-        let head: Vec<String> = begin().take(left_at + 1).map(id).collect();
-        let tail: Vec<String> = begin().after(head.last().unwrap()).map(id).collect();
+        let head: Vec<String> = begin().into_iter().take(left_at + 1).map(id).collect();
+        let tail: Vec<String> = begin().after(head.last().unwrap()).into_iter().map(id).collect();
         assert_eq!([head, tail].concat(), whole, "{left_at}");
     }
     standin.take_requests();
-    begin().after(&whole[10]).next().unwrap().unwrap();
+    begin().after(&whole[10]).into_iter().next().unwrap().unwrap();
     let first = serde_json::from_slice::<Value>(&standin.take_requests()[0].body).unwrap();
     assert_eq!(first["query"]["values"], json!({"scan_after": whole[10]}));
 }
@@ -144,6 +145,7 @@ fn rows_with_equal_keys_are_not_lost() {
         .hogql("select name, id from persons")
         .scan("name")
         .page_size(3)
+        .into_iter()
         .map(Result::unwrap)
         .collect();
     let ids: BTreeSet<&str> = rows.iter().map(|row| row["id"].as_str().unwrap()).collect();
@@ -155,7 +157,7 @@ fn a_scan_that_cannot_be_paged_is_refused_before_anything_is_sent() {
     let script = Server::script([]);
     let project = client(&script).project(1);
     let scan = |sql: &str| project.hogql(sql).scan("id");
-    for (mut scan, why) in [
+    for (scan, why) in [
         (scan("select id from t order by id"), "ORDER"),
         (scan("select id from t limit 5"), "LIMIT"),
         (scan("select id from t Offset 5"), "OFFSET"),
@@ -180,6 +182,7 @@ fn a_scan_that_cannot_be_paged_is_refused_before_anything_is_sent() {
         (scan("select id from t").after(true), "key"),
         (scan("select id from t").after(f64::NAN), "key"),
     ] {
+        let mut scan = scan.into_iter();
         let error = refused(scan.next().unwrap());
         assert!(error.contains(why), "{why}: {error}");
         assert!(scan.next().is_none() && scan.next().is_none(), "{why}");

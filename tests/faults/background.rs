@@ -346,7 +346,8 @@ fn scan(client: &Client) -> Scan {
 }
 
 /// The keys up to the end or the first error. The iterator must be finished then.
-fn walk(mut scan: Scan) -> (Vec<Value>, Option<Error>) {
+fn walk(scan: Scan) -> (Vec<Value>, Option<Error>) {
+    let mut scan = scan.into_iter();
     let mut found = Vec::new();
     let failed = loop {
         match scan.next() {
