@@ -248,8 +248,9 @@ impl Transport {
     }
 }
 
+/// Tries with the stack of any thread, as ureq does: a smaller one could fit where that does not.
 fn can_start_thread() -> bool {
-    thread::Builder::new().stack_size(16 * 1024).spawn(|| ()).is_ok()
+    thread::Builder::new().spawn(|| ()).is_ok()
 }
 
 /// About how many connections are idle in the pool: one that breaks may be one that the server had

@@ -25,7 +25,8 @@ fn tireless() -> RetryPolicy {
 fn after_a_drop_no_request_begins() {
     // From page 10 on, the server answers well, asks for another try at once, asks for one in a
     // second, or does not answer in time.
-    let acts: [(&str, fn() -> Option<Act>); 4] = [
+    type Later = fn() -> Option<Act>;
+    let acts: [(&str, Later); 4] = [
         ("good", || None),
         ("again at once", || Some(throttled("0"))),
         ("again in a second", || Some(throttled("1"))),
@@ -62,7 +63,8 @@ fn with_a_deadline_a_list_ends_in_time() {
     const LIMIT: Duration = Duration::from_millis(500);
     // What the server does from page 4 on, and which errors can follow: a throttled request may be
     // the last thing before the deadline.
-    let acts: [(&str, fn(u64) -> Act, &[&str]); 5] = [
+    type Later = fn(u64) -> Act;
+    let acts: [(&str, Later, &[&str]); 5] = [
         ("nothing", |_| Act::silence(), &["Timeout"]),
         ("slow bytes", |at| endless(at).drip_body(Duration::from_millis(50)), &["Timeout"]),
         ("good pages without end", endless, &["Timeout"]),
@@ -79,15 +81,15 @@ fn with_a_deadline_a_list_ends_in_time() {
         let client = builder(server.url()).retry(tireless()).build().unwrap();
         let start = Instant::now();
         let client = client.with_deadline(start + LIMIT);
-        let list = client.list("/api/things/").page_size(2).prefetch(ahead);
-        let mut last = None;
+        let things = client.list("/api/things/").page_size(2).prefetch(ahead);
+        let mut end = None;
         let mut rows = 0;
-        for row in list.items() {
+        for row in things.items() {
             rows += u64::from(row.is_ok());
-            last = Some(row);
+            end = Some(row);
         }
         let took = start.elapsed();
-        let last = last.unwrap().unwrap_err();
+        let last = end.unwrap().unwrap_err();
         assert!(errors.contains(&variant(&last)), "{name}, {ahead} ahead: {last}");
         assert!(rows >= 8, "{name}, {ahead} ahead: {rows} rows");
         assert!(took < LIMIT + Duration::from_millis(600), "{name}, {ahead} ahead: {took:?}");

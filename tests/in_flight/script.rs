@@ -1,5 +1,6 @@
 //! A list as a server keeps it: its pages, what `next` of each says, and what goes wrong.
 use crate::support::{Act, REQUEST_ID};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use proptest::prelude::{Just, Strategy, any};
 use proptest::{collection::vec, option, prop_oneof};
 use serde_json::{Value, json};
@@ -238,17 +239,8 @@ impl List {
     fn link(&self, page: usize, path: &str) -> Value {
         let Some((link, query)) = self.target(page) else { return Value::Null };
         let encode = |text: &str| {
-            let mut out = String::new();
-            for byte in text.bytes() {
-                if byte.is_ascii_alphanumeric() {
-                    out.push(byte.into());
-                } else if byte == b' ' {
-                    out.push('+');
-                } else {
-                    out += &format!("%{byte:02X}");
-                }
-            }
-            out
+            // A space is `+`, as in forms.
+            utf8_percent_encode(text, NON_ALPHANUMERIC).to_string().replace("%20", "+")
         };
         let pair = |(name, value): (&String, &String)| format!("{name}={}", encode(value));
         let mut pairs: Vec<String> = query.iter().map(pair).collect();
