@@ -92,9 +92,15 @@ impl InFlight {
         Some(self.fetch_here(want))
     }
 
-    /// Notes what the page with `query` said: its `next`, and how many rows the list has. Requests
-    /// the next page.
-    pub(super) fn learn(&mut self, query: &Params, next: Option<&Params>, count: Option<u64>) {
+    /// Notes what the page with `query` said: the query of the next page, whether a link named it, and
+    /// how many rows the list has. Requests the next page.
+    pub(super) fn learn(
+        &mut self,
+        query: &Params,
+        next: Option<&Params>,
+        linked: bool,
+        count: Option<u64>,
+    ) {
         if self.window.max == 0 {
             return;
         }
@@ -112,7 +118,9 @@ impl InFlight {
             Some(_) => self.window.reset(),
             None => {}
         }
-        self.forecast.learn(query, next);
+        if linked {
+            self.forecast.learn(query, next);
+        }
         match self.pages.front_mut() {
             // The list has named it now.
             Some(page) if page.query.sorted() == next.sorted() => page.query = next.clone(),

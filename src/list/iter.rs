@@ -8,7 +8,7 @@ use std::iter::FusedIterator;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::envelope::Envelope;
+use super::envelope::{Envelope, Next};
 use super::in_flight::InFlight;
 use super::rows::{self, Rows};
 use super::union::Seen;
@@ -254,7 +254,9 @@ impl<T> Batches<T> {
             next => next,
         };
         // The next page is requested before the rows of this one are returned.
-        current.pages.learn(query, next.as_ref().ok().and_then(Option::as_ref), page.count);
+        let linked = matches!(page.next, Next::Link(_));
+        let following = next.as_ref().ok().and_then(Option::as_ref);
+        current.pages.learn(query, following, linked, page.count);
         current.next = next.transpose();
         let has_next = current.next.is_some() || !self.rest.as_slice().is_empty();
         let count = page.count.filter(|_| self.seen.is_none());
