@@ -46,12 +46,15 @@ impl Moment {
             .unwrap_or(time.len());
         let (clock, offset) = time.split_at(clock_end);
         let micros = day + clock_micros(clock)?;
-        Some(match offset_seconds(offset.trim())? {
+        let moment = match offset_seconds(offset.trim())? {
             None => Moment { micros, precision: Precision::Local },
             Some(seconds) => {
                 Moment { micros: micros - seconds * SECOND, precision: Precision::Exact }
             }
-        })
+        };
+        // An offset can move it out of the years that have four digits.
+        let (year, ..) = civil(moment.micros.div_euclid(DAY));
+        (0..=9999).contains(&year).then_some(moment)
     }
 
     pub(crate) fn from_micros(micros: i64) -> Moment {
@@ -229,6 +232,8 @@ mod tests {
             "+2021-06-01",
             "2021-06-01T10:00:00.12345é",
             "2021-06-01T10:00:00.1234567é",
+            "9999-12-31T23:59:59-05:00",
+            "0000-01-01T00:00:00+05:00",
         ] {
             assert_eq!(Moment::parse(text), None, "{text}");
         }

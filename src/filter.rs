@@ -1,5 +1,6 @@
 //! Filters on the properties of persons, and the JSON that servers read.
 
+use std::collections::{HashMap, HashSet};
 use std::fmt::Display;
 
 use serde::ser::{Error as _, SerializeMap};
@@ -146,7 +147,11 @@ impl PersonFilter {
                 for filter in filters {
                     lists.extend(filter.expand()?);
                 }
-                join_exact(lists)
+                let lists = join_exact(lists);
+                if lists.len() > MAX_LISTS * MAX_LISTS {
+                    return Err(too_many(lists.len()));
+                }
+                lists
             }
             Node::All(filters) => {
                 let mut lists = vec![Vec::new()];
@@ -190,24 +195,19 @@ fn product(left: &[Vec<Leaf>], right: &[Vec<Leaf>]) -> Vec<Vec<Leaf>> {
 /// values.
 fn join_exact(lists: Vec<Vec<Leaf>>) -> Vec<Vec<Leaf>> {
     let mut out: Vec<Vec<Leaf>> = Vec::with_capacity(lists.len());
+    // By property: the place of its list in `out`, and the values that it has.
+    let mut joined: HashMap<String, (usize, HashSet<String>)> = HashMap::new();
     for list in lists {
         let [Leaf { key, operator: "exact", value: Value::Array(values) }] = list.as_slice() else {
             out.push(list);
             continue;
         };
-        let same = out.iter_mut().find_map(|other| match other.as_mut_slice() {
-            [Leaf { key: k, operator: "exact", value: Value::Array(v) }] if k == key => Some(v),
-            _ => None,
-        });
-        match same {
-            Some(joined) => {
-                for value in values {
-                    if !joined.contains(value) {
-                        joined.push(value.clone());
-                    }
-                }
-            }
-            None => out.push(list),
+        let (at, seen) = joined.entry(key.clone()).or_insert((out.len(), HashSet::new()));
+        let new: Vec<Value> =
+            values.iter().filter(|v| seen.insert(v.to_string())).cloned().collect();
+        match out.get_mut(*at).and_then(|list| list.first_mut()) {
+            Some(Leaf { value: Value::Array(values), .. }) => values.extend(new),
+            _ => out.push(list),
         }
     }
     out
@@ -455,15 +455,16 @@ fn set(values: impl Serialize) -> Result<Value, String> {
     if values.is_empty() {
         return Err("there are no values: the server would return everybody".into());
     }
+    let mut seen = HashSet::with_capacity(values.len());
     let mut texts = Vec::with_capacity(values.len());
     for value in values {
         for text in as_texts(value)? {
-            if !texts.contains(&text) {
-                texts.push(text);
+            if seen.insert(text.clone()) {
+                texts.push(Value::String(text));
             }
         }
     }
-    Ok(texts.into_iter().map(Value::String).collect())
+    Ok(Value::Array(texts))
 }
 
 /// A value as the texts that it is compared with.
@@ -488,10 +489,10 @@ fn as_texts(value: Value) -> Result<Vec<String>, String> {
 }
 
 /// A number as servers write it: they compare text, and 30 is not written 30.0.
-#[allow(clippy::cast_possible_truncation, clippy::float_cmp)] // below 2^53
+#[allow(clippy::float_cmp)] // whole or not, exactly
 fn number_text(n: &Number) -> String {
     match n.as_f64() {
-        Some(f) if n.is_f64() && f.trunc() == f && f.abs() < 9e15 => (f as i64).to_string(),
+        Some(f) if n.is_f64() && f.trunc() == f => format!("{:.0}", f + 0.0), // and not -0
         _ => n.to_string(),
     }
 }

@@ -125,14 +125,15 @@ fn of_address(address: &str) -> std::result::Result<Insight, String> {
     let path = address.split(['?', '#']).next().unwrap_or_default();
     let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
     let behind = |name: &str| {
-        let at = segments.iter().position(|segment| *segment == name)?;
+        let at = segments.iter().rposition(|segment| *segment == name)?;
         segments.get(at + 1).copied()
     };
     let project = behind("project").or_else(|| behind("projects"));
     match behind("insights").or_else(|| behind("insight")) {
         Some("new") => Err(wrong("is of an insight that was not saved: save it first")),
         Some(id) => {
-            let key = match number(id) {
+            // Only the paths of the API have numbers.
+            let key = match number(id).filter(|_| segments.contains(&"api")) {
                 Some(number) => InsightKey::Number(number?),
                 None => InsightKey::ShortId(id.to_owned()),
             };
@@ -257,7 +258,8 @@ mod tests {
                 short("VdpVGSw3"),
             ),
             ("https://eu.posthog.com/insights/VdpVGSw3", short("VdpVGSw3")),
-            ("us.posthog.com/project/1/insights/28/", number(28)),
+            ("us.posthog.com/project/1/insights/12345678/", short("12345678")),
+            ("https://h.example/insights/project/1/insights/VdpVGSw3", short("VdpVGSw3")),
             ("/api/projects/1/insights/28/", number(28)),
             ("https://us.posthog.com/project/2/insights/VdpVGSw3", None),
             ("https://us.posthog.com/project/1/insights/new", None),

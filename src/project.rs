@@ -18,9 +18,8 @@ impl Client {
     /// The projects of the user's current organization, each an object with at least `id` and
     /// `name`.
     ///
-    /// `GET /api/projects/`, scope `project:read`. Where the key may not use that route, as one
-    /// that is restricted to single projects may not, these are the teams of the organization
-    /// in [`me`](Client::me): those that the user may see.
+    /// `GET /api/projects/`, scope `project:read`. A key that is restricted to projects cannot use this
+    /// route: for it, the teams in [`me`](Client::me) are returned, which the user may see.
     ///
     /// # Errors
     /// As [`List::all`].
@@ -29,7 +28,7 @@ impl Client {
         if !listed.as_ref().is_err_and(Error::is_permission_denied) {
             return listed;
         }
-        let mut me = self.me()?;
+        let Ok(mut me) = self.me() else { return listed };
         Ok(match me.pointer_mut("/organization/teams").map(Value::take) {
             Some(Value::Array(teams)) => teams,
             _ => me.get_mut("team").map(Value::take).into_iter().filter(Value::is_object).collect(),

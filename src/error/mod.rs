@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use api::ApiError;
+pub(crate) use row::row_as;
 use text::line;
 
 /// A result whose error is this crate's [`Error`].

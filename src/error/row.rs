@@ -1,12 +1,15 @@
 //! The error of one row that cannot be read.
 
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
 use super::text::{excerpt, line};
-use super::{Failure, FailureKind};
+use super::{Error, Failure, FailureKind, Result};
 
 impl Failure {
     /// Why one row is not what the caller wants: its position from 1, the field, and its beginning.
     pub(crate) fn row(position: u64, text: &str, error: &serde_json::Error) -> Box<Failure> {
-        let field = field_at(text, error.column());
+        let field = field_at(text, offset(text, error));
         let field =
             if field.is_empty() { String::new() } else { format!(" at {}", excerpt(&field)) };
         let why = line(&error.to_string(), 200);
@@ -18,7 +21,22 @@ impl Failure {
     }
 }
 
-/// The names of the fields around a column (from 1) of one line of JSON, joined by dots.
+/// A row as a `T`; `position`: from 1.
+pub(crate) fn row_as<T: DeserializeOwned>(position: u64, row: &Value) -> Result<T> {
+    T::deserialize(row).or_else(|_| {
+        // Read again as text: its errors have a place, by which the field is found.
+        let text = row.to_string();
+        serde_json::from_str(&text).map_err(|e| Error::Decode(Failure::row(position, &text, &e)))
+    })
+}
+
+/// The place of an error, in bytes.
+fn offset(text: &str, error: &serde_json::Error) -> usize {
+    let before = text.split_inclusive('\n').take(error.line().saturating_sub(1));
+    before.map(str::len).sum::<usize>() + error.column()
+}
+
+/// The names of the fields around a place in JSON, joined by dots.
 fn field_at(json: &str, column: usize) -> String {
     let mut path: Vec<Option<String>> = Vec::new(); // the field of each open object; None for a list
     let mut last_string = None;

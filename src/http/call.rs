@@ -10,7 +10,7 @@ use super::redirect;
 use super::response::Response;
 use super::retry::{self, Decision, Outcome, Spent};
 use super::transport::{Accept, Answer, Attempt, NoAnswer, Reason};
-use super::{Auth, Core, Http, RetryEvent, deadline_passed, url};
+use super::{AFTER_DEADLINE, Auth, Core, Http, RetryEvent, timed_out, url};
 use crate::error::text::lossy;
 use crate::error::{ApiError, Error, Failure, FailureKind, Result};
 
@@ -64,9 +64,10 @@ impl Http {
     /// Waits until the pace allows the call.
     fn pace(&self, call: &Call) -> Result<()> {
         let Some(pace) = self.core.pace.as_ref().filter(|_| call.paced) else { return Ok(()) };
+        self.check_deadline().map_err(|e| e.of_call(call.method, &call.path))?;
         let wait = pace.take(self.left()).ok_or_else(|| {
-            let why = "max_requests_per_minute does not allow the next request before it";
-            deadline_passed(why).of_call(call.method, &call.path)
+            let why = "the next request that max_requests_per_minute allows is after the deadline";
+            timed_out(why).of_call(call.method, &call.path)
         })?;
         if wait > Duration::from_secs(1) {
             let path = self.core.key.mask(&call.path);
@@ -76,6 +77,13 @@ impl Http {
             return Err(stopped().of_call(call.method, &call.path));
         }
         Ok(())
+    }
+
+    fn check_deadline(&self) -> Result<()> {
+        match self.left() {
+            Some(Duration::ZERO) => Err(timed_out("the deadline has passed: nothing was sent")),
+            _ => Ok(()),
+        }
     }
 
     fn can_wait(&self, wait: Duration) -> bool {
@@ -114,10 +122,8 @@ fn stopped() -> Error {
 
 impl Call {
     fn attempt<'a>(&'a self, http: &'a Http) -> Result<Attempt<'a>> {
+        http.check_deadline().map_err(|e| e.of_call(self.method, &self.path))?;
         let left = http.left();
-        if left.is_some_and(|left| left.is_zero()) {
-            return Err(deadline_passed("nothing was sent").of_call(self.method, &self.path));
-        }
         if http.is_stopped() {
             return Err(stopped().of_call(self.method, &self.path));
         }
@@ -144,13 +150,8 @@ impl Call {
         let body = lossy(&answer.body).into_owned();
         let error = ApiError::read(self.method, self.url.clone(), answer.status, body);
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let wait = match answer.status {
-            429 | 503 => {
-                let header = answer.header("retry-after");
-                retry::retry_after(header, error.detail(), now.as_secs())
-            }
-            _ => None,
-        };
+        let header = answer.header("retry-after");
+        let wait = retry::retry_after(header, error.detail(), now.as_secs());
         let error = Error::Api(Box::new(error.with_headers(wait, answer.request_id())));
         // Masked before the hook, or a retry, can see it.
         (Outcome::Status(answer.status, wait), core.key.conceal(error))
@@ -173,7 +174,7 @@ impl Call {
                 Error::Transport(Failure::new(kind, message).with_source(source))
             }
             Reason::Timeout(kind) => Error::Timeout(Failure::new(kind, message)),
-            Reason::Deadline => deadline_passed("there was no complete answer before it"),
+            Reason::Deadline => timed_out(AFTER_DEADLINE),
             Reason::TooLarge => Error::TooLarge(Failure::new(FailureKind::Other, message)),
         };
         (outcome, error.of_call(self.method, &self.path))

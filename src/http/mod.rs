@@ -31,7 +31,7 @@ pub(crate) use key::Key;
 pub(crate) use pace::Pace;
 pub(crate) use params::Params;
 pub(crate) use transport::Transport;
-pub(crate) use url::{Base, checked_path, segment};
+pub(crate) use url::{Base, MAX_QUERY, checked_path, segment};
 pub(crate) use wait::{OnRetry, Watch, after};
 pub(crate) use workers::{Started, Workers};
 
@@ -47,8 +47,8 @@ pub enum Auth {
     /// In the header `Authorization: Bearer ...`.
     #[default]
     Bearer,
-    /// In the JSON body, as `personal_api_key`; a GET then has a body too. Queries send the header
-    /// all the same: their route refuses other fields in the body.
+    /// In the JSON body, as `personal_api_key`; a GET then has a body too. Queries use the header in any
+    /// case: their route refuses other fields in the body.
     Body,
     /// In the query string, as `personal_api_key`, for servers and proxies that allow no other way:
     /// every proxy logs it, and PostHog writes it into the `next` links of its answers.
@@ -121,7 +121,9 @@ impl Http {
     }
 }
 
-/// The error of a call whose deadline passed.
-pub(crate) fn deadline_passed(what: &str) -> Error {
-    Error::Timeout(Failure::new(FailureKind::Other, format!("the deadline passed: {what}")))
+/// The message of a call that its deadline ended.
+const AFTER_DEADLINE: &str = "no complete answer arrived before the deadline";
+
+fn timed_out(message: &str) -> Error {
+    Error::Timeout(Failure::new(FailureKind::Other, message))
 }

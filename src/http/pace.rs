@@ -17,6 +17,12 @@ impl Pace {
         Pace { interval, next: Mutex::new(Instant::now()) }
     }
 
+    /// Whether a request would wait for longer than it takes from one to the next.
+    pub(crate) fn is_behind(&self) -> bool {
+        let next = *self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        next > Instant::now() + self.interval
+    }
+
     /// Takes the next free time and returns how long it is until then. `None`, and nothing taken,
     /// where that is longer than `left`.
     pub(crate) fn take(&self, left: Option<Duration>) -> Option<Duration> {

@@ -6,7 +6,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 use serde::Serialize;
 use serde_json::Value;
 
-use super::json;
+use super::{Key, json};
 
 /// All but the unreserved characters of RFC 3986.
 pub(crate) const VALUE: &AsciiSet =
@@ -114,6 +114,11 @@ impl Params {
             }
         }
         Ok(())
+    }
+
+    /// Whether a name or a value contains the key.
+    pub(crate) fn contain(&self, key: &Key) -> bool {
+        self.iter().any(|(name, value)| key.is_in(name) || key.is_in(value))
     }
 
     /// The encoded query string.

@@ -46,7 +46,8 @@ fn next_call(
         let origin = &core.base.origin;
         format!("the key is sent to {origin} only: if the other place is yours, set it as the host")
     })?;
-    if core.key.is_in(&to) || params.iter().any(|(n, v)| core.key.is_in(n) || core.key.is_in(v)) {
+    let to = checked_path(&to).map_err(|e| e.to_string())?;
+    if core.key.is_in(&to) || params.contain(&core.key) {
         return Err("it contains the key, which would be visible there".to_owned());
     }
     let path = match to.strip_prefix(core.base.prefix.as_str()) {
@@ -59,7 +60,7 @@ fn next_call(
         }
     }
     params.keep(&call.params, &[]).map_err(|name| {
-        format!("it changes the parameter {:?}: the answer would be another one", excerpt(&name))
+        format!("it changes the parameter {:?}: the answer would be different", excerpt(&name))
     })?;
     if status == 303 && call.method != "GET" {
         (call.method, call.repeatable) = ("GET", true);
@@ -93,7 +94,7 @@ fn target(base: &Base, from: &str, location: &str) -> Option<(String, Params)> {
         format!("{folder}{target}")
     };
     let params = Params::of_link(&format!("?{query}")).unwrap_or_default();
-    Some((checked_path(&path).ok()?, params))
+    Some((path, params))
 }
 
 /// The path of a URL whose origin is that of `base`.
@@ -121,7 +122,6 @@ mod tests {
             ("https://h.example.evil/api", None),
             ("https://h.example@evil/api", None),
             ("//evil/api", None),
-            ("/a/../b", None),
         ] {
             let there = target(&base, "/sub/api/x", location)
                 .map(|(path, params)| format!("{path}?{}", params.encoded()));

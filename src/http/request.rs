@@ -242,7 +242,7 @@ impl Request {
         self
     }
 
-    /// The key goes into the header, whatever the client says.
+    /// The key goes into the header, even if the client uses `Auth::Body`.
     pub(crate) fn with_bearer(mut self) -> Self {
         if self.auth == Auth::Body {
             self.auth = Auth::Bearer;

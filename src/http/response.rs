@@ -66,7 +66,7 @@ impl Response {
     /// # Errors
     /// [`Error::Decode`] where the body is not JSON, or not a `T`.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
-        if self.answer.body.is_empty() || self.answer.is_complete() {
+        if self.answer.is_complete() {
             json::decode(self.body()).map_err(|e| self.unreadable(&e.to_string()))
         } else {
             Err(self.unreadable("the answer has no length and is not complete JSON: it may be cut"))
@@ -94,7 +94,7 @@ impl Response {
         {
             return Err(self.unreadable("the answer is UTF-16: only UTF-8 can be read"));
         }
-        if !self.answer.is_complete() {
+        if !self.answer.framed {
             return Err(self.unreadable("the answer has no length: it may be cut"));
         }
         String::from_utf8(std::mem::take(&mut self.answer.body)).map_err(|e| {

@@ -75,7 +75,7 @@ impl RetryPolicy {
     }
 }
 
-/// How an attempt failed, as far as retrying is concerned.
+/// How an attempt failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// An answer with this status, and the wait that it asks for.
@@ -96,6 +96,7 @@ pub(crate) struct Spent {
     pub(crate) retries: u32,
     pub(crate) waited: Duration,
     pub(crate) had_500: bool,
+    pub(crate) had_stale: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,13 +121,15 @@ pub(crate) fn decide(
     let first_500 = is_500 && !spent.had_500;
     spent.had_500 |= is_500;
     let (may, asked) = match outcome {
-        Outcome::Stale if repeatable => return Decision::Again,
+        Outcome::Stale if repeatable && !std::mem::replace(&mut spent.had_stale, true) => {
+            return Decision::Again;
+        }
         Outcome::Status(429, asked) => (true, asked),
         Outcome::Status(500, asked) => (repeatable && first_500, asked),
         Outcome::Status(408 | 502 | 503 | 520..=527 | 530, asked) => (repeatable, asked),
         Outcome::Unconnected => (true, None),
-        Outcome::Broken => (repeatable, None),
-        Outcome::Status(..) | Outcome::Stale | Outcome::Final => (false, None),
+        Outcome::Broken | Outcome::Stale => (repeatable, None),
+        Outcome::Status(..) | Outcome::Final => (false, None),
     };
     let wait = asked.unwrap_or_else(|| {
         let doubled = FIRST_WAIT.saturating_mul(1 << spent.retries.min(8)).min(LONGEST_WAIT);
@@ -248,7 +251,7 @@ mod tests {
             (3, 0, 0, Decision::Fail),
             (0, 0, u64::MAX, Decision::Fail),
         ] {
-            let mut spent = Spent { retries, waited: S(waited), had_500: false };
+            let mut spent = Spent { retries, waited: S(waited), ..Spent::default() };
             let outcome = Outcome::Status(429, Some(S(asked)));
             assert_eq!(decide(&policy, &mut spent, outcome, false, 0.5), decision, "{asked}");
             let counted = u32::from(decision != Decision::Fail);

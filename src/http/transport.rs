@@ -49,8 +49,8 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) body: Vec<u8>,
     headers: HeaderMap,
-    /// The body had a length, or was chunked or compressed: a cut would have been noticed.
-    framed: bool,
+    /// The body had a length, or was chunked: a cut would have been noticed.
+    pub(super) framed: bool,
 }
 
 impl Answer {

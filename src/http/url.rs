@@ -16,6 +16,9 @@ pub const EU: &str = "https://eu.posthog.com";
 /// The longest URL that the HTTP layer can hold.
 const MAX_URL: usize = 65_534;
 
+/// The longest query of a list: a URL has room for it, a host and a path.
+pub(crate) const MAX_QUERY: usize = MAX_URL - 1_000;
+
 /// What is encoded in a path: `VALUE` without `/`, `%`, and what RFC 3986 allows in a segment.
 const PATH: &AsciiSet = &VALUE
     .remove(b'/')
@@ -263,7 +266,7 @@ pub(crate) fn assemble(base: &Base, path: &str, query: &str, key: Option<&str>) 
     }
     if url.len() > MAX_URL {
         return config(format!(
-            "the URL would have {} bytes, and at most {MAX_URL} are possible: use HogQL, which sends the query in the body",
+            "the URL would have {} bytes, the limit is {MAX_URL}: use HogQL, which sends the query in the body",
             url.len()
         ));
     }

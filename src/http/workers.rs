@@ -10,10 +10,10 @@ use std::thread;
 use std::time::Instant;
 
 use super::wait::Watch;
-use super::{Request, Response, deadline_passed};
+use super::{AFTER_DEADLINE, Request, Response, timed_out};
 use crate::error::Result;
 
-/// What a request came to; the outer error is the panic of a caller's hook.
+/// The outcome of a request; the outer error is the panic of a caller's hook.
 type Fetched = thread::Result<Result<Response>>;
 
 /// A request that a worker sends.
@@ -53,7 +53,7 @@ impl Workers {
             Some(Err(panic)) => panic::resume_unwind(panic),
             None => {
                 self.abandon(started);
-                Err(deadline_passed("there was no complete answer before it"))
+                Err(timed_out(AFTER_DEADLINE))
             }
         }
     }

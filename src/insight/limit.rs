@@ -36,7 +36,7 @@ pub(super) fn cut(answer: &Value, rows: usize, asked: Asked<'_>) -> Option<Strin
             )
         });
     }
-    if asked.limit.is_some_and(|limit| count >= limit) {
+    if asked.limit.is_some_and(|limit| limit > 0 && count >= limit) {
         return None;
     }
     match more {
@@ -126,7 +126,9 @@ fn one_select(
         (Limit::None, put_on) => {
             // A server that tells whether there is more reads one row more than it returns.
             let page = answer.get("limit").and_then(Value::as_u64);
-            let limit = put_on.map_or(DEFAULT, |n| page.filter(|page| page + 1 == n).unwrap_or(n));
+            let limit = put_on.map_or(DEFAULT, |n| {
+                page.filter(|page| page.checked_add(1) == Some(n)).unwrap_or(n)
+            });
             (count >= limit).then(|| {
                 format!("may not be all rows: the SQL has no LIMIT, and the server put LIMIT {limit} on it; {ADD_LIMIT}")
             })

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::error::Result;
-use crate::http::{Params, Request, Response, Started, Watch, Workers, after};
+use crate::http::{Pace, Params, Request, Response, Started, Watch, Workers, after};
 
 /// The largest number of pages ahead.
 pub(super) const MAX_AHEAD: usize = 100;
@@ -80,7 +80,8 @@ impl InFlight {
     /// The page that was taken last, requested again with no other request beside it; `None` where
     /// its failure counts.
     pub(super) fn take_alone(&mut self, want: &Params) -> Option<Result<Response>> {
-        if self.failure_counts {
+        let is_over = self.request.http().left().is_some_and(|left| left.is_zero());
+        if self.failure_counts || is_over {
             return None;
         }
         self.failure_counts = true;
@@ -139,7 +140,9 @@ impl InFlight {
             self.window.throttle(until);
         }
         let next = usize::from(self.pages.front().is_some_and(|page| page.query == *from));
-        while self.window.has_room(self.pages.len() - next + self.workers.abandoned()) {
+        while !self.is_behind_pace()
+            && self.window.has_room(self.pages.len() - next + self.workers.abandoned())
+        {
             let step = self.pages.len() + 1 - next;
             let Some(query) = self.forecast.page(from, step as u64) else { return };
             let offset = query.number("offset").unwrap_or(0);
@@ -150,6 +153,12 @@ impl InFlight {
                 return;
             }
         }
+    }
+
+    /// Whether requests wait for the pace. A page that is only foreseen would take the place of one that
+    /// is wanted.
+    fn is_behind_pace(&self) -> bool {
+        self.request.http().core().pace.as_ref().is_some_and(Pace::is_behind)
     }
 
     /// Requests a page on a worker; false where there is none and none can be started.

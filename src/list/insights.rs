@@ -19,11 +19,12 @@ impl List<Insights> {
     }
 
     /// Keeps only insights that were saved or are on a dashboard, or only those that are neither.
+    /// Defaults to all.
     pub fn saved(self, saved: bool) -> Self {
         self.param("saved", saved)
     }
 
-    /// Leaves out the results and what belongs to them: the names and ids come sooner.
+    /// Leaves out the results: faster, if you need only names and ids. Defaults to results.
     pub fn basic(self) -> Self {
         self.param("basic", true)
     }

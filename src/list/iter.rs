@@ -176,6 +176,8 @@ struct Current {
     /// The query of the page to read next, or why there is none.
     next: Option<std::result::Result<Params, String>>,
     tally: Tally,
+    /// A hash of the last page, where the next one is asked for by an offset of our own.
+    last_page: Option<u64>,
 }
 
 impl<T> Batches<T> {
@@ -205,13 +207,15 @@ impl<T> Batches<T> {
                     None => continue,
                 }
             };
-            let batch = query
-                .map_err(|why| current.paging_error(format!("the list cannot be continued: {why}")))
-                .and_then(|query| self.read(&query));
-            if batch.is_err() {
+            let query = query.map_err(|why| {
+                current.paging_error(format!("the list cannot be continued: {why}"))
+            });
+            let http = current.request.http().clone();
+            let batch = query.and_then(|query| self.read(&query));
+            return Some(batch.map_err(|e| {
                 self.end();
-            }
-            return Some(batch);
+                http.conceal(e)
+            }));
         }
     }
 
@@ -247,8 +251,15 @@ impl<T> Batches<T> {
         current.tally.note_count(page.count);
         let next = current.walk.follow(query, &page.next, page.has_next, received);
         let key = &current.request.http().core().key;
+        let by_offset = matches!(page.next, Next::Absent) && page.has_next;
+        let hash = by_offset.then(|| current.tally.hasher.hash_one(response.body()));
+        let repeats = hash.is_some() && hash == current.last_page;
+        current.last_page = hash;
         let next = match next {
-            Ok(Some(next)) if next.iter().any(|(n, v)| key.is_in(n) || key.is_in(v)) => {
+            Ok(Some(_)) if repeats => {
+                Err("the server ignores `offset` and returned the same page again".to_owned())
+            }
+            Ok(Some(next)) if next.contain(key) => {
                 Err("its `next` contains the key under another name".to_owned())
             }
             next => next,
@@ -278,6 +289,7 @@ impl Current {
             walk: Walk::new(first.clone()),
             tally: Tally::new(&first),
             next: Some(Ok(first)),
+            last_page: None,
             request,
         }
     }
@@ -361,12 +373,14 @@ struct Tally {
     typed: bool,
     /// The smallest `count`, less the rows that the caller skipped with `offset`.
     expected: Option<u64>,
-    skipped: u64,
+    /// `None` where the caller starts at a place whose distance from the first row is unknown.
+    skipped: Option<u64>,
 }
 
 impl Tally {
     fn new(first: &Params) -> Tally {
-        let skipped = first.number("offset").unwrap_or(0);
+        let elsewhere = ["page", "cursor", "before", "after"].iter().any(|name| first.has(name));
+        let skipped = (!elsewhere).then(|| first.number("offset").unwrap_or(0));
         Tally {
             hasher: RandomState::new(),
             rows: 0,
@@ -394,9 +408,9 @@ impl Tally {
     }
 
     fn note_count(&mut self, count: Option<u64>) {
-        match count {
-            Some(count) => {
-                let expected = count.saturating_sub(self.skipped);
+        match count.zip(self.skipped) {
+            Some((count, skipped)) => {
+                let expected = count.saturating_sub(skipped);
                 self.expected = Some(self.expected.map_or(expected, |least| least.min(expected)));
             }
             // Without a count there is nothing to compare with, and nothing to keep.

@@ -23,7 +23,7 @@ pub use persons::Persons;
 
 use crate::error::Result;
 use crate::filter::PersonFilter;
-use crate::http::{Http, Request};
+use crate::http::{Http, MAX_QUERY, Request};
 use iter::Plan;
 
 /// How many persons a page has by default: 100 would be slow at PostHog's 240 requests a minute.
@@ -136,8 +136,8 @@ impl<K> List<K> {
         self
     }
 
-    /// Reads lists that lose rows all the same: `events`, and lists in which rows are found missing
-    /// at the end. Defaults to an error.
+    /// Allows lists that lose rows: `events`, and lists in which rows are found missing at the end.
+    /// Defaults to an error.
     pub fn allow_missing_rows(mut self) -> Self {
         self.allow_missing_rows = true;
         self
@@ -206,7 +206,8 @@ impl<K> List<K> {
     /// # Errors
     /// As [`page`](List::page).
     pub fn first(mut self) -> Result<Option<Value>> {
-        self.default_page_size = Some(1);
+        // Of a search, rows with similar names only are dropped: pages of one row would take long.
+        self.default_page_size = (!self.drop_similar).then_some(1);
         self.prefetch(0).items().next().transpose()
     }
 
@@ -256,6 +257,13 @@ impl<K> List<K> {
         for list in &mut lists {
             if let Some(size) = self.default_page_size.filter(|_| !list.params().has("limit")) {
                 list.params_mut().set("limit", size.to_string());
+            }
+        }
+        if lists.iter().any(|list| list.params().encoded().len() > MAX_QUERY) {
+            for list in &mut lists {
+                list.fail(
+                    "the filter is longer than a URL can be: use HogQL, which sends it in the body",
+                );
             }
         }
         Plan {

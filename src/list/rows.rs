@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::envelope::Envelope;
-use crate::error::{Error, Failure, Result};
+use crate::error::{Error, Failure, Result, row_as};
 use crate::http::{Response, without_bare_words};
 
 /// The rows of a page, and the errors of those that could not be read, each before the row at this
@@ -55,8 +55,14 @@ pub(super) fn typed<T: DeserializeOwned>(
 
 /// The same of rows that were read as values.
 pub(super) fn typed_values<T: DeserializeOwned>(values: &[Value], before: u64) -> Rows<T> {
-    let texts: Vec<String> = values.iter().map(Value::to_string).collect();
-    typed_rows(texts.iter().map(String::as_str), before)
+    let mut out = Rows::from(Vec::new());
+    for (position, value) in (before + 1..).zip(values) {
+        match row_as(position, value) {
+            Ok(row) => out.rows.push(row),
+            Err(error) => out.unreadable.push((out.rows.len(), error)),
+        }
+    }
+    out
 }
 
 fn typed_rows<'a, T: DeserializeOwned>(
@@ -83,31 +89,41 @@ fn readable_text(response: &Response) -> String {
     without_bare_words(&text).unwrap_or(text)
 }
 
-/// The same, with U+FFFD for each half of a surrogate pair that stands alone.
+/// The same, with U+FFFD for what is not valid in a string: half a surrogate pair, or a control
+/// character.
 fn repaired_text(response: &Response) -> String {
-    without_lone_surrogates(&readable_text(response))
+    with_valid_strings(&readable_text(response))
 }
 
-fn without_lone_surrogates(json: &str) -> String {
+fn with_valid_strings(json: &str) -> String {
     let code = |at: usize| {
         let digits = json.get(at..at + 6)?.strip_prefix("\\u")?;
         u32::from_str_radix(digits, 16).ok()
     };
     let mut out = String::with_capacity(json.len());
-    let (mut at, mut kept) = (0, 0);
-    while let Some(found) = json.get(at..).and_then(|rest| rest.find('\\')) {
-        at += found;
-        match code(at) {
-            Some(0xD800..=0xDBFF) if matches!(code(at + 6), Some(0xDC00..=0xDFFF)) => at += 12,
-            Some(0xD800..=0xDFFF) => {
-                out += json.get(kept..at).unwrap_or_default();
-                out += "\u{fffd}";
-                at += 6;
-                kept = at;
+    let (mut at, mut kept, mut in_string) = (0, 0, false);
+    while let Some(&byte) = json.as_bytes().get(at) {
+        let (length, valid) = match byte {
+            b'"' => {
+                in_string = !in_string;
+                (1, true)
             }
-            // An escape of two characters, or a `\uXXXX` that is a character.
-            _ => at += 2,
+            b'\\' if in_string => match code(at) {
+                Some(0xD800..=0xDBFF) if matches!(code(at + 6), Some(0xDC00..=0xDFFF)) => {
+                    (12, true)
+                }
+                Some(0xD800..=0xDFFF) => (6, false),
+                _ => (2, true),
+            },
+            0..0x20 if in_string => (1, false),
+            _ => (1, true),
+        };
+        if !valid {
+            out += json.get(kept..at).unwrap_or_default();
+            out += "\u{fffd}";
+            kept = at + length;
         }
+        at += length;
     }
     out + json.get(kept..).unwrap_or_default()
 }
@@ -164,13 +180,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lone_surrogate_becomes_the_replacement_character() {
+    fn what_is_not_valid_in_a_string_becomes_the_replacement_character() {
         for (json, repaired) in [
             (r#""\ud83d\ude80 \ud83d x""#, "\"\\ud83d\\ude80 \u{fffd} x\""),
             (r#""\ude80\\ud83d""#, "\"\u{fffd}\\\\ud83d\""),
             (r#""\u00e9""#, r#""\u00e9""#),
+            ("{\n\"a\": \"b\u{1}\\n\"}", "{\n\"a\": \"b\u{fffd}\\n\"}"),
         ] {
-            assert_eq!(without_lone_surrogates(json), repaired);
+            assert_eq!(with_valid_strings(json), repaired);
         }
     }
 

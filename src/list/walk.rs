@@ -6,10 +6,7 @@ use std::hash::{Hash, Hasher};
 
 use super::envelope::Next;
 use crate::error::text::excerpt;
-use crate::http::Params;
-
-/// The longest query that is followed: a URL has room for it and a path.
-const MAX_QUERY: usize = 60_000;
+use crate::http::{MAX_QUERY, Params};
 
 /// How many empty pages may follow each other.
 const MAX_EMPTY_PAGES: u32 = 1_000;
@@ -22,7 +19,7 @@ pub(super) struct Walk {
     first: Params,
     /// A hash of the query of each page so far: a list that returns to one would never end.
     seen: HashSet<u64>,
-    /// How many rows precede the next page, the skipped ones included.
+    /// How many rows precede the next page, including skipped rows.
     offset: u64,
     empty_pages: u32,
 }
@@ -54,6 +51,9 @@ impl Walk {
                     "the list has more pages, but this one has no rows to count from".to_owned()
                 );
             }
+            Next::Absent if query.has("page") || query.has("cursor") => {
+                return Err("it has more pages, and no link to the next one".to_owned());
+            }
             Next::Absent => {
                 let Some(offset) = before.checked_add(rows) else {
                     return Err("the offset of the next page is too large".to_owned());
@@ -69,10 +69,7 @@ impl Walk {
             }
         };
         following.keep(&self.first, &PAGING).map_err(|name| {
-            format!(
-                "its `next` changes the parameter {:?}: the rows would be other ones",
-                excerpt(&name)
-            )
+            format!("its `next` changes the parameter {:?}: other rows would come", excerpt(&name))
         })?;
         if self.empty_pages >= MAX_EMPTY_PAGES {
             return Err(format!("{MAX_EMPTY_PAGES} pages in a row have no rows"));

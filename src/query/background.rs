@@ -26,7 +26,8 @@ pub(super) fn run(mut query: Query) -> Result<Value> {
         _ => Refresh::Async,
     });
     let path = query.request.path().to_owned();
-    let id = match poll(query.into_request().send()?)? {
+    let accepts_old = query.refresh == Some(Refresh::LazyAsync);
+    let id = match poll(query.into_request().send()?, accepts_old)? {
         Poll::Done(answer) => return Ok(answer),
         Poll::Running(id) => id.and_then(|id| segment(&id).ok()).ok_or_else(|| {
             let message = "the server started the query but returned no id to poll";
@@ -43,16 +44,17 @@ pub(super) fn run(mut query: Query) -> Result<Value> {
             let message = format!("the query was not done within {timeout:?}, and was cancelled");
             Err(Error::Timeout(Failure::new(FailureKind::Other, message)))
         } else {
-            Request::new(&http, "GET", Ok(path.clone())).send().map_err(failed_poll)
+            Request::new(&http, "GET", Ok(path.clone())).with_bearer().send().map_err(failed_poll)
         };
-        match asked.and_then(poll) {
+        match asked.and_then(|answer| poll(answer, accepts_old)) {
             Ok(Poll::Done(answer)) => return Ok(answer),
             Ok(Poll::Running(_)) => {}
             Err(e @ Error::Query(_)) => return Err(e),
             Err(e) => {
                 // Nobody waits for it any more; if this fails, it ends by itself.
                 let http = http.until(after(CANCEL_TIMEOUT));
-                let _ = Request::new(&http, "DELETE", Ok(path.clone())).unpaced().send();
+                let _ =
+                    Request::new(&http, "DELETE", Ok(path.clone())).with_bearer().unpaced().send();
                 return Err(e.of_call("GET", &path));
             }
         }
@@ -66,8 +68,9 @@ enum Poll {
 }
 
 /// What an answer says about a background query. Servers without background queries, and fresh
-/// caches, answer with the result itself.
-fn poll(mut answer: Value) -> Result<Poll> {
+/// caches, answer with the result itself. While a new result is computed, the old one can be there:
+/// it counts only where the caller accepts it.
+fn poll(mut answer: Value, accepts_old: bool) -> Result<Poll> {
     let status = answer.get_mut("query_status").map(Value::take).filter(Value::is_object);
     let Some(mut status) = status else {
         return checked(answer).map(Poll::Done);
@@ -75,7 +78,8 @@ fn poll(mut answer: Value) -> Result<Poll> {
     if is_true(&status, "error") {
         return Err(status_failed(&status));
     }
-    if answer.get("results").is_some_and(|results| !results.is_null()) {
+    let has_results = answer.get("results").is_some_and(|results| !results.is_null());
+    if has_results && (accepts_old || is_true(&status, "complete")) {
         return checked(answer).map(Poll::Done);
     }
     if !is_true(&status, "complete") {

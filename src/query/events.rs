@@ -27,7 +27,7 @@ const RESERVED: &str = "events_";
 /// The columns that the conditions compare.
 const OWN: [&str; 3] = ["uuid", "timestamp", "event"];
 
-/// The server would only gain little by looking at less.
+/// A smaller window saves the server little.
 const SMALLEST_WINDOW: i64 = MINUTE;
 
 /// The first and the last moment that PostHog can store: 1900 and 2299.
@@ -112,7 +112,8 @@ impl Events {
         }
     }
 
-    /// Sets the beginning: events at this time or later. Required.
+    /// Sets the beginning: events at this time or later. Required, unless [`resume`](Events::resume) is
+    /// given.
     ///
     /// RFC 3339 text (also with a space instead of `T`, or with ` UTC`), a date, which is midnight
     /// in UTC, or the type of a time crate that prints itself like that. A time without an offset

@@ -17,7 +17,7 @@ pub use pages::Rows;
 pub use scan::Scan;
 
 use crate::error::text::excerpt;
-use crate::error::{Error, Failure, FailureKind, Result};
+use crate::error::{Error, FailureKind, Result, row_as};
 use crate::http::{Http, Request, to_value};
 use crate::insight::{self, Table};
 use crate::refresh::Refresh;
@@ -165,7 +165,7 @@ impl Query {
     pub fn rows_as<T: DeserializeOwned>(self) -> Result<Vec<T>> {
         let request = self.request.clone();
         let rows = self.rows()?;
-        let typed = |(position, row): (u64, Map<String, Value>)| row_as(position, row);
+        let typed = |(position, row)| row_as(position, &Value::Object(row));
         let rows: Result<Vec<T>> = (1..).zip(rows).map(typed).collect();
         rows.map_err(|e| concealed(&request, e))
     }
@@ -256,16 +256,6 @@ impl Query {
 /// An error of a query as it leaves the crate: it names the call, and the key is masked.
 fn concealed(request: &Request, error: Error) -> Error {
     request.http().conceal(error.of_call(request.method(), request.path()))
-}
-
-/// A row as a `T`; `position`: from 1.
-fn row_as<T: DeserializeOwned>(position: u64, row: Map<String, Value>) -> Result<T> {
-    let row = Value::Object(row);
-    T::deserialize(&row).or_else(|_| {
-        // Read again as text: its errors have a column, by which the field is found.
-        let text = row.to_string();
-        serde_json::from_str(&text).map_err(|e| Error::Decode(Failure::row(position, &text, &e)))
-    })
 }
 
 /// An answer, unless it says under a 200 that the query failed.

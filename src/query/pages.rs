@@ -8,9 +8,9 @@ use std::mem;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::{Query, checked, concealed, row_as};
+use super::{Query, checked, concealed};
 use crate::error::text::excerpt;
-use crate::error::{Error, FailureKind, Result};
+use crate::error::{Error, FailureKind, Result, row_as};
 use crate::http::{Request, Started, Workers};
 use crate::insight;
 
@@ -25,7 +25,7 @@ pub(super) trait Walk: Send + Sync {
     /// The query of the next page; `None` after the last one.
     fn query(&self) -> Option<Query>;
 
-    /// Reads the answer to that query, and goes on to the page behind it.
+    /// Reads the answer to that query, and moves to the next page.
     fn read(&mut self, answer: &Value) -> Result<Vec<Row>>;
 
     /// Asks for half as many rows; false where that is not possible.
@@ -77,7 +77,9 @@ impl Rows {
     pub(super) fn read_as<T: DeserializeOwned>(self) -> impl Iterator<Item = Result<T>> {
         let request = self.request.clone();
         self.zip(1..).map(move |(row, position)| {
-            row.and_then(|row| row_as(position, row).map_err(|e| concealed(&request, e)))
+            row.and_then(|row| {
+                row_as(position, &Value::Object(row)).map_err(|e| concealed(&request, e))
+            })
         })
     }
 
