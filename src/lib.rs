@@ -29,12 +29,12 @@
 //!
 //!     // Every event of a day.
 //!     for event in project.events().after("2026-11-01").before("2026-11-02") {
-//!         println!("{}", event?["event"]);
+//!         println!("{}", display_text(&event?["event"]));
 //!     }
 //!
 //!     // Any other route.
 //!     for flag in project.list("feature_flags") {
-//!         println!("{}", flag?["key"]);
+//!         println!("{}", display_text(&flag?["key"]));
 //!     }
 //!     Ok(())
 //! }
