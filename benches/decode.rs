@@ -1,9 +1,10 @@
-//! What it takes to read persons: a page of 1,000 and a walk of 100 pages, as values and as a small struct.
+//! How long it takes to read persons: a page of 1,000, and a walk of 100 pages, as values and as a
+//! small struct; and what pages in flight gain.
 
+mod busy;
 mod loopback;
 
 use std::sync::{Arc, LazyLock};
-use std::thread;
 use std::time::Duration;
 
 use loopback::Answers;
@@ -12,21 +13,26 @@ use serde_derive::Deserialize;
 use ureq::Agent;
 
 fn main() {
-    // Made now, or the first sample would pay for it.
+    // Made now: the first sample must not pay for them.
     LazyLock::force(&ANSWERS);
+    LazyLock::force(&STEPS);
     divan::main();
 }
 
-/// What the slow server waits before a page, and its caller after one.
-const PAUSE: Duration = Duration::from_millis(5);
+/// How long the slow server waits before a page.
+const SLOW: Duration = Duration::from_millis(50);
+
+/// How long a caller works on each page.
+const WORK: Duration = Duration::from_millis(3);
 
 static ANSWERS: LazyLock<Arc<Answers>> = LazyLock::new(|| Answers::new(100));
 static CLIENT: LazyLock<Client> = LazyLock::new(|| client(Duration::ZERO));
-static SLOW: LazyLock<Client> = LazyLock::new(|| client(PAUSE));
+static SLOW_CLIENT: LazyLock<Client> = LazyLock::new(|| client(SLOW));
+static STEPS: LazyLock<u64> = LazyLock::new(|| busy::steps(WORK));
 
 fn client(delay: Duration) -> Client {
     let host = loopback::start(&ANSWERS, delay).unwrap();
-    // No proxy: a proxy of the environment would be asked for loopback too.
+    // No proxy: a proxy of the environment cannot reach this server.
     let agent = Agent::config_builder().proxy(None).build().into();
     let builder = Client::builder("phx_loopback").host(host).agent(agent);
     builder.build().unwrap()
@@ -52,7 +58,7 @@ fn as_structs(project: &Project) -> u64 {
     persons.map(|person| person.unwrap().properties.age).sum()
 }
 
-/// Reading a page without decoding it, which is part of the next two.
+/// A page that is not decoded. The next two contain this time.
 #[divan::bench]
 fn page_as_text() -> String {
     let request = CLIENT.project(1).get("persons/").param("limit", loopback::PAGE);
@@ -79,15 +85,26 @@ fn walk_as_structs() -> u64 {
     as_structs(&CLIENT.project(100))
 }
 
-/// A server of 5 ms a page and a caller of 5 ms a page, with so many pages fetched ahead.
-#[divan::bench(args = [0, 1, 2], sample_count = 5, sample_size = 1)]
-fn walk_with_prefetch(pages: usize) -> usize {
-    let persons = SLOW.project(100).persons().prefetch(pages).items();
-    let each = persons.map(Result::unwrap).enumerate();
-    each.inspect(|(n, _)| {
+/// 40 pages of a server that takes 50 ms for each, with so many pages ahead.
+#[divan::bench(args = [0, 1, 4, 8], sample_count = 3, sample_size = 1)]
+fn slow_walk_with_prefetch(pages: usize) -> u64 {
+    walk(&SLOW_CLIENT.project(40), pages, 0)
+}
+
+/// 100 pages of a fast server, for a caller that works 3 ms on each, with so many pages ahead.
+#[divan::bench(args = [0, 2], sample_count = 5, sample_size = 1)]
+fn working_walk_with_prefetch(pages: usize) -> u64 {
+    walk(&CLIENT.project(100), pages, *STEPS)
+}
+
+/// The caller works for `steps` on each page.
+fn walk(project: &Project, ahead: usize, steps: u64) -> u64 {
+    let mut ages = 0;
+    for (n, person) in project.persons().prefetch(ahead).items().enumerate() {
+        ages += person.unwrap()["properties"]["age"].as_u64().unwrap();
         if (n + 1) % loopback::PAGE == 0 {
-            thread::sleep(PAUSE);
+            busy::work(steps);
         }
-    })
-    .count()
+    }
+    ages
 }

@@ -100,11 +100,13 @@ def pages(rounds):
     """All persons from a fast server; and what of that is the decode."""
     with server() as urls:
         all_pages = in_turn(jobs("persons"), urls.http, rounds)
+        by_name = in_turn(jobs("persons"), urls.named, rounds)
         decode = [[float(ms) for ms in run([BIN / "decode"], urls.http).out.split()] for _ in range(rounds)]
     wall = medians(all_pages, "wall")
     text, items, typed = map(statistics.median, zip(*decode))
     figure("100 pages, wall s", wall)
     figure("100 pages, cpu s", medians(all_pages, "cpu"))
+    figure("100 pages by host name, wall s", medians(by_name, "wall"))
     target("wall, 100 pages", "reqwest", 0.80, wall)
     target("wall, 100 pages", "python", 0.40, wall)
     target("items_as into a small struct, wall of the decode", "items()", 0.40, (typed - text) / (items - text))
@@ -112,14 +114,16 @@ def pages(rounds):
 
 
 def prefetch(rounds):
-    """Pages in flight: a slow server and a fast one, a caller that only counts and one that works."""
+    """Pages in flight, by host name: from a slow server and a fast one, for a caller that only counts and one that works."""
     ours, plain = BIN / "ours", BIN / "plain"
     steps = subprocess.run([ours, "steps", str(WORK)], check=True, capture_output=True, text=True).stdout.strip()
+    ahead = lambda *numbers: {n: [ours, "persons", str(n)] for n in numbers}
+    working = lambda *numbers: {n: [*command, steps] for n, command in ahead(*numbers).items()}
     with server() as urls:
-        slow = in_turn({AHEAD: [ours, "persons", str(AHEAD)], 0: [ours, "persons"], "plain": [plain, "persons"]}, urls.slow, rounds)
-        slow_work = in_turn({n: [ours, "persons", str(n), steps] for n in (4, 0)}, urls.slow, rounds)
-        fast_work = in_turn({n: [ours, "persons", str(n), steps] for n in (2, 0)}, urls.http, rounds)
-        fast = in_turn({n: [ours, "persons", str(n)] for n in (AHEAD, 2, 0)}, urls.http, rounds)
+        slow = in_turn({**ahead(AHEAD, 0), "plain": [plain, "persons"]}, urls.slow, rounds)
+        slow_work = in_turn(working(4, 0), urls.slow, rounds)
+        fast_work = in_turn(working(2, 0), urls.named, rounds)
+        fast = in_turn(ahead(AHEAD, 2, 0), urls.named, rounds)
     for where, samples in [
         (f"server {SLOW} ms a page", slow),
         (f"server {SLOW} ms a page, caller works {WORK} ms a page", slow_work),
@@ -246,7 +250,7 @@ def in_turn(commands, base, rounds):
 
 class Urls:
     def __init__(self, line, ca):
-        (self.http, self.slow, self.named, self.https), self.ca = line.split(), ca
+        (self.http, self.named, self.slow, self.https), self.ca = line.split(), ca
 
 
 STATS = {}  # base URL: where its server counts
@@ -273,7 +277,7 @@ def server():
         # It stops when its standard input ends, so it stops with this process.
         process = subprocess.Popen([BIN / "server", ca, str(SLOW)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         urls = Urls(process.stdout.readline(), ca)
-        STATS.update(dict.fromkeys((urls.http, urls.slow, urls.named, urls.https), urls.http))
+        STATS.update(dict.fromkeys((urls.http, urls.named, urls.slow, urls.https), urls.http))
         try:
             yield urls
         finally:
