@@ -113,9 +113,9 @@ impl ClientBuilder {
 
     /// Sets how many bytes an answer may have, after decompression. Defaults to 256 MiB.
     ///
-    /// A value takes more memory than its JSON: 16 MB of `[{"":0},{"":0},...]` become 2.9 GB, and
+    /// A value takes more memory than its JSON: 16 MB of `[{"":0},{"":0},...]` become 1.5 GB, and
     /// every visitor of a site can store such a property. A typical page of persons takes about
-    /// four times its bytes. Where memory is scarce, set a limit of a few MB and a smaller page
+    /// five times its bytes. Where memory is scarce, set a limit of a few MB and a smaller page
     /// size, or read rows with [`List::items_as`](crate::List::items_as).
     pub fn max_body_bytes(mut self, n: u64) -> Self {
         self.max_body_bytes = n;

@@ -75,7 +75,7 @@ impl PersonFilter {
 
     /// Persons who match at least one of `filters` (OR).
     ///
-    /// No server can be trusted with an OR in the list of persons, so
+    /// PostHog answers an OR in the list of persons with an error 500, so
     /// [`Project::persons`](crate::Project::persons) reads one list for each alternative and
     /// merges them; see [`List::filter`](crate::List::filter).
     pub fn any(filters: impl IntoIterator<Item = PersonFilter>) -> PersonFilter {
@@ -492,7 +492,9 @@ fn as_texts(value: Value) -> Result<Vec<String>, String> {
 #[allow(clippy::float_cmp)] // whole or not, exactly
 fn number_text(n: &Number) -> String {
     match n.as_f64() {
-        Some(f) if n.is_f64() && f.trunc() == f => format!("{:.0}", f + 0.0), // and not -0
+        Some(f) if n.is_f64() && f.trunc() == f && f.abs() < 9e15 => {
+            format!("{:.0}", f + 0.0) // and not -0
+        }
         _ => n.to_string(),
     }
 }

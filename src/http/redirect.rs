@@ -46,7 +46,6 @@ fn next_call(
         let origin = &core.base.origin;
         format!("the key is sent to {origin} only: if the other place is yours, set it as the host")
     })?;
-    let to = checked_path(&to).map_err(|e| e.to_string())?;
     if core.key.is_in(&to) || params.contain(&core.key) {
         return Err("it contains the key, which would be visible there".to_owned());
     }
@@ -94,7 +93,7 @@ fn target(base: &Base, from: &str, location: &str) -> Option<(String, Params)> {
         format!("{folder}{target}")
     };
     let params = Params::of_link(&format!("?{query}")).unwrap_or_default();
-    Some((path, params))
+    Some((checked_path(&path).ok()?, params))
 }
 
 /// The path of a URL whose origin is that of `base`.
@@ -122,6 +121,7 @@ mod tests {
             ("https://h.example.evil/api", None),
             ("https://h.example@evil/api", None),
             ("//evil/api", None),
+            ("/a/../b", None),
         ] {
             let there = target(&base, "/sub/api/x", location)
                 .map(|(path, params)| format!("{path}?{}", params.encoded()));

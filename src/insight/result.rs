@@ -91,7 +91,7 @@ fn why_not(insight: &Value) -> (FailureKind, String) {
     }
     if insight.get("result").is_some() || insight.get("results").is_some() {
         let why = "was never computed, or its result is no longer in the cache: compute it with \
-                   insight_refreshed (servers of 2023 need .param(\"refresh\", true))";
+                   insight_refreshed";
         return (FailureKind::NotComputed, why.to_owned());
     }
     let why = "comes without a result: it was listed with `basic`, or it is not an insight; get it \

@@ -259,7 +259,8 @@ impl<K> List<K> {
                 list.params_mut().set("limit", size.to_string());
             }
         }
-        if lists.iter().any(|list| list.params().encoded().len() > MAX_QUERY) {
+        let too_long = |list: &Request| list.params().encoded().len() > MAX_QUERY;
+        if !self.filters.is_empty() && lists.iter().any(too_long) {
             for list in &mut lists {
                 list.fail(
                     "the filter is longer than a URL can be: use HogQL, which sends it in the body",

@@ -26,7 +26,7 @@ pub(super) fn run(mut query: Query) -> Result<Value> {
         _ => Refresh::Async,
     });
     let path = query.request.path().to_owned();
-    let accepts_old = query.refresh == Some(Refresh::LazyAsync);
+    let accepts_old = query.refresh != Some(Refresh::ForceAsync);
     let id = match poll(query.into_request().send()?, accepts_old)? {
         Poll::Done(answer) => return Ok(answer),
         Poll::Running(id) => id.and_then(|id| segment(&id).ok()).ok_or_else(|| {
