@@ -53,11 +53,13 @@ fn main() -> ExitCode {
     let agent = Agent::config_builder().middleware(show_request);
     let posthog;
     let tour = if env::var_os("POSTHOG_PERSONAL_API_KEY").is_some() {
-        println!("Found POSTHOG_PERSONAL_API_KEY: talking to the PostHog that it is for.\n");
+        println!("Found POSTHOG_PERSONAL_API_KEY: talking to the PostHog that it is for.");
         let agent = agent.build().new_agent();
         ClientBuilder::from_env().and_then(|client| client.agent(agent).build()).and_then(real)
     } else {
-        println!("Found no key in POSTHOG_PERSONAL_API_KEY: talking to a small PostHog on this machine.");
+        println!(
+            "Found no key in POSTHOG_PERSONAL_API_KEY: talking to a small PostHog on this machine."
+        );
         posthog = StandIn::start();
         let agent = agent.proxy(None).build().new_agent();
         Client::builder(standin::KEY).host(posthog.url()).agent(agent).build().map(recorded)
@@ -171,9 +173,11 @@ fn count<T>(rows: impl IntoIterator<Item = Result<T>>) -> Result<usize> {
 }
 
 fn hogql(Tour { project, .. }: &Tour) -> Result<()> {
-    run!(let sql = "SELECT event, count() AS n FROM events WHERE event = {event} GROUP BY event LIMIT 10");
+    let sql = "SELECT properties.$browser AS browser, count() AS n FROM events \
+               WHERE event = {event} GROUP BY browser ORDER BY n DESC LIMIT 20";
+    println!("  let sql = {sql:?};");
     for row in run!(project.hogql(sql).value("event", "$pageview").rows()?) {
-        say!("{} {}", display_text(&row["event"]), row["n"]);
+        say!("{} {}", display_text(&row["browser"]), row["n"]);
     }
     Ok(())
 }
@@ -203,10 +207,10 @@ fn export(Tour { project, days, .. }: &Tour) -> Result<()> {
     Ok(())
 }
 
-fn errors(Tour { client, project, line, .. }: &Tour) -> Result<()> {
+fn errors(Tour { project, line, .. }: &Tour) -> Result<()> {
     show_error(run!(project.persons().search("").all()));
     show_error(run!(project.insight("NoSuchId")));
-    show_error(run!(client.get("/api/no_such_route/").send()));
+    show_error(run!(project.hogql("SELECT event, timestamp FROM events").rows()));
     if let Some(id) = line {
         show_error(run!(project.insight(id).and_then(|insight| aggregated_value(&insight))));
     }
