@@ -49,6 +49,8 @@ struct Tour {
     days: Option<[String; 2]>,
 }
 
+type Task = fn(&Tour) -> Result<()>;
+
 fn main() -> ExitCode {
     let agent = Agent::config_builder().middleware(show_request);
     let posthog;
@@ -71,7 +73,7 @@ fn main() -> ExitCode {
             return ExitCode::from(exit_code(&error));
         }
     };
-    let tasks: [(&str, fn(&Tour) -> Result<()>); 6] = [
+    let tasks: [(&str, Task); 6] = [
         ("1. A number", number),
         ("2. Persons by filter", persons),
         ("3. HogQL", hogql),
@@ -212,7 +214,8 @@ fn errors(Tour { project, line, .. }: &Tour) -> Result<()> {
     show_error(run!(project.insight("NoSuchId")));
     show_error(run!(project.hogql("SELECT event, timestamp FROM events").rows()));
     if let Some(id) = line {
-        show_error(run!(project.insight(id).and_then(|insight| aggregated_value(&insight))));
+        run!(let insight = project.insight(id)?);
+        show_error(run!(aggregated_value(&insight)));
     }
     Ok(())
 }
