@@ -66,8 +66,8 @@ fn export(options: &Options) -> Result<(), Box<dyn Error>> {
     }
 
     let part = format!("{}.part", options.file);
-    let mut file = File::options().read(true).append(true).create(true).open(&part)?;
-    let last_line = cut_after_last_line(&mut file)?;
+    let file = File::options().read(true).append(true).create(true).open(&part)?;
+    let (length, last_line) = complete_lines(&file)?;
     let is_new = last_line.is_none();
     if let Some(line) = last_line.filter(|line| !(options.csv && line == HEADER)) {
         let id = id_in(&line, options.csv)
@@ -75,6 +75,7 @@ fn export(options: &Options) -> Result<(), Box<dyn Error>> {
         eprintln!("continuing {part} after person {id}");
         scan = scan.after(id);
     }
+    file.set_len(length)?;
 
     let mut out = BufWriter::new(file);
     if options.csv && is_new {
@@ -109,16 +110,15 @@ fn project() -> posthog_api::Result<Project> {
     Ok(client.project(Project::from_env()?.id()))
 }
 
-/// Removes an incomplete line at the end of a file, and returns the last complete one.
-fn cut_after_last_line(file: &mut File) -> io::Result<Option<String>> {
+/// The length of a file without an incomplete line at its end, and the last complete line.
+fn complete_lines(file: &File) -> io::Result<(u64, Option<String>)> {
     let (mut line, mut last, mut length) = (Vec::new(), None, 0);
-    let mut reader = BufReader::new(&*file);
+    let mut reader = BufReader::new(file);
     while reader.read_until(b'\n', &mut line)? > 0 && line.ends_with(b"\n") {
         length += line.len() as u64;
         last = Some(std::mem::take(&mut line));
     }
-    file.set_len(length)?;
-    Ok(last.map(|line| String::from_utf8_lossy(&line).trim_end().to_owned()))
+    Ok((length, last.map(|line| String::from_utf8_lossy(&line).trim_end().to_owned())))
 }
 
 /// The id of the person in a line of this program.

@@ -63,44 +63,45 @@ fn show(id: &str, refresh: bool) -> Result<String> {
             format!("{}\n", aggregated_value(&insight)?)
         }
         InsightResult::Totals(totals) => align(totals.iter().map(|total| {
-            vec![name(&total.label, &total.breakdown, &total.compare), number(total.value)]
+            vec![
+                name(&total.label, total.breakdown.as_ref(), total.compare.as_deref()),
+                number(total.value),
+            ]
         })),
         InsightResult::Series(lines) => align(lines.iter().map(|line| {
             let last = line.data.last().copied().flatten();
-            let name = name(&line.label, &line.breakdown, &line.compare);
+            let name = name(&line.label, line.breakdown.as_ref(), line.compare.as_deref());
             vec![name, sparkline(&line.data), number(last)]
         })),
         InsightResult::Funnel(steps) => align(steps.iter().map(|step| {
             let percent = format!("{:.1} %", step.conversion * 100.0);
-            vec![name(&step.name, &step.breakdown, &None), step.count.to_string(), percent]
+            vec![name(&step.name, step.breakdown.as_ref(), None), step.count.to_string(), percent]
         })),
         InsightResult::Retention(cohorts) => align(cohorts.iter().map(|cohort| {
             let values = cohort.values.iter().copied().map(number);
-            let name = name(&cohort.label, &cohort.breakdown, &None);
+            let name = name(&cohort.label, cohort.breakdown.as_ref(), None);
             [name, cohort.date.clone()].into_iter().chain(values).collect()
         })),
         InsightResult::Paths(edges) => align(edges.iter().map(|edge| {
             vec![edge.source.clone(), "->".to_owned(), edge.target.clone(), number(edge.value)]
         })),
-        InsightResult::TimeToConvert(times) => align(
-            times
-                .bins
-                .iter()
-                .map(|(from, count)| vec![format!("from {from:.0} s"), number(*count)]),
-        ),
+        InsightResult::TimeToConvert(times) => align(times.bins.iter().map(|(from, count)| {
+            let from = format!("from {from:.0} s");
+            vec![from, number(*count)]
+        })),
         InsightResult::Table(table) => {
             let text =
                 |row: &Vec<Value>| row.iter().map(|v| display_text(v).into_owned()).collect();
             align([table.columns].into_iter().chain(table.rows.iter().map(text)))
         }
-        other => format!("{other:#?}\n"),
+        _ => format!("{:#}\n", insight["result"]),
     })
 }
 
 /// A label often ends in the value of the breakdown.
-fn name(label: &str, breakdown: &Option<Value>, compare: &Option<String>) -> String {
-    let breakdown = breakdown.as_ref().map(display_text).filter(|text| !label.ends_with(&**text));
-    let parts = [Some(label), breakdown.as_deref(), compare.as_deref()];
+fn name(label: &str, breakdown: Option<&Value>, compare: Option<&str>) -> String {
+    let breakdown = breakdown.map(display_text).filter(|text| !label.ends_with(&**text));
+    let parts = [Some(label), breakdown.as_deref(), compare];
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 

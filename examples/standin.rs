@@ -37,7 +37,7 @@ fn main() -> ExitCode {
             ExitCode::from(status.code().and_then(|code| code.try_into().ok()).unwrap_or(1))
         }
         Err(error) => {
-            eprintln!("{}: {error}", program.display());
+            eprintln!("{}: {error}", program.to_string_lossy());
             ExitCode::FAILURE
         }
     }

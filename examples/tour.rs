@@ -1,7 +1,8 @@
-//! The tutorial as a program: `cargo run --example tour`.
+//! The README's six tasks as a program: `cargo run --example tour`.
 //!
-//! Without a key it starts a stand-in for PostHog on this machine, which answers with what a real PostHog answered. With
-//! `POSTHOG_PERSONAL_API_KEY` set (and `POSTHOG_HOST`, for another host than the US cloud) it asks that PostHog.
+//! It needs no key and no network: a small PostHog on this machine answers with what a real one
+//! answered. With `POSTHOG_PERSONAL_API_KEY` set (and `POSTHOG_HOST` for any host but the US
+//! cloud), it talks to your PostHog instead. It only reads.
 
 #[path = "../tests/standin/mod.rs"]
 mod standin;
@@ -10,196 +11,247 @@ use std::env;
 use std::process::ExitCode;
 
 use percent_encoding::percent_decode_str;
+use posthog_api::insight::series;
 use posthog_api::ureq::middleware::MiddlewareNext;
-use posthog_api::ureq::{Agent, SendBody, http};
+use posthog_api::ureq::{self, Agent, Body, SendBody, http};
 use posthog_api::{
-    Client, List, PersonFilter, Persons, Project, Refresh, Result, US, aggregated_value, series,
+    Client, ClientBuilder, Error, PersonFilter, Project, Refresh, Result, aggregated_value,
+    display_text,
 };
 use serde_json::Value;
 use standin::StandIn;
 
+/// Prints a statement or an expression, and runs it.
+macro_rules! run {
+    (let $name:ident = $($code:tt)+) => {
+        println!("  let {} = {};", stringify!($name), stringify!($($code)+));
+        let $name = $($code)+;
+    };
+    ($($code:tt)+) => {{
+        println!("  {}", stringify!($($code)+));
+        $($code)+
+    }};
+}
+
+/// Prints a line of a result. Control characters are left out, because a terminal obeys them.
+macro_rules! say {
+    ($($format:tt)+) => { println!("      {}", format!($($format)+).replace(char::is_control, " ")) };
+}
+
+/// What the tasks work on.
+struct Tour {
+    client: Client,
+    project: Project,
+    /// Two insights: one that shows a number, and one that shows a line.
+    number: Option<Value>,
+    line: Option<Value>,
+    /// The day whose events are exported, and the day after it.
+    days: Option<[String; 2]>,
+}
+
+type Task = fn(&Tour) -> Result<()>;
+
 fn main() -> ExitCode {
-    match start() {
-        Ok(()) => ExitCode::SUCCESS,
+    let agent = Agent::config_builder().middleware(show_request);
+    let posthog;
+    let tour = if env::var_os("POSTHOG_PERSONAL_API_KEY").is_some() {
+        println!("Found POSTHOG_PERSONAL_API_KEY: talking to the PostHog that it is for.");
+        let agent = agent.build().new_agent();
+        ClientBuilder::from_env().and_then(|client| client.agent(agent).build()).and_then(real)
+    } else {
+        println!(
+            "Found no key in POSTHOG_PERSONAL_API_KEY: talking to a small PostHog on this machine."
+        );
+        posthog = StandIn::start();
+        let agent = agent.proxy(None).build().new_agent();
+        Client::builder(standin::KEY).host(posthog.url()).agent(agent).build().map(recorded)
+    };
+    let tour = match tour {
+        Ok(tour) => tour,
         Err(error) => {
             eprintln!("{error}");
-            ExitCode::FAILURE
+            return ExitCode::from(exit_code(&error));
+        }
+    };
+    let tasks: [(&str, Task); 6] = [
+        ("1. A number", number),
+        ("2. Persons by filter", persons),
+        ("3. HogQL", hogql),
+        ("4. Any route", any_route),
+        ("5. Export everything", export),
+        ("6. Handle errors", errors),
+    ];
+    let mut code = ExitCode::SUCCESS;
+    for (title, task) in tasks {
+        println!("\n{title}");
+        // A key that may not do one task may do the next.
+        if let Err(error) = task(&tour) {
+            say!("{error}");
+            code = ExitCode::from(exit_code(&error));
         }
     }
+    code
 }
 
-fn start() -> Result<()> {
-    let agent = Agent::config_builder().middleware(show);
-    let Ok(key) = env::var("POSTHOG_PERSONAL_API_KEY") else {
-        let posthog = StandIn::start();
-        println!(
-            "Found no key in POSTHOG_PERSONAL_API_KEY: asking a stand-in at {}.",
-            posthog.url()
-        );
-        let agent = agent.proxy(None).build().new_agent();
-        let client = Client::builder(standin::KEY).host(posthog.url()).agent(agent).build()?;
-        return tour(&client, Some([28, 42]));
-    };
-    let host = env::var("POSTHOG_HOST").unwrap_or_else(|_| US.to_owned());
-    println!("Found a key in POSTHOG_PERSONAL_API_KEY: asking {host}.");
-    let client = Client::builder(key).host(host).agent(agent.build().new_agent()).build()?;
-    tour(&client, None)
+/// Where the small PostHog has something to show.
+fn recorded(client: Client) -> Tour {
+    Tour {
+        project: client.project(1),
+        client,
+        number: Some("VdpVGSw3".into()),
+        line: Some(42.into()),
+        days: Some(["2026-11-01", "2026-11-02"].map(str::to_owned)),
+    }
 }
 
-/// `insights`: one that shows a number and one that shows a line, where they are known.
-fn tour(client: &Client, insights: Option<[u64; 2]>) -> Result<()> {
-    step("1. Who am I, and which projects are there?");
-    let me = client.me()?;
-    let organization = text(&me["organization"]["name"]);
-    println!("   {} of {organization}", text(&me["email"]));
-    for project in client.projects()? {
-        println!("   {:>8}  {}", text(&project["id"]), text(&project["name"]));
-    }
-
-    step("2. A project by its name");
-    let name = me["team"]["name"].as_str().unwrap_or_default();
-    let project = client.project_named(name)?;
-    println!("   {name} is project {}", project.id());
-
-    step("3. All insights, and one by the short id in its web address");
-    let all = project.insights().basic().all()?;
-    println!("   {:>8}  {:<10}  name", "id", "short id");
-    all.iter().take(6).for_each(row);
-    println!("   ... {} insights", all.len());
-    let [number, line] = match insights {
-        Some(known) => known.map(Some),
-        None => find(&project)?,
+/// Where a real PostHog has something to show; a look at 300 insights must do.
+fn real(client: Client) -> Result<Tour> {
+    let id = if env::var_os("POSTHOG_PROJECT_ID").is_some() {
+        Project::from_env()?.id()
+    } else {
+        let current = client.me()?["team"]["id"].as_u64();
+        current.ok_or_else(|| Error::Config("set POSTHOG_PROJECT_ID".to_owned()))?
     };
-    let named = all.iter().find(|insight| insight["id"].as_u64() == number);
-    let short_id = named.and_then(|insight| insight["short_id"].as_str());
-    if let Some(short_id) = short_id {
-        let insight = project.insight_by_short_id(short_id)?;
-        insight.iter().for_each(row);
-    }
-
-    step(
-        "4. One number: as PostHog has it cached, and computed now; and an insight that is a line",
-    );
-    if let Some(number) = number {
-        show_value(&project.insight(number)?);
-        show_value(&project.insight_refreshed(number, Refresh::Blocking)?);
-    }
-    if let Some(line) = line {
-        let insight = project.insight(line)?;
-        show_value(&insight);
-        for series in series(&insight)? {
-            let ends = [series.days.first(), series.days.last()];
-            let [from, to] = ends.map(|day| day.map_or("", |day| day));
-            let line = sparkline(&series.data);
-            println!("   {}  {from} to {to}  {line}", series.label);
-        }
-    }
-
-    step("5. Persons: all of them, and those whom filters find");
-    let linux = || PersonFilter::property("$initial_os").exact(["Linux"]);
-    let old = || PersonFilter::property("age").gte(60);
-    let persons = || project.persons();
-    count("persons", persons())?;
-    count("by $initial_os: Linux", persons().filter(linux()))?;
-    count("on Linux, and 60 or older", persons().filter(linux()).filter(old()))?;
-    let either = PersonFilter::any([linux(), old()]);
-    count("on Linux, or 60 or older", persons().filter(either))?;
-    count("with user5@ in the email", persons().search("user5@"))?;
-    let some = persons().filter(linux()).page_size(5).items().take(3);
-    let some = some.collect::<Result<Vec<Value>>>()?;
-    println!("   {:<36}  {:<16}  distinct id", "id", "name");
-    some.iter().for_each(person);
-
-    step("6. One person: by distinct id, by UUID, by number");
-    let Some(someone) = project.persons().first()? else {
-        return Ok(());
-    };
-    if let Some(distinct_id) = someone["distinct_ids"][0].as_str() {
-        let found = project.person_by_distinct_id(distinct_id)?;
-        found.iter().for_each(person);
-    }
-    let retrieved = project.person(text(&someone["uuid"]))?;
-    person(&retrieved);
-    person(&project.person(&retrieved["id"])?);
-    Ok(())
-}
-
-/// The first insight with a number and the first with a line, of those that PostHog has cached; a look at 300 must do.
-fn find(project: &Project) -> Result<[Option<u64>; 2]> {
-    let mut found = [None, None];
+    let project = client.project(id);
+    let (mut number, mut line) = (None, None);
     for insight in project.insights().items().take(300) {
         let insight = insight?;
-        let is = [
-            aggregated_value(&insight).is_ok(),
-            series(&insight).is_ok_and(|series| !series.is_empty()),
-        ];
-        for (slot, is) in found.iter_mut().zip(is) {
-            *slot = slot.or(insight["id"].as_u64().filter(|_| is));
+        if number.is_none() && aggregated_value(&insight).is_ok() {
+            number = Some(insight["id"].clone());
+        } else if line.is_none() && series(&insight).is_ok_and(|lines| !lines.is_empty()) {
+            line = Some(insight["id"].clone());
         }
-        if found.iter().all(Option::is_some) {
+        if number.is_some() && line.is_some() {
             break;
         }
     }
-    Ok(found)
+    Ok(Tour { client, project, number, line, days: None })
 }
 
-fn step(title: &str) {
-    println!("\n{title}");
-}
-
-/// Sees each request on its way, and prints it as a person would want to read it.
-fn show(
-    request: http::Request<SendBody>,
-    next: MiddlewareNext,
-) -> std::result::Result<http::Response<posthog_api::ureq::Body>, posthog_api::ureq::Error> {
-    let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
-    println!("   > {} {}", request.method(), percent_decode_str(target).decode_utf8_lossy());
-    next.handle(request)
-}
-
-fn show_value(insight: &Value) {
-    match aggregated_value(insight) {
-        Ok(value) => println!("   aggregated value: {value}"),
-        Err(why) => println!("   {why}"),
+fn number(Tour { project, number, line, .. }: &Tour) -> Result<()> {
+    if let Some(id) = number {
+        println!("  let id = {id};");
+        run!(let insight = project.insight(id)?);
+        match run!(aggregated_value(&insight)) {
+            Ok(value) => say!("{value}"),
+            Err(error) => say!("{error}"),
+        }
+        run!(let insight = project.insight_refreshed(id, Refresh::Blocking)?);
+        say!("{}", run!(aggregated_value(&insight)?));
     }
-}
-
-/// A real project may have millions: the tour stops counting at 5,000.
-fn count(what: &str, persons: List<Persons>) -> Result<()> {
-    let some: Vec<Value> = persons.items().take(5_000).collect::<Result<_>>()?;
-    let more = if some.len() < 5_000 { "" } else { " or more" };
-    println!("   {}{more} {what}", some.len());
+    if let Some(id) = line {
+        println!("  let id = {id};");
+        run!(let insight = project.insight(id)?);
+        for line in run!(series(&insight)?) {
+            let ends = [line.days.first(), line.days.last()];
+            let [first, last] = ends.map(|day| day.map_or("", String::as_str));
+            say!("{}, {first} to {last}: {}", line.label, sparkline(&line.data));
+        }
+    }
     Ok(())
 }
 
-fn row(insight: &Value) {
-    println!(
-        "   {:>8}  {:<10}  {}",
-        text(&insight["id"]),
-        text(&insight["short_id"]),
-        text(&insight["name"])
-    );
+fn persons(Tour { project, .. }: &Tour) -> Result<()> {
+    run!(let linux = || PersonFilter::property("$initial_os").exact("Linux"));
+    run!(let old = || PersonFilter::property("age").gte(60));
+    run!(let persons = project.persons().filter(linux()));
+    let first = persons.clone().page_size(3).page()?;
+    for person in first.results {
+        say!("{}  {}", display_text(&person["id"]), display_text(&person["name"]));
+    }
+    say!("{} persons on Linux", count(persons)?);
+    run!(let persons = project.persons().filter(linux()).filter(old()));
+    say!("{} of them are 60 or older", count(persons)?);
+    run!(let persons = project.persons().filter(PersonFilter::any([linux(), old()])));
+    say!("{} on Linux, or 60 or older", count(persons)?);
+    run!(let persons = project.persons().search("user5@"));
+    say!("{} with user5@ in the email", count(persons)?);
+    Ok(())
 }
 
-fn person(person: &Value) {
-    let (id, name) = (text(&person["id"]), text(&person["name"]));
-    println!("   {id:<36}  {name:<16}  {}", text(&person["distinct_ids"][0]));
+/// How many rows there are. A real project may have millions: it stops at 5,000.
+fn count<T>(rows: impl IntoIterator<Item = Result<T>>) -> Result<usize> {
+    rows.into_iter().take(5_000).try_fold(0, |n, row| row.map(|_| n + 1))
 }
 
-/// A string without its quotes, anything else as JSON; nothing in it that a terminal would obey.
-fn text(value: &Value) -> String {
-    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    text.replace(char::is_control, " ")
+fn hogql(Tour { project, .. }: &Tour) -> Result<()> {
+    let sql = "SELECT properties.$browser AS browser, count() AS n FROM events \
+               WHERE event = {event} GROUP BY browser ORDER BY n DESC LIMIT 20";
+    println!("  let sql = {sql:?};");
+    for row in run!(project.hogql(sql).value("event", "$pageview").rows()?) {
+        say!("{} {}", display_text(&row["browser"]), row["n"]);
+    }
+    Ok(())
+}
+
+fn any_route(Tour { client, project, .. }: &Tour) -> Result<()> {
+    for flag in run!(project.list("feature_flags").all()?) {
+        say!("{}", display_text(&flag["key"]));
+    }
+    run!(let me = client.get("/api/users/@me/").send()?);
+    say!("{} of {}", display_text(&me["email"]), display_text(&me["organization"]["name"]));
+    Ok(())
+}
+
+fn export(Tour { project, days, .. }: &Tour) -> Result<()> {
+    run!(let sql = "SELECT id, created_at, properties FROM persons");
+    say!("{} persons", count(run!(project.hogql(sql).scan("id")))?);
+    let [day, next_day] = if let Some(known) = days {
+        known.clone()
+    } else {
+        run!(let sql = "SELECT toString(toDate(now())), toString(toDate(addDays(now(), 1))) LIMIT 1");
+        let row = project.hogql(sql).table()?.rows.remove(0);
+        [0, 1].map(|column| display_text(&row[column]).into_owned())
+    };
+    println!("  let [day, next_day] = [{day:?}, {next_day:?}];");
+    run!(let events = project.events().after(&day).before(&next_day));
+    say!("{} events", count(events)?);
+    Ok(())
+}
+
+fn errors(Tour { project, line, .. }: &Tour) -> Result<()> {
+    show_error(run!(project.persons().search("").all()));
+    show_error(run!(project.insight("NoSuchId")));
+    show_error(run!(project.hogql("SELECT event, timestamp FROM events").rows()));
+    if let Some(id) = line {
+        run!(let insight = project.insight(id)?);
+        show_error(run!(aggregated_value(&insight)));
+    }
+    Ok(())
+}
+
+fn show_error<T>(result: Result<T>) {
+    if let Err(error) = result {
+        say!("exit code {}: {error}", exit_code(&error));
+    }
+}
+
+fn exit_code(error: &Error) -> u8 {
+    match error {
+        Error::Config(_) => 2,
+        _ if error.is_unauthenticated() || error.is_permission_denied() => 3,
+        _ if error.is_not_found() => 4,
+        _ if error.is_not_computed() || error.is_running() => 5,
+        Error::Transport(_) | Error::Timeout(_) => 6,
+        _ => 1,
+    }
 }
 
 fn sparkline(points: &[Option<f64>]) -> String {
+    const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     let most = points.iter().flatten().copied().fold(f64::MIN_POSITIVE, f64::max);
-    let bar = |point: &Option<f64>| match point {
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // from 0 to 7
-        Some(n) => {
-            "▁▂▃▄▅▆▇█".chars().nth((n.max(0.0) / most * 7.0).round() as usize).unwrap_or(' ')
-        }
-        None => ' ',
-    };
-    points.iter().map(bar).collect()
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // from 0 to 7
+    let bar = |n: f64| BARS[(n.max(0.0) / most * 7.0).round() as usize];
+    points.iter().map(|point| point.map_or(' ', bar)).collect()
+}
+
+/// Prints each request on its way, decoded.
+fn show_request(
+    request: http::Request<SendBody>,
+    next: MiddlewareNext,
+) -> std::result::Result<http::Response<Body>, ureq::Error> {
+    let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
+    let target = percent_decode_str(target).decode_utf8_lossy();
+    println!("    > {} {}", request.method(), target.replace(char::is_control, " "));
+    next.handle(request)
 }
