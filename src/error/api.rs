@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::text::line;
+use super::text::{cut, line};
 use super::{add_body, add_request_id};
 
 /// An answer with an error status, and everything that it said.
@@ -47,6 +47,7 @@ impl ApiError {
     pub fn new(status: u16, body: impl Into<String>) -> ApiError {
         let mut error = ApiError::read("", String::new(), status, body.into());
         error.retry_after = error.detail().and_then(ApiError::available_in);
+        error.map_text(&|text| cut(text.to_owned()));
         error
     }
 

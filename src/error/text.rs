@@ -20,11 +20,16 @@ pub(crate) fn excerpt(text: &str) -> String {
     line(text, 100)
 }
 
+/// The first `max` bytes of `text`, or a little less: it ends at the end of a character.
+pub(crate) fn begin(text: &str, max: usize) -> &str {
+    let end = (0..=max.min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+    text.get(..end).unwrap_or_default()
+}
+
 /// `text`, cut to [`MAX_TEXT`] bytes at the end of a character.
 pub(crate) fn cut(mut text: String) -> String {
     if text.len() > MAX_TEXT {
-        let end = (0..=MAX_TEXT).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
-        text.truncate(end);
+        text.truncate(begin(&text, MAX_TEXT).len());
         text.shrink_to_fit();
     }
     text

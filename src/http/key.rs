@@ -7,12 +7,15 @@ use serde_json::Value;
 
 use super::params::VALUE;
 use crate::error::Error;
-use crate::error::text::cut;
+use crate::error::text::{MAX_TEXT, begin, cut};
 
 /// A key of this length or more is recognized by any run of [`RUN`] of its bytes; a shorter one
 /// only as a whole, since short runs of it occur in other texts by chance.
 const LONG: usize = 16;
 const RUN: usize = 8;
+
+/// Longer than a key in any of its forms.
+const MARGIN: usize = 4 * 1024;
 
 /// The personal API key. It has neither `Debug` nor `Display`.
 pub(crate) struct Key {
@@ -24,6 +27,8 @@ pub(crate) struct Key {
     runs: HashSet<Box<[u8]>>,
     /// The lengths of `runs`.
     lengths: Vec<usize>,
+    /// The bytes with which `runs` begin: most places of a text are passed over at once.
+    first: [bool; 256],
 }
 
 impl Key {
@@ -40,7 +45,11 @@ impl Key {
         let mut lengths: Vec<usize> = runs.iter().map(|run| run.len()).collect();
         lengths.sort_unstable();
         lengths.dedup();
-        Key { bearer: format!("Bearer {key}"), text: key, runs, lengths }
+        let mut first = [false; 256];
+        for byte in runs.iter().filter_map(|run| run.first()) {
+            first[usize::from(*byte)] = true;
+        }
+        Key { bearer: format!("Bearer {key}"), text: key, runs, lengths, first }
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -56,7 +65,8 @@ impl Key {
         let mut found: Vec<(usize, usize)> = Vec::new();
         for &length in &self.lengths {
             for (start, window) in text.as_bytes().windows(length).enumerate() {
-                if self.runs.contains(window) {
+                let begins = window.first().is_some_and(|byte| self.first[usize::from(*byte)]);
+                if begins && self.runs.contains(window) {
                     found.push((start, start + length));
                 }
             }
@@ -114,7 +124,20 @@ impl Key {
 
     /// An error as it leaves the crate: without the key, and with no text over 64 KiB.
     pub(crate) fn conceal(&self, error: Error) -> Error {
-        error.map_text(&|text| cut(self.mask(text)))
+        error.map_text(&|text| self.shown(text))
+    }
+
+    /// The beginning of `text`, without the key. Of a text of any length only what can be shown is
+    /// searched.
+    fn shown(&self, text: &str) -> String {
+        if text.len() <= MAX_TEXT + MARGIN {
+            return cut(self.mask(text));
+        }
+        let mut masked = self.mask(begin(text, MAX_TEXT + MARGIN));
+        // Its end may be the beginning of a key that continues behind it.
+        let end = begin(&masked, masked.len().saturating_sub(MARGIN)).len();
+        masked.truncate(end);
+        cut(masked)
     }
 }
 
@@ -179,6 +202,23 @@ mod tests {
             }
         }
         assert_eq!(key.mask("phx_abcd...23456789"), "***...***");
+    }
+
+    #[test]
+    fn a_key_around_any_end_of_a_long_text_is_masked() {
+        let error = |text: String| match Key::new("short".to_owned()).conceal(Error::Config(text)) {
+            Error::Config(text) => text,
+            other => panic!("{other}"),
+        };
+        for end in [MAX_TEXT, MAX_TEXT + MARGIN] {
+            for before in end - 6..=end + 1 {
+                let shown = error("x".repeat(before) + "short" + &"y".repeat(MARGIN * 2));
+                assert!(!shown.contains('s') && shown.len() <= MAX_TEXT, "{before}");
+            }
+        }
+        // Masking makes this one much shorter: its last key is cut.
+        let shown = error("short".repeat(MAX_TEXT));
+        assert_eq!(shown.replace('*', ""), "");
     }
 
     #[test]

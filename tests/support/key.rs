@@ -1,8 +1,9 @@
 //! Says where the key may be, and searches the bytes that a server received and the text of errors.
 use super::server::Request;
 use posthog_api::{Error, RetryEvent};
+use serde_json::Value;
 
-/// The key of the clients in these tests. No 12 characters of it occur in any other data.
+/// The key of the clients in these tests. No 8 characters of it occur in any other data.
 pub const KEY: &str = "phx_Q7rT2mWx9ZkLb4NcVd8JfHs5Gp3YaEuRo6Ti1KvD";
 
 /// Where requests to a server must have the key.
@@ -17,15 +18,13 @@ pub enum Way {
     Any,
 }
 
-/// Whether `bytes` contain any 12 characters of the key, in any case.
+/// Whether `bytes` contain any 8 characters of the key that follow each other, in any case.
 ///
-/// The key has only letters and digits, so that no encoding changes it. Any 12 characters of it
-/// contain one of its aligned pieces of 6.
+/// The key has only letters, digits and one `_`, so that no encoding changes it.
 pub fn shows_key(bytes: &[u8]) -> bool {
     let text = String::from_utf8_lossy(bytes).to_ascii_lowercase();
     let key = KEY.to_ascii_lowercase();
-    let pieces = key.as_bytes().chunks_exact(6);
-    pieces.map(|piece| std::str::from_utf8(piece).unwrap()).any(|piece| text.contains(piece))
+    (0..=key.len() - 8).any(|at| text.contains(&key[at..at + 8]))
 }
 
 /// Searches all bytes that a server received: the key may be in one place of each request to the
@@ -70,13 +69,21 @@ pub fn check_server(way: Way, name: &str, connections: &[Vec<u8>], requests: &[R
     }
 }
 
-/// Searches the text of an error in every form: no key, one line in its plain form, and not too
+/// The longest text that an error may hold.
+const LONGEST: usize = 64 * 1024;
+
+/// Searches an error in every form: no key, one line in its plain form, and no text that is too
 /// long.
 pub fn check_error(error: &Error) {
     let line = error.to_string();
     assert_eq!(line.lines().count(), 1, "{line}");
     assert!(line.len() < 4_000 && !line.trim().is_empty(), "{line}");
-    let mut words = vec![line, format!("{error:#}"), format!("{error:?}"), format!("{error:#?}")];
+    assert_eq!(line, format!("{error:?}"));
+    let mut words = vec![line, format!("{error:#}"), format!("{error:#?}")];
+    for part in parts(error) {
+        assert!(part.len() <= LONGEST, "a text of {} bytes in {error}", part.len());
+        words.push(part);
+    }
     let mut source = std::error::Error::source(error);
     while let Some(inner) = source {
         words.push(format!("{inner} {inner:?} {inner:#} {inner:#?}"));
@@ -84,6 +91,49 @@ pub fn check_error(error: &Error) {
     }
     for words in words {
         assert!(!shows_key(words.as_bytes()), "the key is in {words}");
+    }
+}
+
+/// Every text that an error gives to a program.
+fn parts(error: &Error) -> Vec<String> {
+    let of = |texts: &[Option<&str>]| texts.iter().flatten().map(|&t| t.to_owned()).collect();
+    match error {
+        Error::Config(message) => vec![message.clone()],
+        Error::Api(e) => {
+            let (kind, code, detail, attr) = (e.kind(), e.code(), e.detail(), e.attr());
+            let (id, method, url) = (e.request_id(), Some(e.method()), Some(e.url()));
+            let mut texts: Vec<String> =
+                of(&[kind, code, detail, attr, id, method, url, Some(e.body())]);
+            texts.extend(e.extra().map(strings).unwrap_or_default());
+            texts
+        }
+        Error::Redirect { call, location, reason, .. } => {
+            of(&[Some(call), Some(location), Some(reason)])
+        }
+        Error::Transport(f)
+        | Error::Timeout(f)
+        | Error::Decode(f)
+        | Error::TooLarge(f)
+        | Error::Paging(f)
+        | Error::Insight(f)
+        | Error::Query(f)
+        | Error::NotFound(f) => {
+            let path = f.call().map(|(_, path)| path);
+            of(&[Some(f.message()), Some(f.body()), f.content_type(), f.request_id(), path])
+        }
+        other => panic!("a variant that this file does not know: {other:?}"),
+    }
+}
+
+/// Every name and string in a value.
+fn strings(value: &Value) -> Vec<String> {
+    match value {
+        Value::String(text) => vec![text.clone()],
+        Value::Array(list) => list.iter().flat_map(strings).collect(),
+        Value::Object(map) => {
+            map.iter().flat_map(|(name, v)| [vec![name.clone()], strings(v)].concat()).collect()
+        }
+        _ => Vec::new(),
     }
 }
 
