@@ -334,7 +334,8 @@ fn an_answer_without_rows_is_an_error() {
 
 fn page(keys: &[Value]) -> Act {
     let rows: Vec<Value> = keys.iter().map(|key| json!([key, "x"])).collect();
-    Act::json(200, &json!({"columns": ["k", "v"], "results": rows}))
+    let types = json!([["k", "UInt64"], ["v", "String"]]);
+    Act::json(200, &json!({"columns": ["k", "v"], "types": types, "results": rows}))
 }
 
 fn keys(n: std::ops::Range<u64>) -> Vec<Value> {
@@ -370,7 +371,6 @@ fn an_error_in_a_scan_comes_after_the_earlier_rows_and_ends_it() {
         ("a failure under a 200", Act::json(200, &json!({"error": "No."}))),
         ("no columns", Act::json(200, &json!({"results": [[1]]}))),
         ("the page before again", page(&keys(0..2))),
-        ("a key that is null", page(&[json!(2), Value::Null])),
         ("a key that is an object", page(&[json!({"a": 1})])),
         ("a row that is short", Act::json(200, &json!({"columns": ["k", "v"], "results": [[2]]}))),
         ("no such column", Act::json(200, &json!({"columns": ["other"], "results": [[1]]}))),

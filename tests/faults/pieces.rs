@@ -236,7 +236,7 @@ fn debug_output_shows_no_piece_of_the_key() {
         let mut scan =
             project.hogql(format!("SELECT '{piece}' AS k FROM t")).scan("k").after(piece);
         let before = format!("{scan:?} {scan:#?}");
-        assert!(scan.next().unwrap().is_ok());
+        assert!(scan.into_iter().next().unwrap().is_ok());
         let mut items = project.list(&path).items();
         assert!(items.next().unwrap().is_ok());
         for (name, words) in [
