@@ -333,15 +333,38 @@ impl Windows {
         if !names.is_empty() {
             conditions.push("event IN {events_names}".to_owned());
         }
-        // Each part of the caller has its own lines: a comment ends with the line.
+        // What follows a part of the caller is on a line of its own: a comment ends with the line.
         conditions.extend(filters.iter().map(|filter| format!("(\n{filter}\n)")));
         let columns = [&["uuid".to_owned(), "timestamp".to_owned()], columns.as_slice()].concat();
         format!(
             "SELECT {}\nFROM events\nWHERE {}\nORDER BY timestamp, uuid\nLIMIT {}",
-            columns.join(",\n"),
+            columns.join("\n, "),
             conditions.join("\nAND "),
             self.limit
         )
+    }
+
+    /// Begins the next page after the last event of this one. Returns how much time this one
+    /// covered.
+    fn go_on_after(&mut self, last: Option<&Row>) -> Result<i64> {
+        let strange = |what: &str| {
+            let message = format!("the events cannot be continued: {what}");
+            Error::query(FailureKind::Other, message)
+        };
+        let (moment, uuid) = last
+            .and_then(place)
+            .ok_or_else(|| strange("the last one has no timestamp or no uuid"))?;
+        let at = moment.micros();
+        if !(self.from..self.to()).contains(&at) {
+            return Err(strange("the server returned one outside of the time range"));
+        }
+        if at > self.from {
+            self.ends.forget();
+        }
+        self.ends.note(uuid.clone())?;
+        let covered = at - self.from;
+        (self.from, self.uuid) = (at, Some(uuid));
+        Ok(covered)
     }
 }
 
@@ -367,36 +390,22 @@ impl Walk for Windows {
 
     fn read(&mut self, answer: &Value) -> Result<Vec<Row>> {
         let mut rows = insight::page_of(answer)?;
-        let (to, found) = (self.to(), rows.len());
         let limit = pages::limit(answer, self.limit);
-        if pages::is_last(limit, found) {
-            if found <= limit.unwrap_or(0) / 4 {
-                self.window = self.window.saturating_mul(4).min(self.largest);
-            }
-            self.largest = self.largest.saturating_add(self.largest / 8);
-            (self.from, self.uuid) = (to, None);
+        let few = rows.len() <= limit.unwrap_or(self.limit as usize) / 4;
+        if pages::is_last(limit, rows.len()) {
+            (self.from, self.uuid) = (self.to(), None);
             self.ends.forget();
+            self.largest = self.largest.saturating_add(self.largest / 8);
         } else {
-            let strange = |what: &str| {
-                let message = format!("the events cannot be continued: {what}");
-                Error::query(FailureKind::Other, message)
-            };
-            let last = rows.last().and_then(place);
-            let (moment, uuid) =
-                last.ok_or_else(|| strange("the last one has no timestamp or no uuid"))?;
-            let at = moment.micros();
-            if !(self.from..to).contains(&at) {
-                return Err(strange("the server returned one outside of the time range"));
+            let covered = self.go_on_after(rows.last())?;
+            if !few {
+                // The next window should hold a few pages: the server looks at all of it for each.
+                let smallest = (self.window / 4).max(SMALLEST_WINDOW).min(self.window);
+                self.window = covered.saturating_mul(4).clamp(smallest, self.window);
             }
-            if at > self.from {
-                self.ends.forget();
-            }
-            self.ends.note(uuid.clone())?;
-            // The next window should hold a few pages: the server looks at all of it for each.
-            let covered = (at - self.from).saturating_mul(4);
-            let smallest = (self.window / 4).max(SMALLEST_WINDOW).min(self.window);
-            self.window = covered.clamp(smallest, self.window);
-            (self.from, self.uuid) = (at, Some(uuid));
+        }
+        if few {
+            self.window = self.window.saturating_mul(4).min(self.largest);
         }
         self.done = self.from >= self.end;
         // Until it merges them, ClickHouse can hold an event twice.

@@ -89,7 +89,7 @@ impl Scan {
     /// Starts after the rows with this key, to continue an earlier scan. Defaults to the first row.
     pub fn after(mut self, key: impl Serialize) -> Self {
         let key = to_value(&key).map_err(|e| format!("the key cannot be sent: {e}"));
-        match key.and_then(|key| check_key(&key).map(|()| key)) {
+        match key.and_then(|key| check_key(&key, false).map(|()| key)) {
             Ok(key) => self.after = Some(key),
             Err(why) => self.query.request.fail(why),
         }
@@ -138,9 +138,11 @@ struct ByKey {
 }
 
 enum Part {
-    /// Rows with a key.
+    /// Rows in the order of the key.
     Keys,
-    /// Rows without: all that this condition finds.
+    /// The same of floats, without NaN and infinity, which are null in JSON.
+    Finite,
+    /// Rows whose key is null in JSON: all that this condition finds.
     Rest(String),
     Done,
 }
@@ -148,23 +150,24 @@ enum Part {
 impl Walk for ByKey {
     fn query(&self) -> Option<Query> {
         let Scan { query, key, after, page_size } = &self.scan;
-        let inner = query.sql().unwrap_or_default();
-        let after = after.as_ref().filter(|_| matches!(self.part, Part::Keys));
         // WITH TIES adds the rows that share the last key: the next page does not contain them.
-        let end = match &self.part {
-            Part::Done => return None,
-            Part::Rest(condition) => format!("WHERE {condition} LIMIT {MOST}"),
-            Part::Keys => {
-                let greater =
-                    after.map(|_| format!("WHERE `{key}` > {{{AFTER}}} ")).unwrap_or_default();
-                format!("{greater}ORDER BY `{key}` LIMIT {page_size} WITH TIES")
+        let order = format!("ORDER BY `{key}` LIMIT {page_size} WITH TIES");
+        let end = match (&self.part, after) {
+            (Part::Done, _) => return None,
+            (Part::Rest(condition), _) => format!("WHERE {condition} LIMIT {MOST}"),
+            (Part::Keys, None) => order,
+            (Part::Keys, Some(_)) => format!("WHERE `{key}` > {{{AFTER}}} {order}"),
+            (Part::Finite, None) => format!("WHERE isFinite(`{key}`) {order}"),
+            (Part::Finite, Some(_)) => {
+                format!("WHERE isFinite(`{key}`) AND `{key}` > {{{AFTER}}} {order}")
             }
         };
         // The line break ends a comment.
+        let inner = query.sql().unwrap_or_default();
         let page = query.with_sql(format!("SELECT * FROM ({inner}\n) {end}"));
         Some(match after {
-            Some(after) => page.value(AFTER, after),
-            None => page,
+            Some(after) if !matches!(self.part, Part::Rest(_)) => page.value(AFTER, after),
+            _ => page,
         })
     }
 
@@ -173,73 +176,81 @@ impl Walk for ByKey {
         if let Part::Rest(_) = self.part {
             self.part = Part::Done;
             let most = pages::limit(answer, MOST).unwrap_or(OLD_MOST);
-            return if rows.len() < most { Ok(rows) } else { self.cut() };
+            return if rows.len() < most { Ok(rows) } else { Err(too_many(&self.scan.key)) };
         }
         let Scan { key, after, page_size, .. } = &mut self.scan;
         let is_last = pages::is_last(pages::limit(answer, *page_size), rows.len());
-        if is_last && after.is_none() {
+        if is_last && after.is_none() && matches!(self.part, Part::Keys) {
             // The first page is the only one: it has all rows, also those without a key.
             self.part = Part::Done;
             return Ok(rows);
         }
-        // Those without a key come last in their order: they come with the rest.
+        // Those without a key come with the rest.
         rows.retain(|row| row.get(key).is_none_or(|key| !key.is_null()));
+        let kind = key_type(answer, key);
+        let is_float = kind.is_some_and(|kind| kind.contains("Float"));
         if let Some(last) = rows.last() {
             let last = last.get(key).unwrap_or(&Value::Null);
-            check_key(last).map_err(|why| {
+            check_key(last, is_float).map_err(|why| {
                 Error::query(FailureKind::Other, format!("the scan cannot continue: {why}"))
             })?;
             self.ends.note(last.to_string())?;
             *after = Some(last.clone());
         }
-        if is_last || rows.is_empty() {
-            self.part = rest(answer, key).map_or(Part::Done, Part::Rest);
-        }
+        self.part = match self.part {
+            // A page can consist of -inf alone.
+            Part::Keys if is_float && !is_last => Part::Finite,
+            _ if is_last || rows.is_empty() => rest(kind, key),
+            _ => return Ok(rows),
+        };
         Ok(rows)
     }
 
     fn halve(&mut self) -> bool {
         let size = &mut self.scan.page_size;
-        let can = *size > 1 && matches!(self.part, Part::Keys);
+        let can = *size > 1 && !matches!(self.part, Part::Rest(_));
         *size = if can { *size / 2 } else { *size };
         can
     }
 }
 
-impl ByKey {
-    fn cut<T>(&self) -> Result<T> {
-        let key = excerpt(&self.scan.key);
-        Err(Error::query(
-            FailureKind::CutShort,
-            format!(
-                "too many rows have no {key:?}, and they cannot be paged: scan along a column that is never null, such \
-                 as an id"
-            ),
-        ))
+/// The type of the key, if the answer names it.
+fn key_type<'a>(answer: &'a Value, key: &str) -> Option<&'a str> {
+    let types = answer.get("types")?.as_array()?;
+    let of_key = types.iter().find(|pair| pair.get(0).is_some_and(|name| name == key))?;
+    of_key.get(1)?.as_str()
+}
+
+/// The rows whose key is null in JSON, where there can be any.
+fn rest(kind: Option<&str>, key: &str) -> Part {
+    let is = |word| kind.is_none_or(|kind| kind.contains(word));
+    match kind {
+        Some(kind) if kind.contains("Float") => {
+            Part::Rest(format!("`{key}` IS NULL OR NOT isFinite(`{key}`)"))
+        }
+        _ if ["Nullable(", "Dynamic", "Variant"].into_iter().any(is) => {
+            Part::Rest(format!("`{key}` IS NULL"))
+        }
+        _ => Part::Done,
     }
 }
 
-/// The condition for the rows whose key JSON shows as null; `None` where there cannot be any.
-fn rest(answer: &Value, key: &str) -> Option<String> {
-    let types = answer.get("types").and_then(Value::as_array);
-    let mut pairs = types.into_iter().flatten().filter_map(Value::as_array);
-    let is_key = |pair: &&Vec<Value>| pair.first().is_some_and(|name| name == key);
-    let kind = pairs.find(is_key).and_then(|pair| pair.get(1)?.as_str());
-    let has = |word: &str| kind.is_some_and(|kind| kind.contains(word));
-    if has("Float") {
-        // A server has to send NaN and infinity as null.
-        return Some(format!("(`{key}` IS NULL OR NOT isFinite(`{key}`))"));
-    }
-    let may_be_null = ["Nullable(", "Dynamic", "Variant"].into_iter().any(has);
-    (kind.is_none() || may_be_null).then(|| format!("`{key}` IS NULL"))
+fn too_many(key: &str) -> Error {
+    let message = format!(
+        "too many rows have no {:?}, and they cannot be paged: scan along a column that is never null, such as an id",
+        excerpt(key)
+    );
+    Error::query(FailureKind::CutShort, message)
 }
 
 /// Whether a key can be sent back as it came.
-fn check_key(key: &Value) -> std::result::Result<(), String> {
+fn check_key(key: &Value, is_float: bool) -> std::result::Result<(), String> {
     const EXACT: f64 = 9_007_199_254_740_992.0; // 2^53
     let shown = excerpt(&key.to_string());
     match key {
-        Value::Number(n) if n.is_f64() && n.as_f64().is_some_and(|n| n.abs() >= EXACT) => {
+        Value::Number(n)
+            if (is_float || n.is_f64()) && n.as_f64().is_some_and(|n| n.abs() >= EXACT) =>
+        {
             Err(format!("the key {shown} may not be exact: use toString() in the SQL"))
         }
         Value::Number(_) | Value::String(_) => Ok(()),
