@@ -18,8 +18,8 @@ pub(crate) fn steps(time: Duration) -> u64 {
     let measure = || {
         let start = Instant::now();
         work(STEPS);
-        start.elapsed()
+        start.elapsed().as_nanos()
     };
-    let fastest = (0..20).map(|_| measure()).min().unwrap_or_default();
-    (STEPS as f64 * time.as_secs_f64() / fastest.as_secs_f64()) as u64
+    let fastest = (0..20).map(|_| measure()).min().unwrap_or(1).max(1);
+    u64::try_from(time.as_nanos() * u128::from(STEPS) / fastest).unwrap_or(u64::MAX)
 }

@@ -33,18 +33,16 @@ fn timed(job: impl Fn() -> Result<u64>) -> Result<(u64, f64)> {
 fn text(project: &Project) -> Result<u64> {
     // The project's id is its number of pages.
     (0..project.id()).try_fold(0, |bytes, page| {
-        let request = project
-            .get("persons/")
-            .param("limit", 1_000)
-            .param("offset", page * 1_000);
+        let request = project.get("persons/").param("limit", 1_000).param("offset", page * 1_000);
         Ok(bytes + request.text()?.len() as u64)
     })
 }
 
 fn items(project: &Project) -> Result<u64> {
-    project.persons().items().try_fold(0, |ages, person| {
-        Ok(ages + person?["properties"]["age"].as_u64().unwrap_or(0))
-    })
+    project
+        .persons()
+        .items()
+        .try_fold(0, |ages, person| Ok(ages + person?["properties"]["age"].as_u64().unwrap_or(0)))
 }
 
 fn typed(project: &Project) -> Result<u64> {

@@ -42,9 +42,7 @@ fn gets(n: usize) -> Result<(), Box<dyn Error>> {
 fn persons(prefetch: usize, steps: u64) -> Result<(), Box<dyn Error>> {
     let (mut count, mut ages) = (0, 0);
     for person in Project::from_env()?.persons().prefetch(prefetch).items() {
-        ages += person?["properties"]["age"]
-            .as_u64()
-            .ok_or("a person without an age")?;
+        ages += person?["properties"]["age"].as_u64().ok_or("a person without an age")?;
         count += 1;
         if count % 1_000 == 0 {
             busy::work(steps);
@@ -56,17 +54,13 @@ fn persons(prefetch: usize, steps: u64) -> Result<(), Box<dyn Error>> {
 
 fn tls(ca: &str) -> Result<(), Box<dyn Error>> {
     let ca = Certificate::from_pem(&fs::read(ca)?)?;
-    let tls = TlsConfig::builder()
-        .root_certs(RootCerts::new_with_certs(&[ca]))
-        .build();
+    let tls = TlsConfig::builder().root_certs(RootCerts::new_with_certs(&[ca])).build();
     let agent = Agent::new_with_config(Agent::config_builder().tls_config(tls).build());
     let client = Client::builder(env::var("POSTHOG_PERSONAL_API_KEY")?)
         .host(env::var("POSTHOG_HOST")?)
         .agent(agent)
         .build()?;
-    let insight = client
-        .project(env::var("POSTHOG_PROJECT_ID")?.parse()?)
-        .insight(28)?;
+    let insight = client.project(env::var("POSTHOG_PROJECT_ID")?.parse()?).insight(28)?;
     println!("{:.1}", aggregated_value(&insight)?);
     Ok(())
 }

@@ -40,24 +40,14 @@ impl Api {
     }
 
     fn get(&self, url: &str) -> Result<Value, Box<dyn Error>> {
-        let mut response = self
-            .agent
-            .get(url)
-            .header("Authorization", &self.key)
-            .call()?;
-        let body = response
-            .body_mut()
-            .with_config()
-            .limit(MAX_BODY)
-            .read_to_vec()?;
+        let mut response = self.agent.get(url).header("Authorization", &self.key).call()?;
+        let body = response.body_mut().with_config().limit(MAX_BODY).read_to_vec()?;
         Ok(serde_json::from_slice(&body)?)
     }
 
     fn insight(&self, id: u64) -> Result<f64, Box<dyn Error>> {
         let insight = self.get(&format!("{}/insights/{id}/", self.project))?;
-        Ok(insight["result"][0]["aggregated_value"]
-            .as_f64()
-            .ok_or("no value")?)
+        Ok(insight["result"][0]["aggregated_value"].as_f64().ok_or("no value")?)
     }
 }
 
@@ -78,9 +68,7 @@ fn persons() -> Result<(), Box<dyn Error>> {
     while let Some(url) = next {
         let page = api.get(&url)?;
         for person in page["results"].as_array().ok_or("no results")? {
-            ages += person["properties"]["age"]
-                .as_u64()
-                .ok_or("a person without an age")?;
+            ages += person["properties"]["age"].as_u64().ok_or("a person without an age")?;
             count += 1;
         }
         next = page["next"].as_str().map(str::to_owned);
@@ -91,12 +79,8 @@ fn persons() -> Result<(), Box<dyn Error>> {
 
 fn tls(ca: &str) -> Result<(), Box<dyn Error>> {
     let ca = Certificate::from_pem(&fs::read(ca)?)?;
-    let tls = TlsConfig::builder()
-        .root_certs(RootCerts::new_with_certs(&[ca]))
-        .build();
-    let api = Api::new(Agent::new_with_config(
-        Agent::config_builder().tls_config(tls).build(),
-    ))?;
+    let tls = TlsConfig::builder().root_certs(RootCerts::new_with_certs(&[ca])).build();
+    let api = Api::new(Agent::new_with_config(Agent::config_builder().tls_config(tls).build()))?;
     println!("{:.1}", api.insight(28)?);
     Ok(())
 }

@@ -37,19 +37,12 @@ impl Api {
     }
 
     fn get(&self, url: &str) -> reqwest::Result<Value> {
-        self.client
-            .get(url)
-            .bearer_auth(&self.key)
-            .send()?
-            .error_for_status()?
-            .json()
+        self.client.get(url).bearer_auth(&self.key).send()?.error_for_status()?.json()
     }
 
     fn insight(&self, id: u64) -> Result<f64, Box<dyn Error>> {
         let insight = self.get(&format!("{}/insights/{id}/", self.project))?;
-        Ok(insight["result"][0]["aggregated_value"]
-            .as_f64()
-            .ok_or("no value")?)
+        Ok(insight["result"][0]["aggregated_value"].as_f64().ok_or("no value")?)
     }
 }
 
@@ -70,9 +63,7 @@ fn persons() -> Result<(), Box<dyn Error>> {
     while let Some(url) = next {
         let page = api.get(&url)?;
         for person in page["results"].as_array().ok_or("no results")? {
-            ages += person["properties"]["age"]
-                .as_u64()
-                .ok_or("a person without an age")?;
+            ages += person["properties"]["age"].as_u64().ok_or("a person without an age")?;
             count += 1;
         }
         next = page["next"].as_str().map(str::to_owned);

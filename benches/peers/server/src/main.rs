@@ -35,7 +35,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     for listener in listeners {
         let config = Arc::clone(&config);
         loopback::listen(listener, &answers, &https, Duration::ZERO, move |stream| {
-            let connection = ServerConnection::new(Arc::clone(&config)).map_err(io::Error::other)?;
+            let connection =
+                ServerConnection::new(Arc::clone(&config)).map_err(io::Error::other)?;
             Ok(StreamOwned::new(connection, stream))
         })?;
     }
@@ -74,8 +75,7 @@ fn tls(ca: &str) -> Result<ServerConfig, Box<dyn Error>> {
     let root_key = KeyPair::generate()?;
     let mut root = CertificateParams::new([])?;
     // Issuer and subject must differ: otherwise OpenSSL takes the certificate for self-signed.
-    root.distinguished_name
-        .push(DnType::CommonName, "peers root");
+    root.distinguished_name.push(DnType::CommonName, "peers root");
     root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     fs::write(ca, root.self_signed(&root_key)?.pem())?;
 
@@ -88,7 +88,5 @@ fn tls(ca: &str) -> Result<ServerConfig, Box<dyn Error>> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config =
         ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    Ok(config
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate.into()], key)?)
+    Ok(config.with_no_client_auth().with_single_cert(vec![certificate.into()], key)?)
 }

@@ -14,9 +14,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .send()?
         .error_for_status()?
         .json()?;
-    let value = insight["result"][0]["aggregated_value"]
-        .as_f64()
-        .ok_or("no value")?;
+    let value = insight["result"][0]["aggregated_value"].as_f64().ok_or("no value")?;
     println!("{value:.1}");
     Ok(())
 }
