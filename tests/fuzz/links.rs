@@ -1,0 +1,147 @@
+//! Proves that a redirect and a `next` lead to where they point, within the origin and with all
+//! parameters of the call, or are an error.
+use crate::desk::{Desk, ok};
+use crate::fuzz;
+use crate::input::{Random, change_text};
+use crate::support::expect::variant;
+use crate::support::{Act, Request, decode, seen};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// A place that a server names, and where it leads: the path, if the place is within the origin.
+fn place(random: &mut Random, url: &str, from: &str) -> (String, Option<String>) {
+    let address = url.strip_prefix("http://").unwrap();
+    let (host, port) = address.split_once(':').unwrap();
+    let path = random.pick(&[
+        "/api/y/",
+        "/",
+        "/api/projects/1/persons/",
+        "/a%20b/%C3%A9",
+        "/api/@current/z",
+    ]);
+    let folder = &from[..=from.rfind('/').unwrap()];
+    let strange = match random.below(9) {
+        0 => format!("https://{address}{path}"),
+        1 => format!("http://{host}{path}"),
+        2 => format!("http://{address}.evil.example{path}"),
+        3 => format!("http://{address}@evil.example{path}"),
+        4 => format!("//evil.example{path}"),
+        5 => format!("http://evil.example/{address}{path}"),
+        6 => format!("{}/../x/", path.trim_end_matches('/')),
+        7 => format!("javascript://{address}{path}"),
+        _ => format!("http://{host}:0{port}0{path}"),
+    };
+    match random.below(8) {
+        0 | 1 => (path.to_owned(), Some(path.to_owned())),
+        2 => (
+            format!("{}://{address}{path}", random.pick(&["http", "HTTP", "hTTp"])),
+            Some(path.to_owned()),
+        ),
+        3 => (format!("//{address}{path}"), Some(path.to_owned())),
+        4 => (String::new(), Some(from.to_owned())),
+        5 => ("y/z".to_owned(), Some(format!("{folder}y/z"))),
+        6 => (url.to_owned(), Some("/".to_owned())),
+        _ => (strange, None),
+    }
+}
+
+type Pairs = BTreeMap<String, String>;
+
+fn pairs(request: &Request) -> Pairs {
+    let pairs = request.query().split('&').filter_map(|pair| pair.split_once('='));
+    pairs.map(|(name, value)| (decode(name), decode(value))).collect()
+}
+
+/// A query, and the pairs in it, without a key that it echoes.
+fn query(random: &mut Random) -> (String, Pairs) {
+    let mut found = Pairs::new();
+    let mut text = Vec::new();
+    for _ in 0..random.below(4) {
+        let name =
+            random.pick(&["offset", "é", "a b", "cursor", "token", "personal_api_key", "page"]);
+        let value = random.pick(&["2", "", "x&y=z", "a+b c", "é\u{1f680}", "100%", "#"]);
+        if found.contains_key(name) || text.iter().any(|(other, _)| *other == name) {
+            continue;
+        }
+        text.push((name, value));
+        if !["token", "personal_api_key"].contains(&name) {
+            found.insert(name.to_owned(), value.to_owned());
+        }
+    }
+    let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+    let plus = random.one_in(2);
+    let pair = |(name, value): (&str, &str)| {
+        let pair = format!("{}={}", encode(name), encode(value));
+        if plus { pair.replace("%20", "+") } else { pair }
+    };
+    let text: Vec<String> = text.into_iter().map(pair).collect();
+    (text.join("&"), found)
+}
+
+#[test]
+fn a_redirect_leads_to_where_it_points_or_is_an_error() {
+    let desk = Desk::open();
+    let client = desk.client();
+    let (mut followed, mut refused) = (0, 0);
+    fuzz(1_200, |random| {
+        let from = "/api/projects/1/x/";
+        let (place, path) = place(random, &desk.url(), from);
+        let (text, mut expected) = query(random);
+        let location = match (text.as_str(), random.below(3)) {
+            ("", _) => place,
+            (text, 0) => format!("{place}?{text}#f?g"),
+            (text, _) => format!("{place}?{text}"),
+        };
+        let status = random.pick(&[301, 302, 303, 307, 308]);
+        desk.lay([Act::status(status).header("Location", &*location), ok("[1]")]);
+        let got = client.get(from).param("search", "é b").send();
+        let requests = desk.seen();
+        match path.filter(|_| !location.is_empty()) {
+            Some(path) => {
+                assert_eq!(got.unwrap_or_else(|e| panic!("{location}: {e}")), json!([1]));
+                assert_eq!(requests[1].path(), path, "{location}");
+                expected.insert("search".to_owned(), "é b".to_owned());
+                assert_eq!(pairs(&requests[1]), expected, "{location}");
+                followed += 1;
+            }
+            None => {
+                assert_eq!(variant(&seen(got.unwrap_err())), "Redirect", "{location}");
+                assert_eq!(requests.len(), 1, "{location}");
+                refused += 1;
+            }
+        }
+    });
+    assert!(followed > 300 && refused > 100, "{followed} followed, {refused} refused");
+}
+
+#[test]
+fn a_next_leads_to_the_query_that_it_has() {
+    let desk = Desk::open();
+    let client = desk.client();
+    fuzz(1_200, |random| {
+        let (mut place, _) = place(random, &desk.url(), "/api/x/");
+        if random.one_in(3) {
+            place = change_text(random, &place, &["/", ":", "@", "..", "%2e", "\\", "é", " "]);
+            place = place.replace(['?', '#'], "");
+        }
+        let (text, mut expected) = query(random);
+        let next = format!("{place}?{text}");
+        let first = json!({"results": [{"id": 1}], "next": next}).to_string();
+        let last = json!({"results": [{"id": 2}], "next": null}).to_string();
+        desk.lay([ok(first), ok(last)]);
+        let list = client.list("/api/x/").param("search", "é b").prefetch(random.below(2));
+        let rows: Vec<posthog_api::Result<Value>> = list.items().collect();
+        let requests = desk.seen();
+        assert!(requests.iter().all(|request| request.path() == "/api/x/"), "{next}");
+        if expected.is_empty() {
+            let error = rows.into_iter().next_back().unwrap().unwrap_err();
+            assert_eq!(variant(&seen(error)), "Paging", "{next}");
+            assert_eq!(requests.len(), 1, "{next}");
+            return;
+        }
+        assert!(rows.len() == 2 && rows.iter().all(Result::is_ok), "{next}: {rows:?}");
+        expected.insert("search".to_owned(), "é b".to_owned());
+        assert_eq!(pairs(&requests[1]), expected, "{next}");
+    });
+}

@@ -1,0 +1,159 @@
+//! Proves that the rows of a page are the elements of its `results`, whatever else the page has, and
+//! that an unreadable row costs no other row.
+use crate::decode::{body, value};
+use crate::desk::{Desk, ok};
+use crate::fuzz;
+use crate::input::{Random, bodies, change, change_json};
+use crate::support::expect::variant;
+use crate::support::seen;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+use std::collections::HashMap;
+
+/// The rows of a page and its count, or nothing where it is not a page.
+fn page(value: Value) -> Option<(Vec<Value>, Option<u64>)> {
+    match value {
+        Value::Array(rows) => Some((rows, None)),
+        Value::Object(mut page) => {
+            let count = page.get("count").or(page.get("total_count")).and_then(Value::as_u64);
+            let rows = page.remove("results").or_else(|| page.remove("result"))?;
+            Some((rows.as_array()?.clone(), count))
+        }
+        _ => None,
+    }
+}
+
+/// Whether a page has the same thing under two names: which one counts depends on their order.
+fn is_ambiguous(value: &Value) -> bool {
+    let both = |a, b| value.get(a).is_some() && value.get(b).is_some();
+    both("results", "result") || both("count", "total_count")
+}
+
+fn check(client: &posthog_api::Client, expected: Option<(Vec<Value>, Option<u64>)>) {
+    match (client.list("/api/x/").page(), expected) {
+        (Ok(page), Some((rows, count))) => {
+            assert_eq!(page.results, rows);
+            assert_eq!(page.count, count);
+        }
+        (Err(error), None) => assert_eq!(variant(&seen(error)), "Decode"),
+        (got, expected) => panic!("{got:?} instead of {expected:?}"),
+    }
+}
+
+#[test]
+fn the_rows_of_any_page_are_its_results() {
+    let desk = Desk::open();
+    let client = desk.client();
+    let mut pages = 0;
+    fuzz(1_500, |random| {
+        let mut whole: Value = serde_json::from_slice(random.choose::<Vec<u8>>(bodies())).unwrap();
+        change_json(random, &mut whole);
+        if random.one_in(3) {
+            let next = json!("http://x/?offset=2");
+            whole = json!({"results": [whole, 1], "next": next, "total_count": random.below(9)});
+        }
+        if is_ambiguous(&whole) {
+            return;
+        }
+        desk.lay([ok(whole.to_string())]);
+        let expected = page(value(whole.to_string().as_bytes()).unwrap());
+        pages += usize::from(expected.is_some());
+        check(&client, expected);
+    });
+    assert!(pages > 300, "{pages} pages");
+}
+
+#[test]
+fn a_list_of_any_bytes_ends() {
+    let desk = Desk::open();
+    let client = desk.client();
+    fuzz(500, |random| {
+        let body = body(random);
+        desk.lay([ok(&*body)]);
+        let items: Vec<_> = client.list("/api/x/").prefetch(random.below(3)).items().collect();
+        for (at, item) in items.iter().enumerate() {
+            if let Err(error) = item {
+                assert_eq!(at + 1, items.len(), "a row follows an error");
+                assert!(["Decode", "Paging"].contains(&variant(error)), "{error}");
+                seen(error.clone());
+            }
+        }
+        if let Some(value) = value(&body).filter(|value| !is_ambiguous(value)) {
+            let rows = page(value).map_or(0, |(rows, _)| rows.len());
+            let got = items.iter().filter(|item| item.is_ok()).count();
+            // A page whose `next` leads to a page is read once more, since the answer is the same.
+            assert!(got == rows || got == 2 * rows, "{got} of {rows} rows");
+        }
+    });
+}
+
+#[test]
+fn an_unreadable_row_costs_no_other_row() {
+    const BAD: [&str; 4] = ["1e999", "-1e400", "[1e999]", "{\"a\":1e999}"];
+    let desk = Desk::open();
+    let client = desk.client();
+    let deep = "[".repeat(140) + &"]".repeat(140);
+    fuzz(400, |random| {
+        let mut rows = Vec::new();
+        for id in 0..1 + random.below(6) {
+            let good = json!({"id": id, "a": "x \\ud83d \" ]", "n": [0.1, -3, u64::MAX]});
+            let mut text = good.to_string();
+            let is_bad = random.one_in(3);
+            if is_bad {
+                let bad: &str = if random.one_in(4) { &deep } else { random.pick(&BAD) };
+                text = match random.below(3) {
+                    0 => text.replace("-3", bad),
+                    1 => text.replacen('{', &format!("{{\"properties\":{{\"k\":{bad}}},"), 1),
+                    _ => bad.to_owned(),
+                };
+            }
+            rows.push((text, (!is_bad).then_some(good)));
+        }
+        let texts: Vec<&str> = rows.iter().map(|(text, _)| text.as_str()).collect();
+        desk.lay([ok(format!("{{\"next\":null,\"results\":[{}]}}", texts.join(",")))]);
+        let got = client.list("/api/x/").all().unwrap();
+        assert_eq!(got.len(), rows.len());
+        for (got, (text, good)) in got.iter().zip(&rows) {
+            match good {
+                Some(good) => assert_eq!(got, good),
+                None => check_repaired(got, text),
+            }
+        }
+        // Read as a type, such a row is an error and the others are not.
+        let typed = client.list("/api/x/").items_as::<Map<String, Value>>();
+        let typed: Vec<bool> = typed.map(|row| row.map_err(seen).is_ok()).collect();
+        let good: Vec<bool> = rows.iter().map(|(_, good)| good.is_some()).collect();
+        assert_eq!(typed, good);
+    });
+}
+
+/// Each readable member of the row is there, and what cannot be read is its JSON text.
+fn check_repaired(got: &Value, text: &str) {
+    let Ok(members) = serde_json::from_str::<HashMap<String, Box<RawValue>>>(text) else {
+        return assert_eq!(got, text);
+    };
+    for (name, raw) in &members {
+        match serde_json::from_str::<Value>(raw.get()) {
+            Ok(value) => assert_eq!(got[name], value),
+            Err(_) if name == "properties" => check_repaired(&got[name], raw.get()),
+            Err(_) => assert_eq!(got[name], raw.get()),
+        }
+    }
+}
+
+#[test]
+fn a_typed_list_of_any_bytes_ends() {
+    let desk = Desk::open();
+    let client = desk.client();
+    fuzz(400, |random: &mut Random| {
+        let mut body =
+            br#"{"count":3,"next":null,"results":[{"id":1},{"id":2},{"id":"x"}]}"#.to_vec();
+        change(random, &mut body, crate::decode::TOKENS);
+        desk.lay([ok(&*body)]);
+        let items: Vec<_> = client.list("/api/x/").items_as::<HashMap<String, u64>>().collect();
+        assert!(items.len() < 20);
+        for error in items.into_iter().filter_map(Result::err) {
+            assert!(["Decode", "Paging"].contains(&variant(&seen(error))));
+        }
+    });
+}

@@ -1,0 +1,334 @@
+//! Proves that SQL is read as it was composed: what its LIMIT is, whether the server may have cut
+//! the answer, and whether a scan can add its own order and limit.
+use crate::desk::{Desk, ok};
+use crate::fuzz;
+use crate::input::{Random, change_text};
+use crate::support::expect::variant;
+use crate::support::seen;
+use posthog_api::{Client, Error};
+use serde_json::{Value, json};
+
+/// What separates words: spaces, and comments that would change the meaning if they were read.
+const SPACES: &[&str] = &[
+    " ",
+    " ",
+    " ",
+    "\n",
+    "\t ",
+    " /* limit 5 */ ",
+    " -- limit 5; '\n",
+    " // order by a (\r",
+    "/* ' */",
+    "\u{feff} ",
+];
+
+/// Expressions that contain what looks like a clause.
+const EXPRESSIONS: &[&str] = &[
+    "a",
+    "*",
+    "limit",
+    "t.limit",
+    "properties.$limit",
+    "properties.offset",
+    "'limit 5'",
+    "'it''s ; limit 5'",
+    "'\\' limit 5'",
+    "\"a limit 5\"",
+    "`order by a`",
+    "`a``b limit 5`",
+    "f'{a} limit 5 {concat('}', \"'\")}'",
+    "(select a from t order by a limit 5 offset 2)",
+    "count(a)",
+    "row_number() over (partition by a order by b)",
+    "[1, (2), 'x']",
+    "{placeholder}",
+    "a as limit",
+    "b as offset",
+    "interval",
+    "'東京 limit 5'",
+];
+
+const WHERE: &[&str] = &[
+    "",
+    "",
+    "",
+    "where limit = 5",
+    "where a in (select b from u limit 5)",
+    "where a = 'x' and limit > 2",
+    "prewhere not limit",
+    "where a between 1 and 2.",
+    "group by limit having limit > 2",
+    "sample 1/10 offset 1/2",
+];
+
+const CLOSING: &[&str] = &["", "", "", " -- limit 5", " /* limit 5 */", "\n// end"];
+
+/// The LIMIT of a SELECT.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Limit {
+    None,
+    Rows(u64),
+    Unclear,
+}
+
+#[derive(Debug)]
+struct Composed {
+    sql: String,
+    limits: Vec<Limit>,
+    /// Whether all joins are UNION ALL.
+    adds_up: bool,
+    /// Whether a clause of its own orders or limits the rows.
+    has_clause: bool,
+}
+
+fn space(random: &mut Random) -> &'static str {
+    random.pick(SPACES)
+}
+
+/// In any case, as keywords may be.
+fn cased(random: &mut Random, word: &str) -> String {
+    let upper = |c: char| if random.one_in(2) { c.to_ascii_uppercase() } else { c };
+    word.chars().map(upper).collect()
+}
+
+fn select(random: &mut Random) -> Composed {
+    let mut parts = Vec::new();
+    if random.one_in(8) {
+        parts.push("with x as (select a from t order by a limit 5)".to_owned());
+    }
+    parts.push(cased(random, "select"));
+    if random.one_in(8) {
+        parts.push("distinct".to_owned());
+    }
+    let columns: Vec<&str> = (0..1 + random.below(3)).map(|_| random.pick(EXPRESSIONS)).collect();
+    parts.push(columns.join(if random.one_in(2) { "," } else { " , " }));
+    parts.push(format!(
+        "{} {}",
+        cased(random, "from"),
+        random.pick(&["t", "`t`", "(select 1 as a limit 3) as t"])
+    ));
+    parts.push((random.pick(WHERE)).to_owned());
+    let mut has_clause = false;
+    if random.one_in(5) {
+        let what = random.pick(&["a", "limit desc", "interval", "properties.by", "'x', a"]);
+        parts.push(format!("{}{}by {what}", cased(random, "order"), space(random)));
+        has_clause = true;
+    }
+    if random.one_in(6) {
+        let by = ["limit 1 by a", "limit (1) by a", "limit {n} by a", "limit 2 offset 0 by a, b"];
+        parts.push((random.pick(&by)).to_owned());
+    }
+    let limit = match random.below(5) {
+        0 | 1 => Limit::None,
+        2 | 3 => Limit::Rows(random.pick(&[0, 1, 5, 99, 100, 101, 500, 9_999])),
+        _ => Limit::Unclear,
+    };
+    let text = match limit {
+        Limit::None => String::new(),
+        Limit::Rows(n) => match random.below(5) {
+            0 => format!("({n})"),
+            1 => format!("{n}{}offset 3", space(random)),
+            2 => format!("{n} , 3"),
+            3 => format!("{n} with ties"),
+            _ => n.to_string(),
+        },
+        Limit::Unclear => (random.pick(&["{n}", "2 + 3", "(1 + 1)", "010", "1e2"])).to_owned(),
+    };
+    if limit != Limit::None {
+        parts.push(format!("{}{}{text}", cased(random, "limit"), space(random)));
+        has_clause = true;
+    }
+    parts.retain(|part| !part.is_empty());
+    let mut sql = String::new();
+    for part in parts {
+        if !sql.is_empty() {
+            sql += space(random);
+            // A comment alone separates, but `a/**/b` is hard to read in a failure.
+            sql.push(' ');
+        }
+        sql += &part;
+    }
+    Composed { sql, limits: vec![limit], adds_up: true, has_clause }
+}
+
+/// One SELECT, or several.
+fn statement(random: &mut Random) -> Composed {
+    let mut all = select(random);
+    for _ in 0..[0, 0, 0, 1, 2][random.below(5)] {
+        let join =
+            random.pick(&["union all", "UNION  ALL", "union distinct", "except", "intersect"]);
+        let other = select(random);
+        all.sql = format!("{}{} {join} {}", all.sql, space(random), other.sql);
+        all.limits.extend(other.limits);
+        all.adds_up &= join.eq_ignore_ascii_case("union all") || join.contains("UNION  ALL");
+        all.has_clause |= other.has_clause;
+    }
+    let closing = random.pick(CLOSING);
+    if random.one_in(6) {
+        all.sql = format!("({}{}\n)", all.sql, closing);
+    } else {
+        all.sql += closing;
+    }
+    all
+}
+
+/// An answer with this many rows.
+fn answer(rows: usize, more: &Value) -> Value {
+    let mut answer = json!({"columns": ["a"], "results": vec![json!([1]); rows]});
+    for (name, value) in more.as_object().unwrap() {
+        answer[name] = value.clone();
+    }
+    answer
+}
+
+fn cut(client: &Client, sql: &str) -> Option<bool> {
+    match client.project(1).hogql(sql).rows() {
+        Ok(_) => Some(false),
+        Err(error) if error.is_cut_short() => {
+            seen(error);
+            Some(true)
+        }
+        Err(error) => {
+            assert_eq!(variant(&seen(error)), "Config");
+            None
+        }
+    }
+}
+
+#[test]
+fn an_answer_that_may_be_cut_is_found_by_its_sql() {
+    let desk = Desk::open();
+    let client = desk.client();
+    let (mut cuts, mut whole) = (0, 0);
+    fuzz(1_500, |random| {
+        let composed = statement(random);
+        let rows = random.pick(&[0, 5, 99, 100, 100, 101, 130]);
+        // The server puts a LIMIT on each SELECT that has none: 100, if it does not say which.
+        let put_on = random.pick(&[None, None, Some(5), Some(100), Some(120)]);
+        let has_more = random.pick(&[None, None, None, None, None, Some(true), Some(false)]);
+        let mut more = json!({});
+        if let Some(n) = put_on {
+            let part = |limit: &Limit| {
+                let own = if let Limit::Rows(n) = limit { *n } else { n };
+                format!("SELECT a FROM t LIMIT {own}")
+            };
+            let parts: Vec<String> = composed.limits.iter().map(part).collect();
+            let join = if composed.adds_up { " UNION ALL " } else { " EXCEPT " };
+            more["hogql"] = json!(parts.join(join));
+        }
+        if let Some(has_more) = has_more {
+            more["hasMore"] = json!(has_more);
+        }
+        let unlimited = composed.limits.contains(&Limit::None);
+        let full = rows as u64 >= put_on.unwrap_or(100) || !composed.adds_up;
+        let expected = has_more.unwrap_or(unlimited && full);
+        desk.lay([ok(answer(rows, &more).to_string())]);
+        let got = cut(&client, &composed.sql);
+        assert_eq!(got, Some(expected), "{rows} rows, {more}: {composed:#?}");
+        *(if expected { &mut cuts } else { &mut whole }) += 1;
+    });
+    assert!(cuts > 300 && whole > 300, "{cuts} cut, {whole} whole");
+}
+
+/// The first item of a scan whose pages are empty.
+fn scan(client: &Client, sql: &str) -> Option<Error> {
+    client.project(1).hogql(sql).scan("a").into_iter().next().map(|row| seen(row.unwrap_err()))
+}
+
+#[test]
+fn a_scan_refuses_exactly_the_sql_that_orders_or_limits_its_rows() {
+    let desk = Desk::open();
+    let client = desk.client();
+    let empty = ok(answer(0, &json!({})).to_string());
+    let (mut refused, mut sent) = (0, 0);
+    fuzz(1_500, |random| {
+        let composed = statement(random);
+        let semicolon = random.one_in(10);
+        // A line break: the SQL may end in a comment.
+        let sql = if semicolon { format!("{}\n;", composed.sql) } else { composed.sql.clone() };
+        desk.lay([empty.clone()]);
+        let error = scan(&client, &sql);
+        if semicolon || composed.has_clause {
+            assert_eq!(error.as_ref().map(variant), Some("Config"), "{composed:#?}");
+            assert!(desk.seen().is_empty());
+            refused += 1;
+        } else {
+            assert!(error.is_none(), "{error:?}: {composed:#?}");
+            let seen = desk.seen();
+            let expected = format!("SELECT * FROM ({sql}\n) ORDER BY `a` LIMIT 10000 WITH TIES");
+            assert_eq!(seen[0].json()["query"]["query"], expected);
+            sent += 1;
+        }
+    });
+    assert!(refused > 300 && sent > 300, "{refused} refused, {sent} sent");
+}
+
+#[test]
+fn sql_of_any_text_is_read_with_care() {
+    const TOKENS: &[&str] = &[
+        "'",
+        "\"",
+        "`",
+        "''",
+        "\\",
+        "(",
+        ")",
+        "[",
+        "]",
+        "{",
+        "}",
+        "f'",
+        "--",
+        "//",
+        "/*",
+        "*/",
+        "\r",
+        "\n",
+        ";",
+        ",",
+        ".",
+        " limit ",
+        " limit 5",
+        " by ",
+        " order by a",
+        " union all ",
+        " except ",
+        "select ",
+        " from ",
+        "é",
+        "\u{feff}",
+        "\0",
+        "5",
+        "1e9",
+        "99999999999999999999",
+    ];
+    let desk = Desk::open();
+    let client = desk.client();
+    let hundred = ok(answer(100, &json!({})).to_string());
+    let empty = ok(answer(0, &json!({})).to_string());
+    fuzz(1_500, |random| {
+        let mut sql = statement(random).sql;
+        for _ in 0..random.below(4) {
+            sql = change_text(random, &sql, TOKENS);
+        }
+        let lower = sql.to_lowercase();
+        desk.lay([hundred.clone()]);
+        match cut(&client, &sql) {
+            // 100 rows are all of them only if the SQL has a LIMIT.
+            Some(false) => assert!(lower.contains("limit"), "{sql:?}"),
+            Some(true) => {}
+            None => assert!(sql.trim().is_empty(), "{sql:?}"),
+        }
+        desk.lay([empty.clone()]);
+        if scan(&client, &sql).is_none() {
+            let has = |word: &str| lower.contains(word);
+            assert!(has("select"), "{sql:?}");
+            // Without quotes and comments, nothing can hide these.
+            if !sql.contains(['\'', '"', '`']) && !["--", "//", "/*"].into_iter().any(has) {
+                assert!(!sql.contains(';'), "{sql:?}");
+                let count = |c| sql.matches(c).count();
+                assert!(count('(') == count(')') && count('{') == count('}'), "{sql:?}");
+            }
+        }
+    });
+}
