@@ -32,11 +32,12 @@ fn used(source: &str) -> BTreeSet<String> {
     let path = Regex::new(r"\bcrate::(\w+)").unwrap();
     let group = Regex::new(r"(?s)\bcrate::\{(.*?)\};").unwrap();
     let first = Regex::new(r"(?:^|,)\s*(\w+)").unwrap();
+    let inner = Regex::new(r"(?s)\{[^{}]*\}").unwrap();
     let mut names: BTreeSet<String> =
         path.captures_iter(&source).map(|c| c[1].to_owned()).collect();
     for members in group.captures_iter(&source) {
         // Of `a::{b, c}, d` only `a` and `d` are of the root.
-        let inner = Regex::new(r"(?s)\{[^{}]*\}").unwrap().replace_all(&members[1], "");
+        let inner = inner.replace_all(&members[1], "");
         names.extend(first.captures_iter(&inner).map(|c| c[1].to_owned()));
     }
     let unit = |name: String| if layer(&name).is_some() { name } else { "lib".to_owned() };
@@ -118,6 +119,6 @@ fn an_arrow_that_points_up_and_a_cycle_are_found() {
         let problems = problems(&files).join("; ");
         assert!(problems.contains(found), "{problems}");
     }
-    let fine = file("list", "// crate::Client\nuse crate::error::Result;\nuse crate::http::Http;");
-    assert_eq!(problems(&[fine]), Vec::<String>::new());
+    let down = file("list", "// crate::Client\nuse crate::error::Result;\nuse crate::http::Http;");
+    assert_eq!(problems(&[down]), Vec::<String>::new());
 }

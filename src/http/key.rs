@@ -47,7 +47,9 @@ impl Key {
         lengths.dedup();
         let mut first = [false; 256];
         for byte in runs.iter().filter_map(|run| run.first()) {
-            first[usize::from(*byte)] = true;
+            if let Some(is_first) = first.get_mut(usize::from(*byte)) {
+                *is_first = true;
+            }
         }
         Key { bearer: format!("Bearer {key}"), text: key, runs, lengths, first }
     }
@@ -65,7 +67,8 @@ impl Key {
         let mut found: Vec<(usize, usize)> = Vec::new();
         for &length in &self.lengths {
             for (start, window) in text.as_bytes().windows(length).enumerate() {
-                let begins = window.first().is_some_and(|byte| self.first[usize::from(*byte)]);
+                let byte = window.first().map_or(0, |byte| usize::from(*byte));
+                let begins = self.first.get(byte).is_some_and(|is_first| *is_first);
                 if begins && self.runs.contains(window) {
                     found.push((start, start + length));
                 }
