@@ -56,6 +56,16 @@ impl Drop for HookEnd {
     }
 }
 
+/// Whether this thread runs a hook, or works for one.
+pub(super) fn is_in_hook() -> bool {
+    IN_HOOK.get()
+}
+
+/// This thread works for a hook, or does not.
+pub(super) fn set_in_hook(is_in_hook: bool) {
+    IN_HOOK.set(is_in_hook);
+}
+
 impl Http {
     /// Shows an event to the hook. A hook that makes calls of its own is not called for their
     /// waits: it would call itself without end.

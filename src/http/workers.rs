@@ -9,7 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Instant;
 
-use super::wait::Watch;
+use super::wait::{Watch, is_in_hook, set_in_hook};
 use super::{AFTER_DEADLINE, Request, Response, timed_out};
 use crate::error::Result;
 
@@ -39,7 +39,8 @@ impl Workers {
         *request.http_mut() = request.http().watched(&watch);
         let id = self.next_id;
         self.next_id += 1;
-        Board::request(&self.board, Job { id, request }).then_some(Started { id, watch })
+        Board::request(&self.board, Job { id, request, in_hook: is_in_hook() })
+            .then_some(Started { id, watch })
     }
 
     /// Waits for the answer. The outer error is that of the deadline.
@@ -85,6 +86,8 @@ impl Drop for Workers {
 struct Job {
     id: u64,
     request: Request,
+    /// A hook asked for it, so no hook sees its waits.
+    in_hook: bool,
 }
 
 /// Where the caller's thread leaves jobs, and workers leave answers.
@@ -142,7 +145,8 @@ impl Board {
             state.waiting -= 1;
             state.running.insert(job.id, true);
             drop(state);
-            let Job { id, request } = job;
+            let Job { id, request, in_hook } = job;
+            set_in_hook(in_hook);
             let fetched = panic::catch_unwind(AssertUnwindSafe(|| request.run_json()));
             state = self.state();
             state.waiting += 1;
