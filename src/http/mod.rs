@@ -105,9 +105,10 @@ impl Http {
         self.deadline
     }
 
-    /// How much time is left before the deadline.
+    /// How much time is left before the deadline, a year at most.
     pub(crate) fn left(&self) -> Option<Duration> {
-        self.deadline.map(|at| at.saturating_duration_since(Instant::now()))
+        let left = |at: Instant| at.saturating_duration_since(Instant::now()).min(MAX_TIMEOUT);
+        self.deadline.map(left)
     }
 
     /// An error as it leaves the crate: the one place that masks the key in it.
