@@ -107,10 +107,13 @@ impl Params {
     /// rows.
     pub(crate) fn keep(&mut self, first: &Params, moving: &[&str]) -> Result<(), String> {
         for (name, value) in first.iter().filter(|(name, _)| !moving.contains(name)) {
-            match self.get(name) {
-                None => self.set(name, value),
-                Some(other) if same(other, value) => {}
-                Some(_) => return Err(name.to_owned()),
+            // A link may have a name twice, and servers differ in which of the two counts.
+            let differs = |(n, other): (&str, &str)| n == name && !same(other, value);
+            if self.iter().any(differs) {
+                return Err(name.to_owned());
+            }
+            if !self.has(name) {
+                self.set(name, value);
             }
         }
         Ok(())

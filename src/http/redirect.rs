@@ -1,5 +1,7 @@
 //! Redirects: which are followed, and to where.
 
+use percent_encoding::percent_decode_str;
+
 use super::call::{self, Call};
 use super::params::Params;
 use super::transport::Answer;
@@ -55,7 +57,7 @@ fn next_call(
     };
     if let (Some(here), Some(there)) = (project(&call.path), project(&path)) {
         if here != there && here != "@current" {
-            return Err(format!("it leads to another project: {}", excerpt(there)));
+            return Err(format!("it leads to another project: {}", excerpt(&there)));
         }
     }
     params.keep(&call.params, &[]).map_err(|name| {
@@ -69,10 +71,11 @@ fn next_call(
 }
 
 /// The project or environment that a path names.
-fn project(path: &str) -> Option<&str> {
+fn project(path: &str) -> Option<String> {
+    let path = percent_decode_str(path).decode_utf8_lossy();
     let rest =
         path.strip_prefix("/api/projects/").or_else(|| path.strip_prefix("/api/environments/"))?;
-    rest.split('/').next().filter(|id| !id.is_empty())
+    rest.split('/').next().filter(|id| !id.is_empty()).map(str::to_owned)
 }
 
 /// Path and parameters of a location within the origin; `None` for any other.
