@@ -80,12 +80,7 @@ impl Response {
     /// nothing shows whether it is complete.
     pub fn text(mut self) -> Result<String> {
         let kind = self.header("content-type").unwrap_or_default().to_ascii_lowercase();
-        let begins =
-            lossy(self.body().get(..64).unwrap_or(self.body())).trim_start().to_ascii_lowercase();
-        if kind.starts_with("text/html")
-            || begins.starts_with("<!doctype html")
-            || begins.starts_with("<html")
-        {
+        if kind.contains("html") || is_web_page(self.body()) {
             return Err(self.unreadable("the answer is a web page"));
         }
         if kind.contains("utf-16")
@@ -122,6 +117,18 @@ impl Response {
         let failure = Failure::new(FailureKind::Other, message).with_answer(answered);
         self.http.conceal(Error::Decode(failure).of_call(self.method, &self.path))
     }
+}
+
+/// Whether a body begins like a web page, whatever its type says.
+fn is_web_page(body: &[u8]) -> bool {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii_start();
+    let begins = |tag: &str| {
+        let start = body.get(..tag.len()).is_some_and(|s| s.eq_ignore_ascii_case(tag.as_bytes()));
+        let end = body.get(tag.len()).is_none_or(|byte| !byte.is_ascii_alphanumeric());
+        start && end
+    };
+    ["<!doctype html", "<html", "<head", "<body"].into_iter().any(begins)
+        || body.starts_with(b"<!--")
 }
 
 impl Answer {

@@ -133,7 +133,11 @@ impl Transport {
 
     pub(crate) fn attempt(&self, attempt: &Attempt<'_>) -> std::result::Result<Answer, NoAnswer> {
         let was_idle = self.idle.take();
-        let limits = Limits { connect: self.connect_timeout, answer: attempt.timeout };
+        let limits = Limits {
+            connect: self.connect_timeout,
+            answer: attempt.timeout,
+            left: attempt.left.unwrap_or(Duration::MAX),
+        };
         let body_read = Cell::new(false);
         let mut response = self.run(attempt, &body_read).map_err(|error| {
             let sent = match attempt.body {
@@ -162,7 +166,7 @@ impl Transport {
         // The length of a compressed body is not visible, and shows in the body itself: it can be decompressed.
         let framed = status == 204
             || response.headers().contains_key(header::CONTENT_LENGTH)
-            || response.headers().contains_key(header::TRANSFER_ENCODING);
+            || response.headers().get_all(header::TRANSFER_ENCODING).iter().any(is_chunked);
         let (body, drained) = if status == 204 {
             (Vec::new(), true) // also where it claims to be compressed
         } else if is_success {
@@ -248,6 +252,11 @@ impl Transport {
     }
 }
 
+/// Whether this `Transfer-Encoding` shows where a body ends; `identity` does not.
+fn is_chunked(encoding: &header::HeaderValue) -> bool {
+    encoding.as_bytes().to_ascii_lowercase().ends_with(b"chunked")
+}
+
 /// Tries with the stack of any thread, as ureq does: a smaller one could fit where that does not.
 fn can_start_thread() -> bool {
     thread::Builder::new().spawn(|| ()).is_ok()
@@ -297,6 +306,8 @@ impl Read for NotedBody<'_> {
 struct Limits {
     connect: Duration,
     answer: Duration,
+    /// Until the deadline: a phase has no more than this.
+    left: Duration,
 }
 
 /// What of a request can have reached the server when an attempt fails.
@@ -409,9 +420,12 @@ fn no_answer(error: ureq::Error, sent: Sent, limits: Limits) -> NoAnswer {
 }
 
 fn timed_out(phase: ureq::Timeout, limits: Limits) -> NoAnswer {
+    let connecting = matches!(phase, ureq::Timeout::Resolve | ureq::Timeout::Connect);
+    let limit = if connecting { limits.connect } else { limits.answer };
     let (outcome, reason, message) = match phase {
         ureq::Timeout::Global => (Outcome::Final, Reason::Deadline, String::new()),
-        ureq::Timeout::Resolve | ureq::Timeout::Connect => {
+        _ if limits.left <= limit => (Outcome::Final, Reason::Deadline, String::new()),
+        _ if connecting => {
             let resolve = phase == ureq::Timeout::Resolve;
             let kind = if resolve { Kind::Dns } else { Kind::Connect };
             let message = format!(
@@ -463,7 +477,8 @@ fn io_failed(error: &io::Error, sent: Sent) -> NoAnswer {
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits { connect: Duration::ZERO, answer: Duration::ZERO };
+    const LIMITS: Limits =
+        Limits { connect: Duration::ZERO, answer: Duration::ZERO, left: Duration::MAX };
 
     #[test]
     fn a_write_is_sent_again_only_where_nothing_can_have_been_sent() {
