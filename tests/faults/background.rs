@@ -396,8 +396,14 @@ fn a_scan_whose_keys_repeat_is_an_error() {
 #[test]
 fn the_pages_of_a_scan_are_retried() {
     let again = Act::status(503).header("Retry-After", "0");
-    let server =
-        Server::script([again.clone(), page(&keys(0..2)), again, page(&keys(2..3)), page(&[])]);
+    let server = Server::script([
+        again.clone(),
+        page(&keys(0..2)),
+        again,
+        page(&keys(2..3)),
+        page(&[]),
+        page(&[]),
+    ]);
     let (found, failed) = walk(scan(&trying(&server, 1)));
     assert_eq!((found, failed.is_none()), (keys(0..3), true));
 }

@@ -6,13 +6,16 @@ mod support;
 
 mod answers;
 mod background;
+mod bodies;
 mod environment;
 mod input;
 mod lists;
 mod pieces;
 mod redirects;
 mod retry;
+mod rows;
 mod sizes;
 mod statuses;
 mod tls;
 mod transport;
+mod waits;
