@@ -197,6 +197,17 @@ fn rows_that_are_or_may_be_cut_are_an_error_of_rows_only() {
         (100, json!({}), "select n from (select n from t limit 5000)", true),
         (100, json!({}), "select 'limit 5000' from t -- limit 6000", true),
         (100, json!({}), "select n from t limit 1 by n", true),
+        (100, json!({}), "select n from t limit (1) by n", true),
+        (100, json!({}), "select n from t limit {k} by n", true),
+        (100, json!({}), "select n from t limit 1, 2 by n", true),
+        (100, json!({}), "select n from t // limit 5000", true),
+        (100, json!({}), "select n from t // x\n limit 5000", false),
+        (100, json!({}), "select n from t -- x\r limit 5000", false),
+        // A column may be called limit.
+        (100, json!({}), "select n from t where limit = 5000", true),
+        (100, json!({}), "select n from t order by limit", true),
+        (100, json!({}), "select n from t where limit in (5000, 6000)", true),
+        (100, json!({}), "select n, properties.$limit from t", true),
     ] {
         assert_cut(n, &more, sql, cut);
     }

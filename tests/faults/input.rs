@@ -489,6 +489,37 @@ fn a_key_or_user_agent_too_long_for_a_header_ends_in_time() {
 }
 
 #[test]
+fn a_float_that_json_cannot_hold_is_refused_wherever_it_is_given() {
+    let server = Server::script([]);
+    let client = client(&server);
+    let project = client.project(1);
+    let sql = || project.hogql("SELECT {a} AS k FROM t");
+    let property = || PersonFilter::property("p");
+    for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        for (name, given) in [("alone", vec![value]), ("behind others", vec![1.0, value])] {
+            for failed in [
+                error_in(name, client.get("/x/").param("a", given.as_slice()).send()),
+                error_in(name, client.get("/x/").param("a", value).send()),
+                error_in(name, project.list("x").param("a", &given).all()),
+                error_in(name, client.post("/x/").json(value).send()),
+                error_in(name, client.post("/x/").json(("null", Some(&given))).send()),
+                error_in(name, client.post("/x/").json(Some(f32::NAN)).send()),
+                error_in(name, sql().value("a", value).send()),
+                error_in(name, sql().value("a", &given).send()),
+                error_in(name, project.query((1, &given)).send()),
+                error_in(name, sql().scan("k").after(value).into_iter().next().unwrap()),
+                error_in(name, project.persons().filter(property().exact(value)).all()),
+                error_in(name, project.persons().filter(property().is_not(&given)).all()),
+                error_in(name, project.persons().filter(property().gt(value)).all()),
+                error_in(name, project.persons().filter(property().lte(value)).all()),
+            ] {
+                config(&failed);
+            }
+        }
+    }
+}
+
+#[test]
 fn a_megabyte_in_a_body_is_sent() {
     let server = quiet();
     let body = json!({"text": format!("é\0\u{1f600}\"{}", "x".repeat(1 << 20))});

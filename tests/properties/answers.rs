@@ -34,7 +34,7 @@ fn pages_are_read_as_they_were_written() {
                 }
             })
             .collect();
-        server.answers(bodies.iter().map(|body| ok(body)).collect());
+        server.pages(bodies.iter().map(|body| ok(body)).collect());
         let items = client.list("/api/x/").prefetch(ahead).items();
         let items: Vec<Value> = items.collect::<Result<_, _>>().unwrap();
         let written: Vec<Value> = pages.iter().flatten().map(|(_, v)| v.clone()).collect();

@@ -52,6 +52,8 @@ type Origin = (String, String, u16);
 struct State {
     /// In their order. The last one is repeated.
     answers: VecDeque<Act>,
+    /// The answer to a request is the one at its `offset`, whenever it comes.
+    by_offset: bool,
     /// The origins of all connections that the client wanted.
     asked: Vec<Origin>,
 }
@@ -78,8 +80,12 @@ impl Home {
     pub fn start() -> Home {
         let state: Arc<Mutex<State>> = Arc::default();
         let script = Arc::clone(&state);
-        let server = Server::start(move |_, _| {
-            let answers = &mut locked(&script).answers;
+        let server = Server::start(move |request, _| {
+            let State { answers, by_offset, .. } = &mut *locked(&script);
+            if *by_offset {
+                let offset = request.param("offset").map_or(0, |n| n.parse().unwrap());
+                return answers[answers.len().min(offset + 1) - 1].clone();
+            }
             match answers.len() {
                 0 => Act::close(),
                 1 => answers[0].clone(),
@@ -116,8 +122,15 @@ impl Home {
     pub fn answers(&self, answers: Vec<Act>) {
         let mut state = locked(&self.state);
         state.answers = answers.into();
+        state.by_offset = false;
         state.asked.clear();
         self.server.take_requests();
+    }
+
+    /// Answers each request with the page at its `offset`: pages ahead come in any order.
+    pub fn pages(&self, pages: Vec<Act>) {
+        self.answers(pages);
+        locked(&self.state).by_offset = true;
     }
 
     pub fn seen(&self) -> Vec<Request> {
