@@ -80,7 +80,9 @@ impl Response {
     /// nothing shows whether it is complete.
     pub fn text(mut self) -> Result<String> {
         let kind = self.header("content-type").unwrap_or_default().to_ascii_lowercase();
-        if kind.contains("html") || is_web_page(self.body()) {
+        let media_type = kind.split(';').next().unwrap_or_default().trim();
+        if ["text/html", "application/xhtml+xml"].contains(&media_type) || is_web_page(self.body())
+        {
             return Err(self.unreadable("the answer is a web page"));
         }
         if kind.contains("utf-16")
@@ -121,14 +123,16 @@ impl Response {
 
 /// Whether a body begins like a web page, whatever its type says.
 fn is_web_page(body: &[u8]) -> bool {
-    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii_start();
+    let mut body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii_start();
+    while let Some(comment) = body.strip_prefix(b"<!--") {
+        let Some(end) = comment.windows(3).position(|end| end == b"-->") else { break };
+        body = comment.get(end + 3..).unwrap_or_default().trim_ascii_start();
+    }
     let begins = |tag: &str| {
         let start = body.get(..tag.len()).is_some_and(|s| s.eq_ignore_ascii_case(tag.as_bytes()));
-        let end = body.get(tag.len()).is_none_or(|byte| !byte.is_ascii_alphanumeric());
-        start && end
+        start && body.get(tag.len()).is_none_or(|byte| !byte.is_ascii_alphanumeric())
     };
     ["<!doctype html", "<html", "<head", "<body"].into_iter().any(begins)
-        || body.starts_with(b"<!--")
 }
 
 impl Answer {

@@ -133,6 +133,6 @@ fn any_bytes_for_an_answer_are_read_or_are_an_error_without_the_key() {
 /// Whether `text` must refuse this body: a web page, UTF-16, or another encoding.
 fn is_not_text(body: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(body) else { return true };
-    let begin = text.trim_start().to_ascii_lowercase();
-    begin.starts_with("<html") || begin.starts_with("<!doctype html")
+    let begin = text.to_ascii_lowercase();
+    ["<html", "<!doctype html", "<head", "<body"].iter().any(|tag| begin.contains(tag))
 }
