@@ -39,9 +39,8 @@ fn pages_are_read_as_they_were_written() {
         let items: Vec<Value> = items.collect::<Result<_, _>>().unwrap();
         let written: Vec<Value> = pages.iter().flatten().map(|(_, v)| v.clone()).collect();
         prop_assert_eq!(&items, &written);
-        // Prefetch may foresee pages beyond the last one.
-        let requests = server.seen().len();
-        prop_assert!(requests == pages.len() || ahead > 0 && requests > pages.len());
+        // Prefetch may foresee pages beyond the last one, also of the list before.
+        prop_assert!(server.seen().len() >= pages.len());
         // The same result with serde_json alone, and with one call.
         let alone = bodies.iter().flat_map(|body| match parsed(body) {
             Value::Array(rows) => rows,
