@@ -395,7 +395,7 @@ impl Walk for Windows {
         if pages::is_last(limit, rows.len()) {
             (self.from, self.uuid) = (self.to(), None);
             self.ends.forget();
-            self.largest = self.largest.saturating_add(self.largest / 8);
+            self.largest = self.largest.saturating_add(self.largest / 4);
         } else {
             let covered = self.go_on_after(rows.last())?;
             if !few {
@@ -423,11 +423,14 @@ impl Walk for Windows {
 
     fn narrow(&mut self) -> bool {
         let window = self.to() - self.from;
-        if window <= SMALLEST_WINDOW {
-            return false;
+        let can = window > SMALLEST_WINDOW;
+        if can {
+            self.largest = window / 2;
+            self.window = (window / 4).max(SMALLEST_WINDOW);
+        } else {
+            // In the background there is more time.
+            self.largest = i64::MAX;
         }
-        self.largest = window / 2;
-        self.window = (window / 4).max(SMALLEST_WINDOW);
-        true
+        can
     }
 }

@@ -1,0 +1,472 @@
+//! Proves that events() returns each event of a time range once, in order, and resumes after any.
+use crate::model::{Found, Rules, Table, limits, queries, ranked, serve, too_slow};
+use crate::support::expect::{config, query, too_large};
+use crate::support::{Act, KEY, Server, builder, client, error, shows_key};
+use posthog_api::{Events, Result};
+use serde_derive::Deserialize;
+use serde_json::{Map, Value, json};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+const SECOND: i64 = 1_000_000;
+const DAY: i64 = 86_400 * SECOND;
+
+/// 2026-03-01T00:00:00Z.
+const MARCH: i64 = 20_513 * DAY;
+
+#[derive(Clone, Debug, PartialEq)]
+struct Event {
+    micros: i64,
+    uuid: String,
+}
+
+/// The table of events, of a project at this offset from UTC.
+#[derive(Clone)]
+struct Stored {
+    events: Vec<Event>,
+    offset: i64,
+}
+
+/// RFC 3339 text, as Python writes it: without a fraction where that is zero.
+fn text(micros: i64, offset: i64) -> String {
+    let local = micros + offset * SECOND;
+    let (mut days, of_day) = (local.div_euclid(DAY), local.rem_euclid(DAY));
+    let mut year = 1970;
+    let length = |year: i64| 365 + i64::from(year % 4 == 0 && (year % 100 != 0 || year % 400 == 0));
+    while days < 0 {
+        year -= 1;
+        days += length(year);
+    }
+    while days >= length(year) {
+        days -= length(year);
+        year += 1;
+    }
+    let lengths = [31, length(year) - 337, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    let mut month = 0;
+    while days >= lengths[month] {
+        days -= lengths[month];
+        month += 1;
+    }
+    let (seconds, fraction) = (of_day / SECOND, of_day % SECOND);
+    let fraction = if fraction == 0 { String::new() } else { format!(".{fraction:06}") };
+    let sign = if offset < 0 { '-' } else { '+' };
+    let offset = match offset.abs() {
+        0 => "Z".to_owned(),
+        seconds => format!("{sign}{:02}:{:02}", seconds / 3_600, seconds / 60 % 60),
+    };
+    let (day, month) = (days + 1, month + 1);
+    let (h, m, s) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
+    format!("{year:04}-{month:02}-{day:02}T{h:02}:{m:02}:{s:02}{fraction}{offset}")
+}
+
+/// The moment of a placeholder: `2026-03-01T00:00:00.000000Z`.
+fn micros(value: &Value) -> Option<i64> {
+    let text = value.as_str()?.strip_suffix('Z')?;
+    let (whole, fraction) = text.split_once('.')?;
+    let numbers: Vec<i64> =
+        whole.split(['-', 'T', ':']).map(|n| n.parse().ok()).collect::<Option<_>>()?;
+    let [year, month, day, h, m, s] = numbers.try_into().ok()?;
+    let mut days = day - 1;
+    let leap = i64::from(year % 4 == 0 && (year % 100 != 0 || year % 400 == 0));
+    let lengths = [31, 28 + leap, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    days += lengths[..usize::try_from(month - 1).ok()?].iter().sum::<i64>();
+    let before = year - 1;
+    days += before * 365 + before / 4 - before / 100 + before / 400 - 719_162;
+    (fraction.len() == 6)
+        .then_some(days * DAY + (h * 3_600 + m * 60 + s) * SECOND + fraction.parse::<i64>().ok()?)
+}
+
+impl Stored {
+    /// ClickHouse's order of a UUID is not that of its text.
+    fn order(a: &Event, b: &Event) -> std::cmp::Ordering {
+        let key = |event: &Event| event.uuid.chars().rev().collect::<String>();
+        a.micros.cmp(&b.micros).then_with(|| key(a).cmp(&key(b)))
+    }
+
+    /// The rows of an export, as uuids.
+    fn all(&self) -> Vec<String> {
+        let mut events = self.events.clone();
+        events.sort_by(Stored::order);
+        events.into_iter().map(|event| event.uuid).collect()
+    }
+}
+
+const SELECT: &str = "SELECT uuid\n, timestamp\n, event\n, distinct_id\n, properties\nFROM events\n\
+                      WHERE timestamp >= toDateTime({events_from})\nAND timestamp < toDateTime({events_to})\n";
+const AFTER: &str = "AND (timestamp > toDateTime({events_from}) OR uuid > toUUID({events_uuid}))\n";
+
+impl Table for Stored {
+    fn find(&self, sql: &str, values: &Value) -> Option<Found> {
+        let rest = sql.strip_prefix(SELECT)?;
+        let (from, to) = (micros(&values["events_from"])?, micros(&values["events_to"])?);
+        let after = rest.strip_prefix(AFTER);
+        let last = after.map(|_| Event {
+            micros: from,
+            uuid: values["events_uuid"].as_str().unwrap().to_owned(),
+        });
+        if after.unwrap_or(rest) != "ORDER BY timestamp, uuid" {
+            return None;
+        }
+        let fits = |event: &&Event| {
+            (from..to).contains(&event.micros)
+                && last.as_ref().is_none_or(|last| Stored::order(event, last).is_gt())
+        };
+        let events: Vec<Event> = self.events.iter().filter(fits).cloned().collect();
+        let row = |event: &Event| {
+            json!([event.uuid, text(event.micros, self.offset), "click", "me", "{}"])
+        };
+        Some(Found {
+            columns: json!(["uuid", "timestamp", "event", "distinct_id", "properties"]),
+            types: Value::Null,
+            rows: ranked(events, Stored::order, row),
+        })
+    }
+}
+
+fn uuid(n: i64) -> String {
+    format!("0190{:04x}-0000-7000-8000-{:012x}", n * 31 % 65_536, n * 7_919)
+}
+
+fn stored(times: impl IntoIterator<Item = i64>) -> Stored {
+    let event = |(n, micros)| Event { micros, uuid: uuid(n) };
+    Stored { events: (0..).zip(times).map(event).collect(), offset: 0 }
+}
+
+/// Events of four years: many in one microsecond, many in one second, a few far from others.
+fn years() -> Stored {
+    let sparse = (0..60).map(|n| MARCH - 900 * DAY + n * n * n * 499 * SECOND + n);
+    let one = [MARCH - 1, MARCH, MARCH + 1].into_iter().chain([MARCH + 9 * SECOND + 999_999; 90]);
+    let dense = (0..150).map(|n| MARCH + 10 * SECOND + n / 4);
+    stored(sparse.chain(one).chain(dense))
+}
+
+fn events(server: &Server) -> Events {
+    client(server).project(1).events().after("2022-01-01").before("2027-01-01")
+}
+
+fn uuids(events: impl IntoIterator<Item = Result<Map<String, Value>>>) -> Vec<String> {
+    events.into_iter().map(|event| event.unwrap()["uuid"].as_str().unwrap().to_owned()).collect()
+}
+
+/// The values of each query.
+fn values(server: &Server) -> Vec<Value> {
+    server.requests().iter().map(|request| request.json()["query"]["values"].clone()).collect()
+}
+
+#[test]
+fn the_model_writes_and_reads_times() {
+    assert_eq!(text(MARCH, 0), "2026-03-01T00:00:00Z");
+    assert_eq!(text(MARCH - 1, 20_700), "2026-03-01T05:44:59.999999+05:45");
+    assert_eq!(text(-1, -3_600), "1969-12-31T22:59:59.999999-01:00");
+    for time in [MARCH, MARCH - 1, -1, 0, -20_000 * DAY + 5, 10_957 * DAY + 59 * DAY] {
+        let text = text(time, 0).trim_end_matches('Z').to_owned();
+        let text = if text.contains('.') { text } else { format!("{text}.000000") };
+        assert_eq!(micros(&json!(format!("{text}Z"))), Some(time), "{text}");
+    }
+}
+
+#[test]
+fn each_event_comes_once_and_in_order_at_every_cap() {
+    for offset in [0, 20_700, -14_400] {
+        let table = Stored { offset, ..years() };
+        for (cap, shows_limit) in
+            [(50_000, true), (40, true), (7, true), (50_000, false), (40, false), (7, false)]
+        {
+            let server = serve(table.clone(), Rules { cap, shows_limit, ..Rules::default() });
+            assert_eq!(
+                uuids(events(&server)),
+                table.all(),
+                "cap {cap}, limit shown: {shows_limit}, offset {offset}"
+            );
+        }
+    }
+}
+
+#[test]
+fn an_export_resumes_after_any_event() {
+    let table = Stored { offset: 20_700, ..years() };
+    let server = serve(table.clone(), Rules { cap: 40, ..Rules::default() });
+    let rows: Vec<Map<String, Value>> = events(&server).into_iter().map(Result::unwrap).collect();
+    let all = table.all();
+    for at in (0..rows.len()).step_by(9).chain([rows.len() - 1]) {
+        assert_eq!(uuids(events(&server).resume(&rows[at])), all[at + 1..], "after {at}");
+    }
+    // The event itself says where to begin; a later beginning holds.
+    let alone = client(&server).project(1).events().before("2027-01-01").resume(&rows[5]);
+    assert_eq!(uuids(alone), all[6..]);
+    let later = events(&server).after("2026-03-01T00:00:00.000001Z").resume(&rows[5]);
+    let at_1 = |event: &&Event| event.micros > MARCH;
+    assert_eq!(uuids(later).len(), table.events.iter().filter(at_1).count());
+}
+
+#[test]
+fn years_without_events_cost_few_requests() {
+    for (what, table, most) in [
+        ("no event at all", stored([]), 12),
+        ("one event in the middle", stored([-5 * DAY]), 14),
+        ("one event at the end", stored([MARCH]), 14),
+    ] {
+        let server = serve(table.clone(), Rules::default());
+        let all = client(&server).project(1).events().after("1900-01-01").before("2200-01-01");
+        assert_eq!(uuids(all), table.all(), "{what}");
+        assert!(server.count() <= most, "{what}: {} requests", server.count());
+    }
+}
+
+#[test]
+fn a_window_that_is_too_slow_shrinks_and_later_ones_grow_again() {
+    // Some 2,000 events in ten days, and 30 days with ten events each.
+    let dense = (0..2_000).map(|n| MARCH + n * 432 * SECOND);
+    let sparse = (0..300).map(|n| MARCH + 20 * DAY + n * DAY / 10);
+    let table = stored(dense.chain(sparse));
+    let server = serve(table.clone(), Rules { patience: 100, ..Rules::default() });
+    let march = client(&server).project(1).events().after("2026-03-01").before("2026-05-01");
+    assert_eq!(uuids(march), table.all());
+    let queries = queries(&server);
+    assert!(queries.iter().all(|(_, refresh)| refresh == "force_blocking"));
+    assert!(queries.len() <= 90, "{} requests", queries.len());
+    let window = |values: &Value| {
+        micros(&values["events_to"]).unwrap() - micros(&values["events_from"]).unwrap()
+    };
+    let windows: Vec<i64> = values(&server).iter().map(window).collect();
+    let smallest = windows.iter().min().unwrap();
+    assert!(
+        *smallest < DAY / 2 && windows[windows.len() - 8..].iter().any(|w| *w > 2 * DAY),
+        "{windows:?}"
+    );
+}
+
+#[test]
+fn a_minute_that_is_too_slow_runs_in_the_background() {
+    let burst = (0..60).map(|n| MARCH + 5 * SECOND + n / 20);
+    let table = stored([MARCH - DAY].into_iter().chain(burst).chain([MARCH + DAY]));
+    let server = serve(table.clone(), Rules { patience: 50, cap: 25, ..Rules::default() });
+    assert_eq!(uuids(events(&server).after("2026-02-25").before("2026-03-05")), table.all());
+    let refreshes: Vec<String> = queries(&server).into_iter().map(|(_, refresh)| refresh).collect();
+    let blocking = refreshes.iter().take_while(|refresh| *refresh == "force_blocking").count();
+    assert!((5..=25).contains(&blocking), "{refreshes:?}");
+    assert!(refreshes.len() - blocking <= 12, "{refreshes:?}");
+    assert!(refreshes[blocking..].iter().all(|refresh| refresh == "force_async"), "{refreshes:?}");
+}
+
+#[test]
+fn a_server_that_is_always_too_slow_is_an_error_soon() {
+    let server = Server::start(|_, _| too_slow());
+    let mut rows = events(&server).into_iter();
+    assert_eq!(error(rows.next().unwrap()).status(), Some(504));
+    assert!(rows.next().is_none());
+    assert!(server.count() <= 10, "{} requests", server.count());
+}
+
+#[test]
+fn a_page_of_events_that_is_too_large_is_requested_again_at_half_the_size() {
+    let table = years();
+    let server = serve(table.clone(), Rules::default());
+    let small = |bytes| builder(server.url()).max_body_bytes(bytes).build().unwrap().project(1);
+    let range =
+        |project: posthog_api::Project| project.events().after("2022-01-01").before("2027-01-01");
+    assert_eq!(uuids(range(small(5_000))), table.all());
+    let limits = limits(&server);
+    assert!(limits.is_sorted_by(|a, b| a >= b) && limits.last().unwrap() < &60, "{limits:?}");
+    let server = serve(stored([MARCH]), Rules::default());
+    let tiny = builder(server.url()).max_body_bytes(20).build().unwrap().project(1);
+    let error = error(range(tiny).into_iter().next().unwrap());
+    too_large(&error, 20);
+}
+
+#[test]
+fn the_beginning_is_in_the_range_and_the_end_is_not() {
+    let table = stored([MARCH - 1, MARCH, MARCH + 1, MARCH + 2]);
+    let server = serve(table, Rules::default());
+    let range = |after: &str, before: &str| {
+        let events = client(&server).project(1).events().after(after).before(before);
+        uuids(events)
+            .iter()
+            .map(|id| (0..4).position(|n| uuid(n) == *id).unwrap())
+            .collect::<Vec<_>>()
+    };
+    let march = "2026-03-01T00:00:00";
+    assert_eq!(range("2026-03-01", &format!("{march}.000002Z")), [1, 2]);
+    assert_eq!(range(&format!("{march}.000001Z"), "2026-03-02"), [2, 3]);
+    assert_eq!(range(&format!("{march}.0000001Z"), "2026-03-02"), [2, 3]);
+    assert_eq!(range("2026-02-28 23:59:59.999999 UTC", &format!("{march}.0000001Z")), [0, 1]);
+    assert_eq!(range("2026-03-01T05:45:00.000001+05:45[Asia/Kathmandu]", "2026-03-02"), [2, 3]);
+    assert_eq!(range("2026-03-01", "2026-03-01"), [0; 0]);
+}
+
+#[test]
+fn the_end_is_the_time_of_the_first_request_unless_it_is_given() {
+    let now = || {
+        i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros()).unwrap()
+    };
+    let server = serve(stored([]), Rules::default());
+    let events = client(&server).project(1).events().after("2026-01-01");
+    std::thread::sleep(Duration::from_millis(20));
+    let before = now();
+    assert_eq!(uuids(events), [""; 0]);
+    let end = micros(&values(&server).last().unwrap()["events_to"]).unwrap();
+    assert!((before..=now()).contains(&end), "{end}");
+    // Where the beginning is in the future, nothing is there yet.
+    assert_eq!(uuids(client(&server).project(1).events().after("2250-01-01")), [""; 0]);
+}
+
+#[test]
+fn years_that_cannot_be_stored_are_not_sent() {
+    let server = serve(stored([MARCH]), Rules::default());
+    let all = client(&server).project(1).events().after("0000-01-01").before("9999-12-31");
+    assert_eq!(uuids(all).len(), 1);
+    let values = values(&server);
+    assert_eq!(values[0]["events_from"], "1900-01-01T00:00:00.000000Z");
+    assert_eq!(values.last().unwrap()["events_to"], "2299-12-31T23:59:59.999999Z");
+}
+
+#[test]
+fn names_columns_and_filters_are_part_of_the_sql() {
+    let answer = json!({"columns": ["uuid", "timestamp", "a"], "results": []});
+    let server = Server::answers(&[answer]);
+    let events = client(&server)
+        .project(1)
+        .events()
+        .after("2026-03-01")
+        .before("2026-03-01T00:00:10Z")
+        .event("a'b")
+        .event("$pageview")
+        .columns(["uuid", "distinct_id -- who", "properties.`x` AS a", "timestamp"])
+        .filter("properties.n > {n} -- many")
+        .filter("a = 1 OR b = 2")
+        .value("n", 5);
+    assert_eq!(uuids(events), [""; 0]);
+    let body = server.all_requests()[0].json();
+    let sql = "SELECT uuid\n, timestamp\n, distinct_id -- who\n, properties.`x` AS a\nFROM events\n\
+               WHERE timestamp >= toDateTime({events_from})\nAND timestamp < toDateTime({events_to})\n\
+               AND event IN {events_names}\nAND (\nproperties.n > {n} -- many\n)\nAND (\na = 1 OR b = 2\n)\n\
+               ORDER BY timestamp, uuid\nLIMIT 10000";
+    assert_eq!(body["query"]["query"], sql);
+    let values = json!({
+        "n": 5, "events_names": ["a'b", "$pageview"],
+        "events_from": "2026-03-01T00:00:00.000000Z", "events_to": "2026-03-01T00:00:10.000000Z",
+    });
+    assert_eq!(body["query"]["values"], values);
+    assert_eq!(body["refresh"], "force_blocking");
+}
+
+#[test]
+fn what_cannot_be_an_export_is_refused_before_anything_is_sent() {
+    let server = Server::script([]);
+    let plain = || client(&server).project(1).events();
+    let march = || plain().after("2026-03-01");
+    let row = |row: Value| match row {
+        Value::Object(row) => row,
+        other => panic!("{other}"),
+    };
+    let good = json!("2026-03-01T00:00:00Z");
+    for (events, why) in [
+        (plain(), "after()"),
+        (plain().before("2026-03-01"), "after()"),
+        (march().before("2026-02-28"), "earlier"),
+        (plain().after("2026-03-01T00:00:00"), "offset"),
+        (march().before("2026-03-01 10:00:00"), "offset"),
+        (plain().after("yesterday"), "yesterday"),
+        (plain().after(""), "not a time"),
+        (march().event(""), "empty"),
+        (march().filter(" "), "empty"),
+        (march().filter("a = 1) OR (b = 2"), "not closed"),
+        (march().filter("a = 'x"), "not closed"),
+        (march().filter("a = 1 /* x"), "not closed"),
+        (march().filter("a = 1; b"), ";"),
+        (march().filter("a = 1 LIMIT 5"), "LIMIT"),
+        (march().filter("uuid > {events_uuid}"), "reserved"),
+        (march().columns(["event", ""]), "empty"),
+        (march().columns(["(event"]), "not closed"),
+        (march().columns(["'x"]), "not closed"),
+        (march().columns(["event /*"]), "not closed"),
+        (march().columns(["toDate(timestamp) AS timestamp"]), "name of another"),
+        (march().columns(["lower(event) as `Event`"]), "name of another"),
+        (march().columns(["{events_to}"]), "reserved"),
+        (march().value("events_to", 1), "reserved"),
+        (march().value("n", 1), "{n}"),
+        (march().filter("a = {n}").value("n", f64::NAN), "{n}"),
+        (march().filter("a = {n}").value("n", 1).value("n", 2), "twice"),
+        (march().resume(&row(json!({"timestamp": good}))), "uuid"),
+        (march().resume(&row(json!({"timestamp": good, "uuid": ""}))), "uuid"),
+        (march().resume(&row(json!({"uuid": uuid(1)}))), "timestamp"),
+        (
+            march().resume(&row(json!({"uuid": uuid(1), "timestamp": "2026-03-01 00:00:00"}))),
+            "offset",
+        ),
+    ] {
+        let mut rows = events.into_iter();
+        let error = error(rows.next().unwrap());
+        assert!(config(&error).contains(why), "{why}: {error}");
+        assert!(rows.next().is_none(), "{why}");
+    }
+    assert_eq!(server.count(), 0);
+}
+
+/// A server that returns one page of these rows again and again.
+fn always(rows: &Value) -> Server {
+    let page = json!({"columns": ["uuid", "timestamp"], "results": rows});
+    Server::start(move |_, _| Act::json(200, &page)).expects(crate::support::Way::Any)
+}
+
+#[test]
+fn a_server_that_does_not_keep_to_the_order_is_an_error() {
+    for (what, rows, why) in [
+        ("before the range", json!([[uuid(1), "2026-02-28T23:59:59.999999Z"]]), "range"),
+        ("after the range", json!([[uuid(1), "2026-03-02T00:00:00Z"]]), "range"),
+        ("no offset", json!([[uuid(1), "2026-03-01 01:00:00"]]), "timestamp"),
+        ("no timestamp", json!([[uuid(1), null]]), "timestamp"),
+        ("no uuid", json!([[null, "2026-03-01T01:00:00Z"]]), "uuid"),
+        ("the same page again", json!([[KEY, "2026-03-01T01:00:00Z"]]), "again"),
+    ] {
+        let server = always(&rows);
+        let march = client(&server).project(1).events().after("2026-03-01").before("2026-03-02");
+        let error = march.into_iter().find_map(Result::err).unwrap();
+        let error = crate::support::seen(error);
+        assert!(query(&error).message().contains(why), "{what}: {error}");
+        assert!(error.to_string().contains("POST"), "{what}: {error}");
+        assert!(server.count() <= 2, "{what}");
+    }
+    // Two pages of one microsecond in turn.
+    let server = Server::start(|_, n| {
+        let rows = json!([[uuid(i64::from(n % 2 == 0)), "2026-03-01T01:00:00Z"]]);
+        Act::json(200, &json!({"columns": ["uuid", "timestamp"], "results": rows}))
+    });
+    let error = events(&server).after("2026-03-01").into_iter().find_map(Result::err).unwrap();
+    assert!(error.to_string().contains("again"), "{error}");
+    assert_eq!(server.count(), 3);
+}
+
+#[test]
+fn an_event_that_the_server_holds_twice_comes_once() {
+    let mut table = years();
+    let copies: Vec<Event> = table.events.iter().step_by(3).cloned().collect();
+    let all = table.all();
+    table.events.extend(copies);
+    for cap in [50_000, 40, 8] {
+        let server = serve(table.clone(), Rules { cap, ..Rules::default() });
+        assert_eq!(uuids(events(&server)), all, "cap {cap}");
+    }
+}
+
+#[derive(Deserialize)]
+struct Typed {
+    uuid: String,
+    event: String,
+}
+
+#[test]
+fn events_can_be_read_as_a_type() {
+    let table = years();
+    let server = serve(table.clone(), Rules { cap: 50, ..Rules::default() });
+    let typed: Vec<Typed> = events(&server).items_as().collect::<Result<_>>().unwrap();
+    assert!(typed.iter().all(|event| event.event == "click"));
+    assert_eq!(typed.into_iter().map(|event| event.uuid).collect::<Vec<_>>(), table.all());
+}
+
+#[test]
+fn what_events_show_of_themselves_hides_the_key() {
+    let project = builder("http://127.0.0.1:1").build().unwrap().project(1);
+    let events = project.events().event(KEY).filter(&format!("a = '{KEY}'")).value("a", KEY);
+    let events = events.columns([format!("'{KEY}'")]);
+    assert!(!shows_key(format!("{events:?}").as_bytes()), "{events:?}");
+}

@@ -1,0 +1,357 @@
+//! Proves that a scan returns each row once, whatever the key, the page size and the server's cap.
+use crate::model::{Found, Rules, Table, limits, queries, ranked, serve};
+use crate::support::expect::{config, query};
+use crate::support::{Act, KEY, Server, Way, builder, client, error, shows_key};
+use posthog_api::{FailureKind, Project, Result, Scan};
+use serde_json::{Map, Value, json};
+use std::cmp::Ordering;
+
+/// The key of a row.
+#[derive(Clone, Debug)]
+enum Key {
+    Number(i128),
+    Float(f64),
+    Text(String),
+    Null,
+}
+
+impl Key {
+    /// ClickHouse's order: NaN behind all numbers, null behind everything. Text has an order that
+    /// a client cannot guess.
+    fn order(&self, other: &Key) -> Ordering {
+        let nan = |x: f64| x.is_nan();
+        match (self, other) {
+            (Key::Number(a), Key::Number(b)) => a.cmp(b),
+            (Key::Float(a), Key::Float(b)) => {
+                nan(*a).cmp(&nan(*b)).then(a.partial_cmp(b).unwrap_or(Ordering::Equal))
+            }
+            (Key::Text(a), Key::Text(b)) => a.bytes().rev().cmp(b.bytes().rev()),
+            (a, b) => matches!(a, Key::Null).cmp(&matches!(b, Key::Null)),
+        }
+    }
+
+    /// SQL's `self > other`: false for null and for NaN.
+    fn is_greater(&self, other: &Key) -> bool {
+        let comparable = |key: &Key| match key {
+            Key::Float(x) => !x.is_nan(),
+            Key::Null => false,
+            _ => true,
+        };
+        comparable(self) && comparable(other) && self.order(other) == Ordering::Greater
+    }
+
+    fn is_finite(&self) -> bool {
+        matches!(self, Key::Float(x) if x.is_finite())
+    }
+
+    /// NaN and infinity are null.
+    fn json(&self) -> Value {
+        match self {
+            Key::Number(n) => {
+                u64::try_from(*n).map_or_else(|_| json!(i64::try_from(*n).unwrap()), Value::from)
+            }
+            Key::Float(x) => json!(x),
+            Key::Text(text) => json!(text),
+            Key::Null => Value::Null,
+        }
+    }
+
+    /// A placeholder's value, in the type of this key.
+    fn like(&self, value: &Value) -> Option<Key> {
+        Some(match self {
+            Key::Number(_) => {
+                Key::Number(value.as_u64().map(i128::from).or(value.as_i64().map(i128::from))?)
+            }
+            Key::Float(_) => Key::Float(value.as_f64()?),
+            Key::Text(_) => Key::Text(value.as_str()?.to_owned()),
+            Key::Null => return None,
+        })
+    }
+}
+
+/// The table of `SELECT k, n FROM t`: keys, whose place in this list is `n`.
+#[derive(Clone)]
+struct Keys {
+    keys: Vec<Key>,
+    kind: Option<&'static str>,
+}
+
+const SQL: &str = "SELECT k, n FROM t -- all";
+
+impl Table for Keys {
+    fn find(&self, sql: &str, values: &Value) -> Option<Found> {
+        let rest = sql.strip_prefix(&format!("SELECT * FROM ({SQL}\n) "))?;
+        let after = |key: &Key| {
+            let last = key.like(&values["scan_after"]);
+            last.is_some_and(|last| key.is_greater(&last))
+        };
+        let fits: Box<dyn Fn(&Key) -> bool> = match rest {
+            "ORDER BY `k`" => Box::new(|_| true),
+            "WHERE `k` > {scan_after} ORDER BY `k`" => Box::new(after),
+            "WHERE isFinite(`k`) ORDER BY `k`" => Box::new(Key::is_finite),
+            "WHERE isFinite(`k`) AND `k` > {scan_after} ORDER BY `k`" => {
+                Box::new(move |key| key.is_finite() && after(key))
+            }
+            "WHERE `k` IS NULL" => Box::new(|key| matches!(key, Key::Null)),
+            "WHERE `k` IS NULL OR NOT isFinite(`k`)" => Box::new(|key| !key.is_finite()),
+            _ => return None,
+        };
+        let rows = self.keys.iter().enumerate().filter(|(_, key)| fits(key)).collect();
+        let rows = ranked(rows, |(_, a), (_, b)| a.order(b), |(n, key)| json!([key.json(), n]));
+        let types = self.kind.map_or(Value::Null, |kind| json!([["k", kind], ["n", "UInt64"]]));
+        Some(Found { columns: json!(["k", "n"]), types, rows })
+    }
+}
+
+fn scan(server: &Server) -> Scan {
+    client(server).project(1).hogql(SQL).scan("k")
+}
+
+fn number(row: &Map<String, Value>) -> usize {
+    usize::try_from(row["n"].as_u64().unwrap()).unwrap()
+}
+
+fn numbers(scan: impl IntoIterator<Item = Result<Map<String, Value>>>) -> Vec<usize> {
+    scan.into_iter().map(|row| number(&row.unwrap())).collect()
+}
+
+/// Keys of each type, with keys that many rows share.
+fn tables() -> Vec<(&'static str, Keys)> {
+    let shuffled = |n: i64| n * 7_919 % 41;
+    let some = |key: fn(i64) -> Key| (0..40).map(|n| key(shuffled(n))).collect::<Vec<Key>>();
+    let or_null = |keys: Vec<Key>| {
+        let key = |(n, key)| if n % 8 == 3 { Key::Null } else { key };
+        keys.into_iter().enumerate().map(key).collect::<Vec<Key>>()
+    };
+    let numbers = some(|n| Key::Number(i128::from(n)));
+    let shared = some(|n| Key::Number(i128::from(n / 9) - 2));
+    let large = some(|n| Key::Number(i128::from(u64::MAX) - i128::from(n)));
+    #[allow(clippy::cast_precision_loss)]
+    let floats = some(|n| Key::Float((n - 20) as f64 / 7.0));
+    let mut odd = floats.clone();
+    for (at, float) in [(0, f64::NAN), (5, f64::INFINITY), (6, f64::INFINITY), (33, f64::NAN)] {
+        odd[at] = Key::Float(float);
+    }
+    let mut low = odd.clone();
+    low[10..15].fill(Key::Float(f64::NEG_INFINITY));
+    let texts = some(|n| Key::Text(format!("k\u{e9}'\\{}", n % 20)));
+    let table = |keys, kind| Keys { keys, kind: Some(kind) };
+    vec![
+        ("numbers", table(numbers.clone(), "UInt64")),
+        ("shared numbers", table(shared.clone(), "Int64")),
+        ("large numbers", table(large, "UInt64")),
+        ("numbers of an unknown type", Keys { keys: numbers.clone(), kind: None }),
+        ("numbers and null", table(or_null(numbers), "Nullable(UInt64)")),
+        ("shared numbers and null, of an unknown type", Keys { keys: or_null(shared), kind: None }),
+        ("floats", table(floats.clone(), "Float64")),
+        ("floats and null", table(or_null(floats), "Nullable(Float64)")),
+        ("floats with NaN and infinity", table(odd, "Float64")),
+        ("floats that begin with -inf", table(low, "Float64")),
+        ("texts", table(texts.clone(), "String")),
+        ("texts and null", table(or_null(texts), "LowCardinality(Nullable(String))")),
+        ("null alone", table(vec![Key::Null; 7], "Nullable(String)")),
+        ("nothing", table(Vec::new(), "Nullable(String)")),
+    ]
+}
+
+#[test]
+fn each_row_comes_once_at_every_page_size_and_cap() {
+    for (name, table) in tables() {
+        for rules in [(50_000, true), (13, true), (50_000, false), (13, false)] {
+            let (cap, shows_limit) = rules;
+            let server = serve(table.clone(), Rules { cap, shows_limit, ..Rules::default() });
+            for size in [1, 7, 40] {
+                let mut found = numbers(scan(&server).page_size(size));
+                found.sort_unstable();
+                let all: Vec<usize> = (0..table.keys.len()).collect();
+                assert_eq!(
+                    found, all,
+                    "{name}, pages of {size}, cap {cap}, limit shown: {shows_limit}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn rows_come_in_the_order_of_the_key_and_those_without_one_at_the_end() {
+    for (name, table) in tables() {
+        let server = serve(table.clone(), Rules::default());
+        let found = numbers(scan(&server).page_size(4));
+        let keys = found.iter().map(|n| &table.keys[*n]);
+        let (with, without): (Vec<(usize, &Key)>, Vec<_>) =
+            keys.enumerate().partition(|(_, key)| !key.json().is_null());
+        assert!(with.is_sorted_by(|(_, a), (_, b)| a.order(b) != Ordering::Greater), "{name}");
+        assert!(without.iter().all(|(at, _)| *at >= with.len()), "{name}: {found:?}");
+    }
+}
+
+#[test]
+fn a_scan_continues_after_any_key() {
+    for (name, table) in tables() {
+        let server = serve(table.clone(), Rules::default());
+        let whole = numbers(scan(&server).page_size(7));
+        for (at, n) in whole.iter().enumerate().step_by(5) {
+            let key = &table.keys[*n];
+            if key.json().is_null() {
+                continue;
+            }
+            let mut rest = numbers(scan(&server).page_size(7).after(key.json()));
+            // The rows that share the key count as read.
+            let mut expected: Vec<usize> = whole[at..].to_vec();
+            expected.retain(|n| table.keys[*n].json().is_null() || table.keys[*n].is_greater(key));
+            rest.sort_unstable();
+            expected.sort_unstable();
+            assert_eq!(rest, expected, "{name} after {key:?}");
+        }
+    }
+}
+
+#[test]
+fn a_scan_sends_no_request_more_than_it_needs() {
+    let numbers = |n: i128| (0..n).map(Key::Number).collect::<Vec<Key>>();
+    let with_null = |n: i128| [numbers(n), vec![Key::Null; 2]].concat();
+    let rows = |keys: Vec<Key>, kind, size, cap, shows_limit| {
+        let server = serve(Keys { keys, kind }, Rules { cap, shows_limit, ..Rules::default() });
+        scan(&server).page_size(size).into_iter().for_each(|row| drop(row.unwrap()));
+        server.count()
+    };
+    let (never, maybe, whole) = (Some("UInt64"), Some("Nullable(UInt64)"), 50_000);
+    for (what, requests, expected) in [
+        ("nothing", rows(numbers(0), maybe, 10, whole, true), 1),
+        ("one short page, with nulls in it", rows(with_null(7), maybe, 10, whole, true), 1),
+        ("a short last page", rows(numbers(25), never, 10, whole, true), 3),
+        ("a full last page", rows(numbers(20), never, 10, whole, true), 3),
+        ("the rows without a key", rows(with_null(25), maybe, 10, whole, true), 4),
+        ("an unknown type", rows(numbers(25), None, 10, whole, true), 4),
+        ("a cap", rows(numbers(25), never, 1_000, 10, true), 3),
+        ("no limit in the answer", rows(numbers(25), never, 10, whole, false), 4),
+    ] {
+        assert_eq!(requests, expected, "{what}");
+    }
+}
+
+#[test]
+fn too_many_rows_without_a_key_are_an_error() {
+    for (nulls, fits) in [(12, true), (13, false), (14, false)] {
+        let keys = [vec![Key::Number(1); 3], vec![Key::Null; nulls]].concat();
+        let table = Keys { keys, kind: Some("Nullable(Int64)") };
+        let server = serve(table, Rules { cap: 13, ..Rules::default() });
+        let mut rows = scan(&server).page_size(2).into_iter();
+        assert!(rows.by_ref().take(3).all(|row| row.is_ok()));
+        if fits {
+            assert_eq!(rows.map(Result::unwrap).count(), nulls);
+            continue;
+        }
+        let error = error(rows.next().unwrap());
+        assert!(error.is_cut_short() && error.to_string().contains("never null"), "{error}");
+        assert!(rows.next().is_none());
+    }
+}
+
+/// A page of one row with this key, of a server whose next answer would be the last page.
+fn one_key(key: &Value) -> Server {
+    let types = json!([["k", "Int64"], ["n", "Int64"]]);
+    let page = |rows: Value| {
+        Act::json(200, &json!({"columns": ["k", "n"], "types": types, "results": rows}))
+    };
+    let pages = [page(json!([[key, 1]])), page(json!([]))];
+    Server::start(move |_, n| pages[n].clone())
+}
+
+#[test]
+fn a_key_that_cannot_be_sent_back_as_it_came_is_an_error() {
+    let text = |key: &str| serde_json::from_str::<Value>(key).unwrap();
+    for key in [
+        "18446744073709551616",
+        "-9223372036854775809",
+        "1e17",
+        "-9007199254740992.0",
+        "[1]",
+        "true",
+    ] {
+        let server = one_key(&text(key));
+        let mut rows = scan(&server).page_size(1).into_iter();
+        let error = error(rows.next().unwrap());
+        assert!(query(&error).message().contains("key"), "{key}: {error}");
+        assert!(rows.next().is_none(), "{key}");
+        assert_eq!(server.count(), 1, "{key}");
+    }
+    for key in [
+        "18446744073709551615",
+        "-9223372036854775808",
+        "9007199254740993",
+        "0.1",
+        "2251799813685249.5",
+    ] {
+        let server = one_key(&text(key));
+        let mut rows = scan(&server).page_size(1).into_iter();
+        assert_eq!(rows.next().unwrap().unwrap()["k"].to_string(), key);
+        rows.for_each(drop);
+        assert_eq!(server.requests()[1].json()["query"]["values"]["scan_after"].to_string(), key);
+    }
+}
+
+#[test]
+fn a_float_that_is_written_as_a_whole_number_is_an_error() {
+    let page = json!({"columns": ["k"], "types": [["k", "Float64"]], "results": [[71_428_571_428_571_420_u64]]});
+    let server = Server::answers(&[page]);
+    let error = error(scan(&server).page_size(1).into_iter().next().unwrap());
+    assert!(query(&error).message().contains("toString"), "{error}");
+}
+
+#[test]
+fn a_server_that_returns_the_same_pages_again_is_an_error() {
+    for period in [1, 2, 3] {
+        let server = Server::start(move |_, n| {
+            let key = format!("{}{KEY}", n % period);
+            Act::json(200, &json!({"columns": ["k", "n"], "results": [[key, n]]}))
+        })
+        .expects(Way::Any);
+        let mut rows = scan(&server).into_iter();
+        for _ in 0..period {
+            rows.next().unwrap().unwrap();
+        }
+        let error = error(rows.next().unwrap());
+        assert_eq!(query(&error).kind(), FailureKind::Other);
+        assert!(error.to_string().contains("again"), "{error}");
+        assert!(rows.next().is_none());
+    }
+}
+
+#[test]
+fn an_answer_without_the_key_is_an_error() {
+    let server = Server::answers(&[json!({"columns": ["other"], "results": [[1]]})]);
+    let error = error(scan(&server).page_size(1).into_iter().next().unwrap());
+    assert!(query(&error).message().contains("key"), "{error}");
+}
+
+#[test]
+fn the_placeholders_of_the_scan_are_reserved() {
+    let server = Server::script([]);
+    let project = client(&server).project(1);
+    for sql in ["select k from t where k > {scan_after}", "select k from t where k > { scan_mine }"]
+    {
+        let error = error(project.hogql(sql).scan("k").into_iter().next().unwrap());
+        assert!(config(&error).contains("reserved"), "{sql}: {error}");
+    }
+    let scan = project.hogql("select k from t").value("scan_after", 1).scan("k");
+    config(&error(scan.into_iter().next().unwrap()));
+}
+
+#[test]
+fn what_a_scan_shows_of_itself_hides_the_key() {
+    let project: Project = builder("http://127.0.0.1:1").build().unwrap().project(1);
+    let scan = project.hogql(format!("select '{KEY}' as k from t")).scan(KEY).after(KEY);
+    assert!(!shows_key(format!("{scan:?}").as_bytes()), "{scan:?}");
+}
+
+#[test]
+fn the_rest_of_a_scan_is_computed_again_too() {
+    let keys = [vec![Key::Number(1); 3], vec![Key::Null; 2]].concat();
+    let server = serve(Keys { keys, kind: None }, Rules::default());
+    assert_eq!(numbers(scan(&server).page_size(1)).len(), 5);
+    let queries = queries(&server);
+    assert!(queries.iter().all(|(_, refresh)| refresh == "force_blocking"), "{queries:?}");
+    assert_eq!(limits(&server).last(), Some(&50_000));
+}
