@@ -38,7 +38,7 @@ const TOKENS: &[&str] = &[
 fn a_recorded_answer_with_changed_bytes_is_read_or_is_an_error() {
     let desk = Desk::open();
     let client = desk.builder().max_body_bytes(1 << 20).build().unwrap();
-    fuzz(900, |random| {
+    fuzz(600, |random| {
         let mut bytes = random.choose(recorded()).bytes();
         // The head is a small part of an answer, and the part that matters here.
         let head = bytes.windows(4).position(|w| w == b"\r\n\r\n").unwrap() + 4;
@@ -67,7 +67,7 @@ fn a_recorded_answer_that_is_cut_is_an_error() {
         .filter(|answer| answer.has_header("content-length") && !answer.body.is_empty())
         .collect();
     assert!(answers.len() > 100, "{} answers", answers.len());
-    fuzz(600, |random| {
+    fuzz(400, |random| {
         let answer = random.choose(&answers);
         let bytes = answer.bytes();
         let end = match random.below(3) {

@@ -54,7 +54,7 @@ fn any_body_is_read_as_serde_json_reads_it() {
     let desk = Desk::open();
     let client = desk.client();
     let (mut read, mut failed) = (0, 0);
-    fuzz(2_000, |random| {
+    fuzz(1_200, |random| {
         let body = body(random);
         desk.lay([ok(&*body)]);
         match (client.get("/api/x/").send(), value(&body)) {
@@ -71,7 +71,7 @@ fn any_body_is_read_as_serde_json_reads_it() {
             }
         }
     });
-    assert!(read > 200 && failed > 200, "{read} read, {failed} failed");
+    assert!(read > 100 && failed > 100, "{read} read, {failed} failed");
 }
 
 #[test]

@@ -79,9 +79,9 @@ pub fn recorded() -> &'static [Recorded] {
             let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
             Recorded { head, body: bytes[end..].to_vec() }
         };
-        let all = files.into_iter().map(answer).filter(|answer| answer.body.len() < 6_000);
+        let all = files.into_iter().map(answer).filter(|answer| answer.body.len() < 2_000);
         let all: Vec<Recorded> = all.collect();
-        assert!(all.len() > 300, "{} recordings", all.len());
+        assert!(all.len() > 200, "{} recordings", all.len());
         all
     })
 }
@@ -92,7 +92,7 @@ pub fn bodies() -> &'static [Vec<u8>] {
     BODIES.get_or_init(|| {
         let is_json = |body: &&Vec<u8>| serde_json::from_slice::<Value>(body).is_ok();
         let bodies: Vec<_> = recorded().iter().map(|r| &r.body).filter(is_json).cloned().collect();
-        assert!(bodies.len() > 200, "{} bodies", bodies.len());
+        assert!(bodies.len() > 150, "{} bodies", bodies.len());
         bodies
     })
 }

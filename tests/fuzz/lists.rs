@@ -45,7 +45,7 @@ fn the_rows_of_any_page_are_its_results() {
     let desk = Desk::open();
     let client = desk.client();
     let mut pages = 0;
-    fuzz(1_500, |random| {
+    fuzz(800, |random| {
         let mut whole: Value = serde_json::from_slice(random.choose::<Vec<u8>>(bodies())).unwrap();
         change_json(random, &mut whole);
         if random.one_in(3) {
@@ -60,7 +60,7 @@ fn the_rows_of_any_page_are_its_results() {
         pages += usize::from(expected.is_some());
         check(&client, expected);
     });
-    assert!(pages > 300, "{pages} pages");
+    assert!(pages > 200, "{pages} pages");
 }
 
 #[test]
@@ -69,7 +69,8 @@ fn a_list_of_any_bytes_ends() {
     let client = desk.client();
     fuzz(500, |random| {
         let body = body(random);
-        desk.lay([ok(&*body)]);
+        // The second page, if there is one, is the last.
+        desk.lay([ok(&*body), ok("[]")]);
         let items: Vec<_> = client.list("/api/x/").prefetch(random.below(3)).items().collect();
         for (at, item) in items.iter().enumerate() {
             if let Err(error) = item {
@@ -80,9 +81,7 @@ fn a_list_of_any_bytes_ends() {
         }
         if let Some(value) = value(&body).filter(|value| !is_ambiguous(value)) {
             let rows = page(value).map_or(0, |(rows, _)| rows.len());
-            let got = items.iter().filter(|item| item.is_ok()).count();
-            // A page whose `next` leads to a page is read once more, since the answer is the same.
-            assert!(got == rows || got == 2 * rows, "{got} of {rows} rows");
+            assert_eq!(items.iter().filter(|item| item.is_ok()).count(), rows);
         }
     });
 }

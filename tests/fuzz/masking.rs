@@ -4,13 +4,15 @@ use crate::desk::{Desk, ok};
 use crate::fuzz;
 use crate::input::Random;
 use crate::support::{Act, KEY, builder};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use posthog_api::{Client, Error};
 use serde_json::json;
+use std::collections::HashSet;
 
 const RUN: usize = 8;
 
-/// A key that is escaped in URLs, in JSON and by `Debug`.
-const HARD: &str = "phx_s3cret/+%7e\"\\key=9&Zq'0123";
+/// A key that is escaped in URLs.
+const HARD: &str = "phx_s3cret/+%7e=9&Zq;01'[23]";
 
 /// Text with pieces of the key, some of them cut, joined, or in other letters.
 fn echo(random: &mut Random, key: &str) -> String {
@@ -32,9 +34,10 @@ fn echo(random: &mut Random, key: &str) -> String {
 /// `text` with `***` for each part that is covered by runs of the key.
 fn masked(text: &str, key: &str) -> String {
     let (text, key) = (text.as_bytes(), key.as_bytes());
+    let runs: HashSet<&[u8]> = key.windows(RUN).collect();
     let mut covered = vec![false; text.len()];
     for (at, window) in text.windows(RUN).enumerate() {
-        if key.windows(RUN).any(|run| run == window) {
+        if runs.contains(window) {
             covered[at..at + RUN].fill(true);
         }
     }
@@ -68,15 +71,15 @@ fn shown(error: &Error) -> Vec<String> {
 
 /// Fails if a text has a run of the key, as it is or as its escapes say.
 fn hides(texts: &[String], key: &str) {
+    let runs: HashSet<&[u8]> = key.as_bytes().windows(RUN).collect();
     for text in texts {
         let decoded = crate::support::decode(text);
         let unquoted = text.replace("\\\"", "\"").replace("\\\\", "\\");
         let twice = unquoted.replace("\\\"", "\"").replace("\\\\", "\\");
         for form in [text, &decoded, &unquoted, &twice] {
-            for run in key.as_bytes().windows(RUN) {
-                let found = form.as_bytes().windows(RUN).any(|window| window == run);
-                assert!(!found, "{:?} is in {text}", String::from_utf8_lossy(run));
-            }
+            let found = form.as_bytes().windows(RUN).find(|window| runs.contains(window));
+            let found = found.map(String::from_utf8_lossy);
+            assert!(found.is_none(), "{found:?} is in {text}");
         }
     }
 }
@@ -85,7 +88,7 @@ fn hides(texts: &[String], key: &str) {
 fn exactly_the_runs_of_the_key_are_masked_in_the_body_of_an_error() {
     let desk = Desk::open();
     let client = desk.client();
-    fuzz(700, |random| {
+    fuzz(500, |random| {
         let body = echo(random, KEY);
         desk.lay([Act::status(400).body("text/plain", &*body)]);
         let error = client.get("/api/x/").send().unwrap_err();
@@ -104,28 +107,22 @@ fn no_run_of_the_key_is_shown_wherever_a_server_echoes_it() {
         (key, client.retry(posthog_api::RetryPolicy::none()).build().unwrap())
     });
     let mut errors = 0;
-    fuzz(1_000, |random| {
+    fuzz(500, |random| {
         let (key, client) = random.choose(&clients);
         let text = echo(random, key);
-        let text = match random.below(4) {
-            0 => percent_encoding::utf8_percent_encode(&text, percent_encoding::NON_ALPHANUMERIC)
-                .to_string(),
-            1 => escaped(random, &text),
-            _ => text,
-        };
+        let json = escaped(random, &text);
+        let text = if random.one_in(4) { percent_encoded(&text) } else { text };
         let line: String = text.chars().filter(|c| !c.is_control()).collect();
-        let act = match random.below(7) {
+        let next = format!("http://x/?offset=1&a={text}");
+        let act = match random.below(9) {
             0 => Act::status(302).header("Location", line),
             1 => Act::status(403).header("X-Request-Id", line.clone()).body(&line, &*text),
             2 => ok(text),
-            3 => {
-                ok(json!({"results": [1], "next": format!("http://x/?offset=1&a={text}")})
-                    .to_string())
-            }
-            4 => Act::error(400, &text, &text, &text),
-            5 => {
-                ok(json!({"error": text, "query_status": {"id": text}, "result": null}).to_string())
-            }
+            3 => ok(json),
+            4 => Act::status(400).body("application/json", json),
+            5 => Act::error(400, &text, &text, &text),
+            6 => Act::json(200, &json!({"results": [1], "next": next})),
+            7 => Act::json(200, &json!({"error": text, "query_status": {"id": text}})),
             _ => {
                 ok(format!("{{\"results\":[{{\"id\":{}}}], \"next\": {}", json!(text), json!(line)))
             }
@@ -136,7 +133,13 @@ fn no_run_of_the_key_is_shown_wherever_a_server_echoes_it() {
             errors += 1;
         }
     });
-    assert!(errors > 1_000, "{errors} errors");
+    assert!(errors > 500, "{errors} errors");
+}
+
+fn percent_encoded(text: &str) -> String {
+    const ENCODED: &AsciiSet =
+        &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+    utf8_percent_encode(text, ENCODED).to_string()
 }
 
 /// JSON with some characters as escapes.
@@ -168,7 +171,7 @@ fn calls(client: &Client) -> Vec<Error> {
 fn no_run_of_the_key_is_shown_wherever_a_caller_puts_it() {
     // Nothing listens there, and it is not reached.
     let client = builder(crate::support::REFUSED).build().unwrap();
-    fuzz(700, |random| {
+    fuzz(150, |random| {
         let text = echo(random, KEY);
         let project = client.project(1);
         let request = project.get(&text).param(&text, &text);
