@@ -39,11 +39,11 @@ impl Shape {
             return Shape::named(insight);
         };
         let shape = Shape::of_element(first);
-        if list.iter().all(|element| Shape::of_element(element) == shape) {
-            shape
-        } else {
-            Shape::Unknown
-        }
+        // The steps of a funnel are in one list, or in a list for each value of a breakdown.
+        let same = |element: &Value| {
+            Shape::of_element(element) == shape && element.is_array() == first.is_array()
+        };
+        if list.iter().all(same) { shape } else { Shape::Unknown }
     }
 
     fn of_element(element: &Value) -> Shape {

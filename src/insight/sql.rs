@@ -334,7 +334,10 @@ impl<'t, 'a> Top<'t, 'a> {
             Some("an ORDER BY")
         } else if self.is_limit(at, end) && self.limit_words(at, end).is_some() {
             Some("a LIMIT")
-        } else if self.is_keyword(at, "offset") && !self.follows_sample(at) {
+        } else if self.is_keyword(at, "offset")
+            && !self.follows_sample(at)
+            && !self.is_in_limit_by(at, end)
+        {
             Some("an OFFSET")
         } else {
             None
@@ -358,6 +361,15 @@ impl<'t, 'a> Top<'t, 'a> {
         let stop = (at + 1..end).find(stops).unwrap_or(end);
         let by = (at + 1..stop).any(|i| self.is_keyword(i, "by"));
         (!by).then_some(at + 1..stop)
+    }
+
+    /// Whether an OFFSET belongs to a `LIMIT n OFFSET m BY column`.
+    fn is_in_limit_by(&self, at: usize, end: usize) -> bool {
+        let begins = |i: &usize| self.is_limit(*i, end);
+        (0..at).rev().find(begins).is_some_and(|limit| {
+            let by = |i: usize| self.is_keyword(i, "by");
+            self.limit_words(limit, end).is_none() && !(limit..at).any(by)
+        })
     }
 
     /// The LIMIT of a part: the last one, if there are several.
@@ -605,6 +617,8 @@ mod tests {
             ("select a from t -- x\r limit 5", "a LIMIT"),
             ("select a from t // x\n limit 5", "a LIMIT"),
             ("select a from t limit 1 by a limit 5", "a LIMIT"),
+            ("select a from t limit 1 by a offset 5", "an OFFSET"),
+            ("select a from t limit 1 offset 2 by a offset 5", "an OFFSET"),
             ("select a from t order by a limit 1 by b", "an ORDER BY"),
             ("select a from t sample 1/10 offset 1/2 offset 5", "an OFFSET"),
             ("select a from t; select b", "`;`"),
@@ -628,6 +642,7 @@ mod tests {
             "with x as (select a from t limit 5) select a from x",
             "select a from t limit 1 by a",
             "select a from t limit {n} by a",
+            "select a from t limit 2 offset 1 by a",
             "select a from t sample 1/10 offset 1/2",
             "select a from t union all select b from t",
             "(select a from t) union all (select b from t)",

@@ -16,12 +16,13 @@ fn soon() -> Instant {
     Instant::now() + LEFT
 }
 
+type Call = fn(&Client) -> Result<Value>;
+
 #[test]
 fn a_slow_server_does_not_outlast_a_deadline() {
     let second = Duration::from_secs(1);
     let good = || Act::json(200, &json!({"answer": "of some length"}));
     let refused = || Act::error(400, "x", "y", "A detail of some length.");
-    type Call = fn(&Client) -> Result<Value>;
     let json: Call = |client| client.me();
     let text: Call = |client| client.get("/api/x/").text().map(Value::from);
     let list: Call = |client| client.list("/api/x/").prefetch(2).all().map(Value::from);

@@ -53,7 +53,7 @@ fn tree(random: &mut Random, depth: usize) -> Tree {
         let operator = random.pick(&operators);
         let value = match operator {
             "exact" | "is_not" => {
-                (0..1 + random.below(2)).map(|_| random.choose(&values()).clone()).collect()
+                (0..=random.below(2)).map(|_| random.choose(&values()).clone()).collect()
             }
             "icontains" => json!(random.pick(&["x", "1", "TRUE", "5"])),
             "gt" | "lte" => json!(random.pick(&[1.0, 2.0, 29.5])),
@@ -61,7 +61,7 @@ fn tree(random: &mut Random, depth: usize) -> Tree {
         };
         return Tree::Leaf(random.pick(&KEYS), operator, value);
     }
-    let branches = (0..1 + random.below(3)).map(|_| tree(random, depth - 1)).collect();
+    let branches = (0..=random.below(3)).map(|_| tree(random, depth - 1)).collect();
     if random.one_in(2) { Tree::All(branches) } else { Tree::Any(branches) }
 }
 

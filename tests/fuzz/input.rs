@@ -99,7 +99,7 @@ pub fn bodies() -> &'static [Vec<u8>] {
 
 /// Changes a few places of `bytes`: bits, bytes, parts, and tokens that are put in.
 pub fn change(random: &mut Random, bytes: &mut Vec<u8>, tokens: &[&str]) {
-    for _ in 0..1 + random.below(4) {
+    for _ in 0..=random.below(4) {
         let len = bytes.len();
         let at = random.below(len);
         match random.below(8) {
@@ -130,7 +130,7 @@ pub fn change_text(random: &mut Random, text: &str, tokens: &[&str]) -> String {
 
 /// Replaces, removes or repeats a few parts of a value.
 pub fn change_json(random: &mut Random, value: &mut Value) {
-    for _ in 0..1 + random.below(3) {
+    for _ in 0..=random.below(3) {
         let mut pointers = Vec::new();
         collect(value, String::new(), &mut pointers);
         let other = value.pointer(random.choose::<String>(&pointers)).cloned().unwrap_or_default();

@@ -94,7 +94,7 @@ fn an_unreadable_row_costs_no_other_row() {
     let deep = "[".repeat(140) + &"]".repeat(140);
     fuzz(400, |random| {
         let mut rows = Vec::new();
-        for id in 0..1 + random.below(6) {
+        for id in 0..=random.below(6) {
             let good = json!({"id": id, "a": "x \\ud83d \" ]", "n": [0.1, -3, u64::MAX]});
             let mut text = good.to_string();
             let is_bad = random.one_in(3);

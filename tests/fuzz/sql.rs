@@ -100,7 +100,7 @@ fn select(random: &mut Random) -> Composed {
     if random.one_in(8) {
         parts.push("distinct".to_owned());
     }
-    let columns: Vec<&str> = (0..1 + random.below(3)).map(|_| random.pick(EXPRESSIONS)).collect();
+    let columns: Vec<&str> = (0..=random.below(3)).map(|_| random.pick(EXPRESSIONS)).collect();
     parts.push(columns.join(if random.one_in(2) { "," } else { " , " }));
     parts.push(format!(
         "{} {}",
