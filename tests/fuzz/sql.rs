@@ -227,7 +227,7 @@ fn an_answer_that_may_be_cut_is_found_by_its_sql() {
         assert_eq!(got, Some(expected), "{rows} rows, {more}: {composed:#?}");
         *(if expected { &mut cuts } else { &mut whole }) += 1;
     });
-    assert!(cuts > 300 && whole > 300, "{cuts} cut, {whole} whole");
+    assert!(cuts > 100 && whole > 100, "{cuts} cut, {whole} whole");
 }
 
 /// The first item of a scan whose pages are empty.
@@ -260,7 +260,7 @@ fn a_scan_refuses_exactly_the_sql_that_orders_or_limits_its_rows() {
             sent += 1;
         }
     });
-    assert!(refused > 200 && sent > 200, "{refused} refused, {sent} sent");
+    assert!(refused > 60 && sent > 60, "{refused} refused, {sent} sent");
 }
 
 #[test]

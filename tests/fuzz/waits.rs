@@ -103,7 +103,7 @@ fn the_seconds_in_a_detail_are_read() {
         assert_eq!(wait(&desk, &client, None, &detail), expected, "{detail:?}");
         read += usize::from(expected.is_some());
     });
-    assert!(read > 200, "{read} read");
+    assert!(read > 60, "{read} read");
 }
 
 #[test]
