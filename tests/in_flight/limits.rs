@@ -47,10 +47,10 @@ fn after_a_drop_no_request_begins() {
             assert_eq!(items.next().unwrap().unwrap(), json!({"id": id}));
         }
         thread::sleep(Duration::from_millis(20));
-        within(Duration::from_millis(100), || drop(items));
+        within(Duration::from_secs(1), || drop(items));
         // What was sent before the drop may still arrive.
         let sent = server.count();
-        thread::sleep(Duration::from_millis(200));
+        thread::sleep(Duration::from_millis(500));
         let arrived = server.count();
         assert!(arrived <= sent + ahead + 1, "{name}, {ahead} ahead: {sent}, then {arrived}");
         thread::sleep(Duration::from_millis(1_100));
