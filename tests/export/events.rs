@@ -213,6 +213,29 @@ fn years_without_events_cost_few_requests() {
 }
 
 #[test]
+fn few_events_a_day_cost_few_requests_though_no_limit_is_shown() {
+    let table = stored((0..700).map(|n| MARCH - n * DAY));
+    let server = serve(table.clone(), Rules { shows_limit: false, ..Rules::default() });
+    // From the first event on: no empty window comes before it.
+    assert_eq!(uuids(events(&server).after("2024-04-01")), table.all());
+    assert!(server.count() <= 20, "{} requests", server.count());
+}
+
+#[test]
+fn the_server_looks_at_a_few_pages_for_each_and_not_at_a_whole_day() {
+    let table = stored((0..2_000).map(|n| MARCH + n * 40 * SECOND));
+    let server = serve(table.clone(), Rules { cap: 50, ..Rules::default() });
+    assert_eq!(uuids(events(&server).after("2026-03-01").before("2026-03-02")), table.all());
+    let narrow = |values: &Value| window(values) <= 50 * 40 * SECOND * 4;
+    assert!(values(&server)[2..].iter().all(narrow), "{:?}", values(&server));
+}
+
+/// How much time a query with these values covers.
+fn window(values: &Value) -> i64 {
+    micros(&values["events_to"]).unwrap() - micros(&values["events_from"]).unwrap()
+}
+
+#[test]
 fn a_window_that_is_too_slow_shrinks_and_later_ones_grow_again() {
     // Some 2,000 events in ten days, and 30 days with ten events each.
     let dense = (0..2_000).map(|n| MARCH + n * 432 * SECOND);
@@ -224,9 +247,6 @@ fn a_window_that_is_too_slow_shrinks_and_later_ones_grow_again() {
     let queries = queries(&server);
     assert!(queries.iter().all(|(_, refresh)| refresh == "force_blocking"));
     assert!(queries.len() <= 90, "{} requests", queries.len());
-    let window = |values: &Value| {
-        micros(&values["events_to"]).unwrap() - micros(&values["events_from"]).unwrap()
-    };
     let windows: Vec<i64> = values(&server).iter().map(window).collect();
     let smallest = windows.iter().min().unwrap();
     assert!(
@@ -446,6 +466,16 @@ fn an_event_that_the_server_holds_twice_comes_once() {
         let server = serve(table.clone(), Rules { cap, ..Rules::default() });
         assert_eq!(uuids(events(&server)), all, "cap {cap}");
     }
+}
+
+#[test]
+fn events_of_several_times_can_have_one_uuid() {
+    let mut table = stored((0..9).map(|n| MARCH + n));
+    for event in &mut table.events {
+        event.uuid = uuid(1);
+    }
+    let server = serve(table.clone(), Rules { cap: 1, ..Rules::default() });
+    assert_eq!(uuids(events(&server).after("2026-03-01")), table.all());
 }
 
 #[derive(Deserialize)]

@@ -134,6 +134,8 @@ fn tables() -> Vec<(&'static str, Keys)> {
     }
     let mut low = odd.clone();
     low[10..15].fill(Key::Float(f64::NEG_INFINITY));
+    let mut mostly_low = vec![Key::Float(f64::NEG_INFINITY); 9];
+    mostly_low.extend([1.5, f64::NAN, 2.5].map(Key::Float));
     let texts = some(|n| Key::Text(format!("k\u{e9}'\\{}", n % 20)));
     let table = |keys, kind| Keys { keys, kind: Some(kind) };
     vec![
@@ -147,6 +149,7 @@ fn tables() -> Vec<(&'static str, Keys)> {
         ("floats and null", table(or_null(floats), "Nullable(Float64)")),
         ("floats with NaN and infinity", table(odd, "Float64")),
         ("floats that begin with -inf", table(low, "Float64")),
+        ("-inf, and less than a page of other floats", table(mostly_low, "Float64")),
         ("texts", table(texts.clone(), "String")),
         ("texts and null", table(or_null(texts), "LowCardinality(Nullable(String))")),
         ("null alone", table(vec![Key::Null; 7], "Nullable(String)")),
