@@ -43,8 +43,11 @@ pub(super) fn found(insight: &Value) -> Option<&Value> {
 
 /// What holds the result: of the poll of a background query, its `query_status.results`.
 pub(super) fn answer_of(insight: &Value) -> &Value {
-    let polled = insight.pointer("/query_status/results").filter(|results| results.is_object());
-    polled.filter(|_| own_result(insight).is_none()).unwrap_or(insight)
+    if own_result(insight).is_some() {
+        return insight;
+    }
+    let polled = insight.get("query_status").and_then(|status| status.get("results"));
+    polled.filter(|results| results.is_object()).unwrap_or(insight)
 }
 
 /// The result that stands in this object.
