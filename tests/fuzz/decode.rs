@@ -23,7 +23,7 @@ pub fn body(random: &mut Random) -> Vec<u8> {
     }
     let mut body = match random.below(10) {
         0 => (0..random.below(40)).map(|_| random.number().to_le_bytes()[0]).collect(),
-        1 => b"{\"results\":[NaN,\"NaN\"],\"next\":null}".to_vec(),
+        1 => br#"{"results":[NaN,-Infinity,Infinity,"NaN \" -Infinity"],"next":null}"#.to_vec(),
         _ => random.choose::<Vec<u8>>(bodies()).clone(),
     };
     if !random.one_in(10) {

