@@ -267,14 +267,7 @@ impl fmt::Display for Error {
                     (line(call, 300), line(location, 300), line(reason, 300));
                 write!(f, "{call}: {status} redirect to '{location}' was not followed: {reason}")
             }
-            Error::Transport(e)
-            | Error::Timeout(e)
-            | Error::Decode(e)
-            | Error::TooLarge(e)
-            | Error::Paging(e)
-            | Error::Insight(e)
-            | Error::Query(e)
-            | Error::NotFound(e) => e.fmt(f),
+            _ => self.failure().map_or(Ok(()), |failure| failure.fmt(f)),
         }
     }
 }

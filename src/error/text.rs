@@ -1,4 +1,4 @@
-//! Text for errors and for printing: one line, limited length, values without JSON quotes.
+//! Text in errors: one line, of limited length.
 
 use std::borrow::Cow;
 
