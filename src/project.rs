@@ -143,8 +143,7 @@ impl Project {
     }
 
     fn insight_with(&self, id: InsightId, refresh: Option<Refresh>) -> Result<Value> {
-        let concealed = |e| self.client.http().conceal(e);
-        match id.key_in(self.id).map_err(concealed)? {
+        match id.key_in(self.id).map_err(|e| self.client.http().conceal(e))? {
             InsightKey::Number(number) => {
                 let request = self.get(format!("insights/{number}/"));
                 let slow = refresh.is_some_and(Refresh::computes);
@@ -163,7 +162,7 @@ impl Project {
                     let why =
                         format!("there is no insight with the short id {:?}", excerpt(&short_id));
                     let error = Error::NotFound(Failure::new(FailureKind::Other, why));
-                    concealed(error.of_call("GET", &self.path("insights/").unwrap_or_default()))
+                    self.get("insights/").error(error)
                 })
             }
         }
@@ -238,8 +237,7 @@ impl Project {
             _ => {
                 let why = format!("the server ignored the filter {filter} and returned other rows");
                 let error = Error::Paging(Failure::new(FailureKind::Other, why));
-                let path = self.path(route).unwrap_or_default();
-                Err(self.client.http().conceal(error.of_call("GET", &path)))
+                Err(self.get(route).error(error))
             }
         }
     }

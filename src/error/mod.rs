@@ -180,7 +180,7 @@ impl Error {
         self.is_kind(FailureKind::CutShort)
     }
 
-    fn is_kind(&self, kind: FailureKind) -> bool {
+    pub(crate) fn is_kind(&self, kind: FailureKind) -> bool {
         self.failure().is_some_and(|f| f.kind == kind)
     }
 

@@ -1,6 +1,7 @@
 //! Requests: what the handles of a client share, and how a call is sent. Every byte that leaves the
 //! crate leaves here.
 
+mod ahead;
 mod call;
 mod json;
 mod key;
@@ -14,7 +15,6 @@ mod tls;
 mod transport;
 mod url;
 mod wait;
-mod workers;
 
 use std::fmt;
 use std::sync::Arc;
@@ -26,14 +26,14 @@ pub use retry::RetryPolicy;
 pub use url::{EU, US};
 pub use wait::RetryEvent;
 
+pub(crate) use ahead::{Ahead, Watch, Workers};
 pub(crate) use json::{to_value, without_bare_words};
 pub(crate) use key::Key;
 pub(crate) use pace::Pace;
 pub(crate) use params::Params;
 pub(crate) use transport::Transport;
 pub(crate) use url::{Base, MAX_QUERY, checked_path, segment};
-pub(crate) use wait::{OnRetry, Watch, after};
-pub(crate) use workers::{Started, Workers};
+pub(crate) use wait::{OnRetry, after};
 
 use crate::error::{Error, Failure, FailureKind};
 
@@ -109,6 +109,11 @@ impl Http {
     pub(crate) fn left(&self) -> Option<Duration> {
         let left = |at: Instant| at.saturating_duration_since(Instant::now()).min(MAX_TIMEOUT);
         self.deadline.map(left)
+    }
+
+    /// Whether the deadline has passed.
+    pub(crate) fn is_over(&self) -> bool {
+        self.left().is_some_and(|left| left.is_zero())
     }
 
     /// An error as it leaves the crate: the one place that masks the key in it.

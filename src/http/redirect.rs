@@ -2,8 +2,8 @@
 
 use percent_encoding::percent_decode_str;
 
-use super::call::{self, Call};
 use super::params::Params;
+use super::request::Request;
 use super::transport::Answer;
 use super::url::{Base, checked_path, origin};
 use super::{Core, url};
@@ -12,62 +12,63 @@ use crate::error::{Error, Result};
 
 const MAX_REDIRECTS: u32 = 5;
 
-/// The call at the place where a redirect points, if that is within the origin and the call can be
-/// sent there unchanged.
-pub(super) fn follow(core: &Core, call: Call, answer: &Answer, count: u32) -> Result<Call> {
+/// Sends the request to the place where a redirect points, if that is within the origin and the
+/// request can be sent there unchanged.
+pub(super) fn follow(request: &mut Request, answer: &Answer, count: u32) -> Result<()> {
     let location = answer.header("location").unwrap_or_default();
-    let refused = |method: &str, path: &str, reason: String| Error::Redirect {
-        call: format!("{method} {path}"),
+    next(request, answer.status, location, count).map_err(|reason| Error::Redirect {
+        call: format!("{} {}", request.method, request.path),
         status: answer.status,
         location: location.to_owned(),
         reason,
-    };
-    let (method, from) = (call.method, call.path.clone());
-    next_call(core, call, answer.status, location, count).map_err(|why| refused(method, &from, why))
+    })
 }
 
-fn next_call(
-    core: &Core,
-    mut call: Call,
+fn next(
+    request: &mut Request,
     status: u16,
     location: &str,
     count: u32,
-) -> std::result::Result<Call, String> {
+) -> std::result::Result<(), String> {
+    let Core { base, key, .. } = request.http.core();
     if count > MAX_REDIRECTS {
         return Err(format!("there were more than {MAX_REDIRECTS} redirects"));
     }
     if location.is_empty() {
         return Err("it has no Location header".to_owned());
     }
-    if matches!(status, 301 | 302) && call.method != "GET" {
-        let method = call.method;
+    if matches!(status, 301 | 302) && request.method != "GET" {
+        let method = request.method;
         return Err(format!("the {method} and its body would be lost: call the new path yourself"));
     }
-    let from = format!("{}{}", core.base.prefix, call.path);
-    let (to, mut params) = target(&core.base, &from, location).ok_or_else(|| {
-        let origin = &core.base.origin;
+    let from = format!("{}{}", base.prefix, request.path);
+    let (to, mut params) = target(base, &from, location).ok_or_else(|| {
+        let origin = &base.origin;
         format!("the key is sent to {origin} only: if the other place is yours, set it as the host")
     })?;
-    if core.key.is_in(&to) || params.contain(&core.key) {
+    if key.is_in(&to) || params.contain(key) {
         return Err("it contains the key, which would be visible there".to_owned());
     }
-    let path = match to.strip_prefix(core.base.prefix.as_str()) {
+    let path = match to.strip_prefix(base.prefix.as_str()) {
         Some(within) if within.starts_with('/') => within.to_owned(),
-        _ => return Err(format!("it leaves the sub-path {} of the host", core.base.prefix)),
+        _ => return Err(format!("it leaves the sub-path {} of the host", base.prefix)),
     };
-    if let (Some(here), Some(there)) = (project(&call.path), project(&path)) {
+    if let (Some(here), Some(there)) = (project(&request.path), project(&path)) {
         if here != there && here != "@current" {
             return Err(format!("it leads to another project: {}", excerpt(&there)));
         }
     }
-    params.keep(&call.params, &[]).map_err(|name| {
+    params.keep(&request.params, &[]).map_err(|name| {
         format!("it changes the parameter {:?}: the answer would be different", excerpt(&name))
     })?;
-    if status == 303 && call.method != "GET" {
-        (call.method, call.repeatable) = ("GET", true);
-        call.body = call::body_with_key(core, call.auth, None).map_err(|e| e.to_string())?;
+    let mut there = request.clone();
+    (there.path, there.params) = (path, params);
+    if status == 303 && request.method != "GET" {
+        (there.method, there.repeatable, there.body) = ("GET", true, None);
     }
-    call.at(core, path, params).map_err(|_| "it is longer than a URL can be".to_owned())
+    there.url().map_err(|_| "it is longer than a URL can be")?;
+    *request = there;
+    Ok(())
 }
 
 /// The project or environment that a path names.

@@ -7,11 +7,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::call::{self, Call};
+use super::call;
 use super::params::Params;
 use super::response::Response;
 use super::transport::Accept;
-use super::{Auth, Http, MAX_TIMEOUT, json};
+use super::{Auth, Http, MAX_TIMEOUT, json, url};
 use crate::error::{Error, Result};
 
 const TIMEOUT: Duration = Duration::from_secs(120);
@@ -35,18 +35,20 @@ const SLOW_TIMEOUT: Duration = Duration::from_secs(600);
 #[derive(Clone)]
 #[must_use = "nothing is sent before .send()"]
 pub struct Request {
-    http: Http,
-    method: &'static str,
-    path: String,
-    params: Params,
-    body: Option<Vec<u8>>,
-    auth: Auth,
+    pub(super) http: Http,
+    pub(super) method: &'static str,
+    /// Checked and encoded.
+    pub(super) path: String,
+    pub(super) params: Params,
+    pub(super) body: Option<Vec<u8>>,
+    pub(super) auth: Auth,
     timeout: Option<Duration>,
     slow: bool,
-    repeatable: bool,
-    paced: bool,
+    /// It can be sent twice without harm.
+    pub(super) repeatable: bool,
+    pub(super) paced: bool,
     /// The first mistake made while building the request.
-    mistake: Option<Error>,
+    pub(super) mistake: Option<Error>,
 }
 
 impl fmt::Debug for Request {
@@ -127,7 +129,7 @@ impl Request {
     /// # Errors
     /// As [`send`](Request::send); [`Error::Decode`] also where the JSON is not a `T`.
     pub fn send_as<T: DeserializeOwned>(self) -> Result<T> {
-        self.run(Accept::Json)?.json()
+        self.run_json()?.json()
     }
 
     /// Sends the request and returns the whole answer, with its status and headers.
@@ -137,7 +139,7 @@ impl Request {
     /// # Errors
     /// As [`send`](Request::send), without [`Error::Decode`].
     pub fn response(self) -> Result<Response> {
-        self.run(Accept::Anything)
+        call::send(self, Accept::Anything)
     }
 
     /// Sends the request and returns the body as text, such as CSV. See [`Response::text`].
@@ -151,32 +153,20 @@ impl Request {
 
     /// Sends the request and returns the answer, to be read as JSON.
     pub(crate) fn run_json(self) -> Result<Response> {
-        self.run(Accept::Json)
+        call::send(self, Accept::Json)
     }
 
-    fn run(self, accept: Accept) -> Result<Response> {
-        let http = self.http.clone();
-        self.into_call(accept).and_then(|call| call::send(&http, call)).map_err(|e| http.conceal(e))
-    }
-
-    fn into_call(self, accept: Accept) -> Result<Call> {
-        if let Some(mistake) = self.mistake {
-            return Err(mistake);
-        }
+    /// The URL, with the key in it for `Auth::Query`.
+    pub(super) fn url(&self) -> Result<String> {
         let core = self.http.core();
+        let key = (self.auth == Auth::Query).then(|| core.key.as_str());
+        url::assemble(&core.base, &self.path, &self.params.encoded(), key)
+    }
+
+    /// How long one attempt may wait for the answer to begin, and then for it to end.
+    pub(super) fn limit(&self) -> Duration {
         let default = if self.slow { SLOW_TIMEOUT } else { TIMEOUT };
-        Ok(Call {
-            method: self.method,
-            url: call::assemble(core, self.auth, &self.path, &self.params)?,
-            path: self.path,
-            params: self.params,
-            body: call::body_with_key(core, self.auth, self.body)?,
-            auth: self.auth,
-            accept,
-            timeout: self.timeout.or(core.timeout).unwrap_or(default).min(MAX_TIMEOUT),
-            repeatable: self.repeatable,
-            paced: self.paced,
-        })
+        self.timeout_given().unwrap_or(default).min(MAX_TIMEOUT)
     }
 }
 
@@ -190,10 +180,6 @@ impl Request {
         &mut self.http
     }
 
-    pub(crate) fn method(&self) -> &'static str {
-        self.method
-    }
-
     pub(crate) fn path(&self) -> &str {
         &self.path
     }
@@ -204,6 +190,11 @@ impl Request {
 
     pub(crate) fn params_mut(&mut self) -> &mut Params {
         &mut self.params
+    }
+
+    /// An error of this call as it leaves the crate: it names the call, and the key is masked.
+    pub(crate) fn error(&self, error: Error) -> Error {
+        self.http.conceal(error.of_call(self.method, &self.path))
     }
 
     /// Notes a mistake; the first one is returned when the request is sent.

@@ -5,9 +5,9 @@ use std::fmt;
 
 use serde::de::DeserializeOwned;
 
-use super::call::Call;
+use super::request::Request;
 use super::transport::Answer;
-use super::{Http, json};
+use super::{Http, Key, json};
 use crate::error::text::{MAX_TEXT, lossy};
 use crate::error::{Answered, Error, Failure, FailureKind, Result};
 
@@ -44,8 +44,8 @@ impl fmt::Debug for Response {
 }
 
 impl Response {
-    pub(super) fn new(http: &Http, call: Call, answer: Answer) -> Response {
-        Response { http: http.clone(), method: call.method, path: call.path, answer }
+    pub(super) fn new(request: Request, answer: Answer) -> Response {
+        Response { http: request.http, method: request.method, path: request.path, answer }
     }
 
     /// The HTTP status, from 200 to 299.
@@ -103,6 +103,10 @@ impl Response {
 
     pub(crate) fn body(&self) -> &[u8] {
         &self.answer.body
+    }
+
+    pub(crate) fn key(&self) -> &Key {
+        &self.http.core().key
     }
 
     /// The error of a body that cannot be read.

@@ -2,6 +2,7 @@
 //! `tls.rs`.
 
 use std::cell::Cell;
+use std::fmt::Display;
 use std::io::{self, Read};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -10,10 +11,10 @@ use std::time::Duration;
 use ureq::http::{self, HeaderMap, Method, Version, header};
 
 use super::retry::Outcome;
-use super::tls;
 use super::url::Peer;
+use super::{AFTER_DEADLINE, tls};
 use crate::error::text::MAX_TEXT;
-use crate::error::{Error, FailureKind as Kind, Result};
+use crate::error::{Error, Failure, FailureKind as Kind, Result};
 
 /// How much of an error's body is read: what an error keeps, and room to find the key at its end.
 const ERROR_BODY: usize = MAX_TEXT + 4 * 1024;
@@ -76,20 +77,7 @@ impl Answer {
 /// Why there is no answer, or only a part of it.
 pub(crate) struct NoAnswer {
     pub(crate) outcome: Outcome,
-    pub(crate) reason: Reason,
-    pub(crate) message: String,
-    pub(crate) source: Option<io::ErrorKind>,
-}
-
-/// Which error it becomes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reason {
-    Transport(Kind),
-    /// A limit on a phase passed.
-    Timeout(Kind),
-    /// The deadline passed.
-    Deadline,
-    TooLarge,
+    pub(crate) error: Error,
 }
 
 pub(crate) struct Transport {
@@ -144,16 +132,20 @@ impl Transport {
                 Some(body) if !body.is_empty() => Sent::from_body(body_read.get()),
                 _ => Sent::Maybe,
             };
-            let mut failed = no_answer(error, sent, limits);
-            if failed.outcome == Outcome::Broken && was_idle {
-                self.idle.clear();
-                failed.outcome = Outcome::Stale;
-                failed.message.insert_str(0, "a pooled connection broke: ");
+            let NoAnswer { outcome, error } = no_answer(error, sent, limits);
+            let by_proxy = self.agent.config().proxy().is_some();
+            match outcome {
+                Outcome::Broken if was_idle => {
+                    self.idle.clear();
+                    let error = error.map_text(&|m| format!("a pooled connection broke: {m}"));
+                    NoAnswer { outcome: Outcome::Stale, error }
+                }
+                Outcome::Unconnected if by_proxy => NoAnswer {
+                    outcome,
+                    error: error.map_text(&|m| format!("{m} (through a proxy)")),
+                },
+                _ => NoAnswer { outcome, error },
             }
-            if self.agent.config().proxy().is_some() && failed.outcome == Outcome::Unconnected {
-                failed.message += " (through a proxy)";
-            }
-            failed
         })?;
         self.connected.store(true, Ordering::Relaxed);
         let status = response.status().as_u16();
@@ -355,38 +347,40 @@ fn looks_cut(answer: &Answer) -> bool {
     !answer.is_complete() && first.is_none_or(|b| b"{[\"-0123456789tfn".contains(b))
 }
 
-fn broken(message: impl Into<String>, source: Option<io::ErrorKind>) -> NoAnswer {
-    let message =
-        format!("the connection broke before the answer was complete: {}", message.into());
-    NoAnswer { outcome: Outcome::Broken, reason: Reason::Transport(Kind::Broken), message, source }
-}
-
-fn other(kind: Kind, message: impl Into<String>) -> NoAnswer {
-    let message = message.into();
-    NoAnswer { outcome: Outcome::Final, reason: Reason::Transport(kind), message, source: None }
+fn broken(message: impl Display, source: Option<io::ErrorKind>) -> NoAnswer {
+    let message = format!("the connection broke before the answer was complete: {message}");
+    failed(Outcome::Broken, Kind::Broken, message, source)
 }
 
 fn unconnected(
     outcome: Outcome,
     kind: Kind,
+    message: impl Display,
+    source: Option<io::ErrorKind>,
+) -> NoAnswer {
+    failed(outcome, kind, format!("no connection was made: {message}"), source)
+}
+
+fn failed(
+    outcome: Outcome,
+    kind: Kind,
     message: impl Into<String>,
     source: Option<io::ErrorKind>,
 ) -> NoAnswer {
-    let message = format!("no connection was made: {}", message.into());
-    NoAnswer { outcome, reason: Reason::Transport(kind), message, source }
+    NoAnswer { outcome, error: Error::Transport(Failure::new(kind, message).with_source(source)) }
 }
 
 fn no_answer(error: ureq::Error, sent: Sent, limits: Limits) -> NoAnswer {
+    let other = |kind, message: &str| failed(Outcome::Final, kind, message, None);
     match error {
-        ureq::Error::Timeout(phase) => timed_out(phase, limits),
-        ureq::Error::BodyExceedsLimit(limit) => NoAnswer {
-            outcome: Outcome::Final,
-            reason: Reason::TooLarge,
-            message: format!(
+        ureq::Error::Timeout(phase) => limit_passed(phase, limits),
+        ureq::Error::BodyExceedsLimit(limit) => {
+            let message = format!(
                 "the answer is larger than {limit} bytes: ask for fewer rows a page, or raise max_body_bytes"
-            ),
-            source: None,
-        },
+            );
+            let error = Error::TooLarge(Failure::new(Kind::Other, message));
+            NoAnswer { outcome: Outcome::Final, error }
+        }
         ureq::Error::HostNotFound => {
             unconnected(Outcome::Unconnected, Kind::Dns, "the host name is not known", None)
         }
@@ -401,10 +395,10 @@ fn no_answer(error: ureq::Error, sent: Sent, limits: Limits) -> NoAnswer {
         #[cfg(feature = "gzip")]
         ureq::Error::Decompress(kind, error) => match io_failed(&error, sent) {
             failed if failed.outcome == Outcome::Broken => failed,
-            _ => other(Kind::Other, format!("the {kind} body cannot be decompressed: {error}")),
+            _ => other(Kind::Other, &format!("the {kind} body cannot be decompressed: {error}")),
         },
         ureq::Error::Protocol(error) => {
-            other(Kind::NotHttp, format!("the answer is not valid HTTP: {error}"))
+            other(Kind::NotHttp, &format!("the answer is not valid HTTP: {error}"))
         }
         ureq::Error::TlsRequired => other(Kind::Tls, "an https host needs a TLS feature"),
         // Their text can contain the URL, and the key with it.
@@ -414,36 +408,32 @@ fn no_answer(error: ureq::Error, sent: Sent, limits: Limits) -> NoAnswer {
         error => {
             let message = error.to_string();
             let tls = message.contains("tls") || message.contains("certificate");
-            other(if tls { Kind::Tls } else { Kind::Other }, message)
+            other(if tls { Kind::Tls } else { Kind::Other }, &message)
         }
     }
 }
 
-fn timed_out(phase: ureq::Timeout, limits: Limits) -> NoAnswer {
+fn limit_passed(phase: ureq::Timeout, limits: Limits) -> NoAnswer {
     let connecting = matches!(phase, ureq::Timeout::Resolve | ureq::Timeout::Connect);
     let limit = if connecting { limits.connect } else { limits.answer };
-    let (outcome, reason, message) = match phase {
-        ureq::Timeout::Global => (Outcome::Final, Reason::Deadline, String::new()),
-        _ if limits.left <= limit => (Outcome::Final, Reason::Deadline, String::new()),
+    let (outcome, kind, message) = match phase {
+        ureq::Timeout::Global => (Outcome::Final, Kind::Other, AFTER_DEADLINE.to_owned()),
+        _ if limits.left <= limit => (Outcome::Final, Kind::Other, AFTER_DEADLINE.to_owned()),
         _ if connecting => {
             let resolve = phase == ureq::Timeout::Resolve;
-            let kind = if resolve { Kind::Dns } else { Kind::Connect };
             let message = format!(
-                "no connection was made within {:?}: check the network, or raise connect_timeout",
-                limits.connect
+                "no connection was made within {limit:?}: check the network, or raise connect_timeout (phase: {phase})"
             );
-            (Outcome::Unconnected, Reason::Timeout(kind), message)
+            (Outcome::Unconnected, if resolve { Kind::Dns } else { Kind::Connect }, message)
         }
         _ => {
             let message = format!(
-                "there was no complete answer within {:?}: ask for less, or raise the timeout",
-                limits.answer
+                "there was no complete answer within {limit:?}: ask for less, or raise the timeout (phase: {phase})"
             );
-            (Outcome::Final, Reason::Timeout(Kind::Other), message)
+            (Outcome::Final, Kind::Other, message)
         }
     };
-    let message = format!("{message} (phase: {phase})");
-    NoAnswer { outcome, reason, message, source: None }
+    NoAnswer { outcome, error: Error::Timeout(Failure::new(kind, message)) }
 }
 
 fn io_failed(error: &io::Error, sent: Sent) -> NoAnswer {
@@ -467,9 +457,9 @@ fn io_failed(error: &io::Error, sent: Sent) -> NoAnswer {
         }
         // rustls reports a failed handshake as invalid data.
         Io::InvalidData => {
-            NoAnswer { source, ..other(Kind::Tls, format!("TLS failed: {message}")) }
+            failed(Outcome::Final, Kind::Tls, format!("TLS failed: {message}"), source)
         }
-        _ => NoAnswer { source, ..other(Kind::Other, message) },
+        _ => failed(Outcome::Final, Kind::Other, message, source),
     }
 }
 

@@ -1,7 +1,6 @@
-//! The waits of a call: the hook that sees them, and how another thread ends them.
+//! The waits of a call, and the hook that sees them.
 
 use std::cell::Cell;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -101,52 +100,4 @@ impl Http {
 /// The time after a wait, however long that is.
 pub(crate) fn after(wait: Duration) -> Instant {
     Instant::now() + wait.min(MAX_TIMEOUT)
-}
-
-/// The way in which one thread follows and stops a call of another.
-#[derive(Default)]
-pub(crate) struct Watch {
-    state: Mutex<WatchState>,
-    changed: Condvar,
-}
-
-#[derive(Default)]
-struct WatchState {
-    stopped: bool,
-    /// When the wait of the last throttled answer ends.
-    throttled_until: Option<Instant>,
-}
-
-impl Watch {
-    fn state(&self) -> MutexGuard<'_, WatchState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Ends the waits of the call; a request that was sent runs to its end, and is not retried.
-    pub(crate) fn stop(&self) {
-        self.state().stopped = true;
-        self.changed.notify_all();
-    }
-
-    fn is_stopped(&self) -> bool {
-        self.state().stopped
-    }
-
-    fn note_throttled(&self, wait: Duration) {
-        self.state().throttled_until = Some(after(wait));
-    }
-
-    /// When the wait of the last throttled answer ends, if there was one since the last look.
-    pub(crate) fn take_throttled(&self) -> Option<Instant> {
-        self.state().throttled_until.take()
-    }
-
-    fn wait(&self, wait: Duration) -> bool {
-        let state = self.state();
-        let (state, _) = self
-            .changed
-            .wait_timeout_while(state, wait, |state| !state.stopped)
-            .unwrap_or_else(PoisonError::into_inner);
-        !state.stopped
-    }
 }

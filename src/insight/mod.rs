@@ -31,7 +31,7 @@ pub use retention::{RetentionCohort, retention};
 pub use series::{Series, series};
 pub(crate) use sql::scan_obstacle;
 pub use table::{Table, rows, table};
-pub(crate) use table::{limit_put_on, page_of, rows_of, table_of};
+pub(crate) use table::{limit_put_on, page_of, table_of};
 pub use totals::{Total, aggregated_value, totals};
 
 /// The result of an insight, in the shape that it has.

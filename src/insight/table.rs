@@ -71,18 +71,7 @@ pub fn table(response: &Value) -> Result<Table> {
 /// # Ok::<(), posthog_api::Error>(())
 /// ```
 pub fn rows(response: &Value) -> Result<Vec<Map<String, Value>>> {
-    let table = table(response)?;
-    let names = unique(&table.columns);
-    Ok(table.rows.into_iter().map(|row| names.iter().cloned().zip(row).collect()).collect())
-}
-
-/// The rows of the answer to `sql`, or to a query of another kind with the limit `own_limit`.
-pub(crate) fn rows_of(
-    response: &Value,
-    sql: Option<&str>,
-    own_limit: Option<u64>,
-) -> Result<Vec<Map<String, Value>>> {
-    complete(response, sql, own_limit)?.maps()
+    Ok(table(response)?.into_maps())
 }
 
 /// The table of the answer to `sql`, or to a query of another kind with the limit `own_limit`.
@@ -91,14 +80,12 @@ pub(crate) fn table_of(
     sql: Option<&str>,
     own_limit: Option<u64>,
 ) -> Result<Table> {
-    let found = complete(response, sql, own_limit)?;
-    let rows: Result<Vec<Vec<Value>>> = found.cells().map(|row| Ok(row?.to_vec())).collect();
-    Ok(Table { columns: found.names(), rows: rows? })
+    complete(response, sql, own_limit)?.table()
 }
 
 /// The rows of one page of a scan, which knows its own LIMIT.
 pub(crate) fn page_of(response: &Value) -> Result<Vec<Map<String, Value>>> {
-    find(response).ok_or_else(|| no_rows(response))?.maps()
+    Ok(find(response).ok_or_else(|| no_rows(response))?.table()?.into_maps())
 }
 
 /// The LIMIT at the outermost level of the answer's `hogql`, if it can be read.
@@ -174,34 +161,31 @@ fn find(response: &Value) -> Option<Found<'_>> {
     }
 }
 
-impl<'a> Found<'a> {
-    fn names(&self) -> Vec<String> {
+impl Found<'_> {
+    fn table(&self) -> Result<Table> {
         let name =
             |column: &Value| column.as_str().map_or_else(|| column.to_string(), str::to_owned);
-        self.columns.iter().map(name).collect()
-    }
-
-    /// The cells of each row.
-    fn cells(&self) -> impl Iterator<Item = Result<&'a [Value]>> {
-        let columns = self.columns.len();
-        self.rows.iter().zip(1..).map(move |(row, position)| {
-            let cells = row.as_array().map_or(&[][..], Vec::as_slice);
-            if cells.len() == columns {
-                return Ok(cells);
+        let columns: Vec<String> = self.columns.iter().map(name).collect();
+        let rows: Vec<Vec<Value>> = self.rows.iter().filter_map(Value::as_array).cloned().collect();
+        match rows.iter().zip(1..).find(|(row, _)| row.len() != columns.len()) {
+            None => Ok(Table { columns, rows }),
+            Some((row, position)) => {
+                let message = format!(
+                    "row {position} of the answer has {} cells, but there are {} columns",
+                    row.len(),
+                    columns.len()
+                );
+                Err(Error::query(FailureKind::Other, message))
             }
-            let message = format!(
-                "row {position} of the answer has {} cells, but there are {columns} columns",
-                cells.len()
-            );
-            Err(Error::query(FailureKind::Other, message))
-        })
+        }
     }
+}
 
+impl Table {
     /// The rows by column name.
-    fn maps(&self) -> Result<Vec<Map<String, Value>>> {
-        let columns = unique(&self.names());
-        let map = |cells: &[Value]| columns.iter().cloned().zip(cells.iter().cloned()).collect();
-        self.cells().map(|row| Ok(map(row?))).collect()
+    pub(crate) fn into_maps(self) -> Vec<Map<String, Value>> {
+        let names = unique(&self.columns);
+        self.rows.into_iter().map(|row| names.iter().cloned().zip(row).collect()).collect()
     }
 }
 
@@ -230,6 +214,14 @@ fn unique(columns: &[String]) -> Vec<String> {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    fn rows_of(
+        response: &Value,
+        sql: Option<&str>,
+        limit: Option<u64>,
+    ) -> Result<Vec<Map<String, Value>>> {
+        Ok(table_of(response, sql, limit)?.into_maps())
+    }
 
     fn kind(error: &Error) -> FailureKind {
         match error {

@@ -21,12 +21,6 @@ impl<T> Envelope<T> {
         let Envelope { results, count, next, has_next } = self;
         Envelope { results: rows(results), count, next, has_next }
     }
-
-    /// What is around the rows, and the rows.
-    pub(crate) fn split(self) -> (Envelope<()>, Vec<T>) {
-        let Envelope { results, count, next, has_next } = self;
-        (Envelope { results: Vec::new(), count, next, has_next }, results)
-    }
 }
 
 /// The `next` of a page.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::error::Result;
-use crate::http::{Pace, Params, Request, Response, Started, Watch, Workers, after};
+use crate::http::{Ahead, Pace, Params, Request, Response, Watch, Workers, after};
 
 /// The largest number of pages ahead.
 pub(super) const MAX_AHEAD: usize = 100;
@@ -14,9 +14,11 @@ pub(super) const MAX_AHEAD: usize = 100;
 pub(super) struct InFlight {
     /// A page's request, but for its parameters.
     request: Request,
-    workers: Workers,
     /// Pages that were requested and not taken, in the order of the list.
     pages: VecDeque<Page>,
+    /// Pages that were given up, and whose requests may still run.
+    abandoned: Vec<Ahead>,
+    workers: Workers,
     window: Window,
     forecast: Forecast,
     /// How many rows the list has, if the server says it.
@@ -31,7 +33,7 @@ struct Page {
     /// The list had named the page, and its request ran alone. A server may fail because of many
     /// requests at once: any other failure is asked for again.
     failure_counts: bool,
-    started: Started,
+    ahead: Ahead,
 }
 
 impl InFlight {
@@ -39,8 +41,9 @@ impl InFlight {
     pub(super) fn new(request: Request, ahead: usize) -> InFlight {
         InFlight {
             request,
-            workers: Workers::new(),
             pages: VecDeque::new(),
+            abandoned: Vec::new(),
+            workers: Workers::new(),
             window: Window::new(ahead.min(MAX_AHEAD)),
             forecast: Forecast::default(),
             count: None,
@@ -48,48 +51,66 @@ impl InFlight {
         }
     }
 
-    /// The page with this query, from those in flight or requested now.
-    pub(super) fn take(&mut self, want: &Params) -> Result<Response> {
+    pub(super) fn request(&self) -> &Request {
+        &self.request
+    }
+
+    /// The page with this query, from those in flight or requested now, and what `read` reads in it.
+    pub(super) fn take<T>(
+        &mut self,
+        want: &Params,
+        mut read: impl FnMut(&Response) -> Result<T>,
+    ) -> Result<(Response, T)> {
+        let mut read = |response: Response| {
+            let page = read(&response)?;
+            Ok((response, page))
+        };
+        let fetched = self.fetch(want);
+        if fetched.is_ok() {
+            self.foresee(want);
+        }
+        match fetched.and_then(&mut read) {
+            Err(error) => self.fetch_alone(want).map_or(Err(error), |again| again.and_then(read)),
+            page => page,
+        }
+    }
+
+    fn fetch(&mut self, want: &Params) -> Result<Response> {
         let page = match self.pages.front() {
             Some(page) if page.query == *want => self.pages.pop_front(),
             _ => None,
         };
-        let mut fetched = if let Some(page) = page {
-            let deadline = self.request.http().deadline();
-            let fetched = self.workers.take(&page.started, deadline);
-            self.note_throttling(&page.started.watch);
+        let fetched = if let Some(page) = page {
+            let fetched = page.ahead.take(self.request.http().deadline());
+            self.note_throttling(page.ahead.watch());
             self.failure_counts = page.failure_counts;
-            fetched.map_err(|e| e.of_call(self.request.method(), self.request.path()))?
+            fetched
         } else {
             self.abandon();
-            self.failure_counts = self.workers.abandoned() == 0;
+            self.failure_counts = self.abandoned() == 0;
             self.fetch_here(want)
         };
-        if let Err(error) = &fetched {
-            if error.is_rate_limited() {
-                self.window.throttle(after(error.retry_after().unwrap_or_default()));
-            }
-            fetched = self.take_alone(want).unwrap_or(fetched);
-        }
-        if fetched.is_ok() {
-            self.foresee(want);
+        if let Some(error) = fetched.as_ref().err().filter(|error| error.is_rate_limited()) {
+            self.window.throttle(after(error.retry_after().unwrap_or_default()));
         }
         fetched
     }
 
     /// The page that was taken last, requested again with no other request beside it; `None` where
     /// its failure counts.
-    pub(super) fn take_alone(&mut self, want: &Params) -> Option<Result<Response>> {
-        let is_over = self.request.http().left().is_some_and(|left| left.is_zero());
-        if self.failure_counts || is_over {
+    fn fetch_alone(&mut self, want: &Params) -> Option<Result<Response>> {
+        if self.failure_counts || self.request.http().is_over() {
             return None;
         }
         self.failure_counts = true;
+        let deadline = self.request.http().deadline();
         for page in &mut self.pages {
-            page.started.watch.stop();
+            page.ahead.stop();
             page.failure_counts = false;
         }
-        self.workers.wait_until_idle(self.request.http().deadline());
+        for ahead in self.pages.iter().map(|page| &page.ahead).chain(&self.abandoned) {
+            ahead.wait_until_over(deadline);
+        }
         Some(self.fetch_here(want))
     }
 
@@ -135,14 +156,16 @@ impl InFlight {
 
     /// Requests pages behind `from`, which was taken or is the next one, until the window is full.
     fn foresee(&mut self, from: &Params) {
-        let throttled = self.pages.iter().filter_map(|page| page.started.watch.take_throttled());
+        let throttled = self.pages.iter().filter_map(|page| page.ahead.watch().take_throttled());
         if let Some(until) = throttled.max() {
             self.window.throttle(until);
         }
         let next = usize::from(self.pages.front().is_some_and(|page| page.query == *from));
-        while !self.is_behind_pace()
-            && self.window.has_room(self.pages.len() - next + self.workers.abandoned())
-        {
+        while !self.is_behind_pace() {
+            let in_flight = self.pages.len() - next + self.abandoned();
+            if !self.window.has_room(in_flight) {
+                return;
+            }
             let step = self.pages.len() + 1 - next;
             let Some(query) = self.forecast.page(from, step as u64) else { return };
             let offset = query.number("offset").unwrap_or(0);
@@ -163,12 +186,12 @@ impl InFlight {
 
     /// Requests a page on a worker; false where there is none and none can be started.
     fn start(&mut self, query: Params, foreseen: bool) -> bool {
-        let alone = self.pages.is_empty() && self.workers.abandoned() == 0;
-        let Some(started) = self.workers.start(self.page_request(&query)) else { return false };
+        let alone = self.pages.is_empty() && self.abandoned() == 0;
+        let Some(ahead) = self.workers.start(self.page_request(&query)) else { return false };
         for page in &mut self.pages {
             page.failure_counts = false;
         }
-        self.pages.push_back(Page { query, failure_counts: alone && !foreseen, started });
+        self.pages.push_back(Page { query, failure_counts: alone && !foreseen, ahead });
         true
     }
 
@@ -201,14 +224,15 @@ impl InFlight {
     /// Gives up the pages in flight: their answers and errors do not count.
     fn abandon(&mut self) {
         for page in self.pages.drain(..) {
-            self.workers.abandon(&page.started);
+            page.ahead.stop();
+            self.abandoned.push(page.ahead);
         }
     }
-}
 
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.abandon();
+    /// How many requests of pages that were given up still run.
+    fn abandoned(&mut self) -> usize {
+        self.abandoned.retain(|ahead| !ahead.is_over());
+        self.abandoned.len()
     }
 }
 

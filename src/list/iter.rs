@@ -1,17 +1,14 @@
 //! The pages and rows of a list, in order.
 
-use std::collections::HashSet;
 use std::fmt;
-use std::hash::{BuildHasher, RandomState};
 use std::iter::FusedIterator;
 
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::envelope::{Envelope, Next};
 use super::in_flight::InFlight;
-use super::rows::{self, Rows};
-use super::union::Seen;
+use super::rows;
+use super::tally::{Ids, Tally};
 use super::walk::Walk;
 use crate::error::{Error, Failure, FailureKind, Result};
 use crate::http::{Params, Request, Response};
@@ -31,7 +28,7 @@ pub struct Page {
 /// The pages of a list, from [`List::pages`](crate::List::pages).
 #[must_use = "pages are fetched when they are asked for"]
 pub struct Pages {
-    batches: Batches<Value>,
+    pub(super) pager: Pager<Value>,
 }
 
 impl fmt::Debug for Pages {
@@ -40,22 +37,15 @@ impl fmt::Debug for Pages {
     }
 }
 
-impl Pages {
-    pub(super) fn new(plan: Plan) -> Pages {
-        Pages { batches: Batches::new(plan, Box::new(Values)) }
-    }
-}
-
 impl Iterator for Pages {
     type Item = Result<Page>;
 
     fn next(&mut self) -> Option<Result<Page>> {
-        let batch = self.batches.next()?;
-        Some(batch.map(|Batch { rows, count, has_next }| Page {
-            results: rows.rows,
-            count,
-            has_next,
-        }))
+        let page = |Batch { rows, count, has_next }| {
+            let results = rows.into_iter().collect::<Result<_>>()?;
+            Ok(Page { results, count, has_next })
+        };
+        Some(self.pager.next()?.and_then(page))
     }
 }
 
@@ -65,11 +55,8 @@ impl FusedIterator for Pages {}
 /// [`List::items_as`](crate::List::items_as).
 #[must_use = "rows are fetched when they are asked for"]
 pub struct Items<T = Value> {
-    batches: Batches<T>,
-    rows: std::vec::IntoIter<T>,
-    /// How many of this page's rows were returned.
-    taken: usize,
-    unreadable: std::vec::IntoIter<(usize, Error)>,
+    pager: Pager<T>,
+    rows: std::vec::IntoIter<Result<T>>,
     total: Option<u64>,
 }
 
@@ -79,26 +66,9 @@ impl<T> fmt::Debug for Items<T> {
     }
 }
 
-impl Items<Value> {
-    pub(super) fn values(plan: Plan) -> Items<Value> {
-        Items::new(Batches::new(plan, Box::new(Values)))
-    }
-}
-
-impl<T: DeserializeOwned> Items<T> {
-    pub(super) fn typed(plan: Plan) -> Items<T> {
-        // What must look at the fields of a row reads it as a value first.
-        let by_value = plan.drop_similar || plan.lists.len() > 1;
-        let reader: Box<dyn ReadPage<T> + Send> =
-            if by_value { Box::new(TypedByValue) } else { Box::new(Typed) };
-        Items::new(Batches::new(plan, reader))
-    }
-}
-
 impl<T> Items<T> {
-    fn new(batches: Batches<T>) -> Items<T> {
-        let (rows, unreadable) = (Vec::new().into_iter(), Vec::new().into_iter());
-        Items { batches, rows, taken: 0, unreadable, total: None }
+    pub(super) fn new(pager: Pager<T>) -> Items<T> {
+        Items { pager, rows: Vec::new().into_iter(), total: None }
     }
 
     /// How many rows the whole list has: available after the first row, if PostHog sends a count
@@ -114,21 +84,13 @@ impl<T> Iterator for Items<T> {
 
     fn next(&mut self) -> Option<Result<T>> {
         loop {
-            let unreadable_is_next =
-                self.unreadable.as_slice().first().is_some_and(|(at, _)| *at <= self.taken);
-            if unreadable_is_next {
-                return self.unreadable.next().map(|(_, error)| Err(error));
-            }
             if let Some(row) = self.rows.next() {
-                self.taken += 1;
-                return Some(Ok(row));
+                return Some(row);
             }
-            match self.batches.next()? {
+            match self.pager.next()? {
                 Ok(Batch { rows, count, has_next: _ }) => {
                     self.total = count.or(self.total);
-                    self.taken = 0;
-                    self.rows = rows.rows.into_iter();
-                    self.unreadable = rows.unreadable.into_iter();
+                    self.rows = rows.into_iter();
                 }
                 Err(error) => return Some(Err(error)),
             }
@@ -138,303 +100,137 @@ impl<T> Iterator for Items<T> {
 
 impl<T> FusedIterator for Items<T> {}
 
-/// What an iterator over a list needs to know.
-pub(super) struct Plan {
-    /// One, or for an OR of filters several, to be read one after the other.
-    pub(super) lists: Vec<Request>,
-    pub(super) prefetch: usize,
-    /// Drops rows that a search marks as similar only.
-    pub(super) drop_similar: bool,
-    /// Checks that no rows are missing.
-    pub(super) complete: bool,
-}
-
-/// The rows of one page.
-struct Batch<T> {
-    rows: Rows<T>,
+/// The rows of one page. A row that could not be read is an error among them.
+pub(super) struct Batch<T> {
+    rows: Vec<Result<T>>,
     count: Option<u64>,
     has_next: bool,
 }
 
-/// The pages of the lists of a plan, in order. After an error there are no more.
-struct Batches<T> {
-    rest: std::vec::IntoIter<Request>,
-    current: Option<Current>,
-    reader: Box<dyn ReadPage<T> + Send>,
-    prefetch: usize,
-    drop_similar: bool,
-    complete: bool,
-    /// Persons seen so far, where several lists are merged.
-    seen: Option<Seen>,
+/// The pages of one list; or, for an OR of filters, of several, one after the other. After an error
+/// there are no more.
+pub(super) struct Pager<T> {
+    pub(super) lists: std::vec::IntoIter<Request>,
+    pub(super) list: Option<OpenList>,
+    pub(super) reader: Reader<T>,
+    pub(super) prefetch: usize,
+    /// Checks that no rows are missing.
+    pub(super) complete: bool,
+}
+
+/// Reads a page straight from its text; the number is that of the rows before it.
+pub(super) type ReadTyped<T> = fn(&Response, u64) -> Result<Envelope<Result<T>>>;
+
+/// How the rows of a page are read.
+pub(super) struct Reader<T> {
+    /// Reads a page without values; `None` where the fields of its rows are looked at.
+    pub(super) typed: Option<ReadTyped<T>>,
+    /// Reads a row, which has this position, from its value.
+    pub(super) row: fn(u64, Value) -> Result<T>,
+    /// Drops rows that a search marks as similar only.
+    pub(super) drop_similar: bool,
+    /// The rows so far, where several lists are merged.
+    pub(super) seen: Option<Ids>,
 }
 
 /// The list that is being read.
-struct Current {
-    request: Request,
+pub(super) struct OpenList {
     pages: InFlight,
     walk: Walk,
     /// The query of the page to read next, or why there is none.
     next: Option<std::result::Result<Params, String>>,
     tally: Tally,
-    /// A hash of the last page, where the next one is asked for by an offset of our own.
-    last_page: Option<u64>,
 }
 
-impl<T> Batches<T> {
-    fn new(plan: Plan, reader: Box<dyn ReadPage<T> + Send>) -> Batches<T> {
-        let Plan { lists, prefetch, drop_similar, complete } = plan;
-        let seen = (lists.len() > 1).then(Seen::new);
-        let rest = lists.into_iter();
-        Batches { rest, current: None, reader, prefetch, drop_similar, complete, seen }
+impl<T> Pager<T> {
+    fn next(&mut self) -> Option<Result<Batch<T>>> {
+        let page = self.page().transpose()?;
+        Some(page.map_err(|error| {
+            self.lists = Vec::new().into_iter();
+            match self.list.take() {
+                Some(list) => list.pages.request().error(error),
+                None => error,
+            }
+        }))
     }
 
-    fn next(&mut self) -> Option<Result<Batch<T>>> {
+    /// The next page; `None` after the last one of the last list.
+    fn page(&mut self) -> Result<Option<Batch<T>>> {
         loop {
-            let Some(current) = &mut self.current else {
-                self.current = Some(Current::new(self.rest.next()?, self.prefetch));
+            let Some(list) = &mut self.list else {
+                let Some(request) = self.lists.next() else { return Ok(None) };
+                self.list = Some(OpenList::new(request, self.prefetch));
                 continue;
             };
-            let Some(query) = current.next.take() else {
-                // The end of this list.
-                let missing = current.tally.missing_rows().filter(|_| self.complete);
-                let error = missing.map(|why| current.paging_error(why));
-                self.current = None;
-                match error {
-                    Some(error) => {
-                        self.end();
-                        return Some(Err(error));
-                    }
-                    None => continue,
+            let Some(query) = list.next.take() else {
+                if let Some(why) = list.tally.missing_rows().filter(|_| self.complete) {
+                    return Err(paging(why));
                 }
+                self.list = None;
+                continue;
             };
-            let query = query.map_err(|why| {
-                current.paging_error(format!("the list cannot be continued: {why}"))
-            });
-            let http = current.request.http().clone();
-            let batch = query.and_then(|query| self.read(&query));
-            return Some(batch.map_err(|e| {
-                self.end();
-                http.conceal(e)
-            }));
+            let query =
+                query.map_err(|why| paging(format!("the list cannot be continued: {why}")))?;
+            let mut batch = list.read(&query, &mut self.reader)?;
+            batch.has_next |= !self.lists.as_slice().is_empty();
+            return Ok(Some(batch));
         }
-    }
-
-    fn end(&mut self) {
-        self.current = None;
-        self.rest = Vec::new().into_iter();
-    }
-
-    fn read(&mut self, query: &Params) -> Result<Batch<T>> {
-        let Some(current) = &mut self.current else { return Ok(Batch::default()) };
-        let response = current.pages.take(query)?;
-        let mut read = Read {
-            tally: &mut current.tally,
-            seen: self.seen.as_mut(),
-            drop_similar: self.drop_similar,
-        };
-        let (page, mut rows) = match self.reader.read(&response, &mut read) {
-            Ok(page) => page,
-            Err(error) => match current.pages.take_alone(query) {
-                Some(response) => self.reader.read(&response?, &mut read)?,
-                None => return Err(error),
-            },
-        };
-        let request = &current.request;
-        let conceal =
-            |e: Error| request.http().conceal(e.of_call(request.method(), request.path()));
-        for (_, error) in &mut rows.unreadable {
-            *error = conceal(error.clone());
-        }
-        let before = current.tally.rows_before_page;
-        let received = current.tally.rows - before;
-        current.tally.rows_before_page = current.tally.rows;
-        current.tally.note_count(page.count);
-        let next = current.walk.follow(query, &page.next, page.has_next, received);
-        let key = &current.request.http().core().key;
-        let by_offset = matches!(page.next, Next::Absent) && page.has_next;
-        let hash = by_offset.then(|| current.tally.hasher.hash_one(response.body()));
-        let repeats = hash.is_some() && hash == current.last_page;
-        current.last_page = hash;
-        let next = match next {
-            Ok(Some(_)) if repeats => {
-                Err("the server ignores `offset` and returned the same page again".to_owned())
-            }
-            Ok(Some(next)) if next.contain(key) => {
-                Err("its `next` contains the key under another name".to_owned())
-            }
-            next => next,
-        };
-        // The next page is requested before the rows of this one are returned.
-        let linked = matches!(page.next, Next::Link(_));
-        let following = next.as_ref().ok().and_then(Option::as_ref);
-        current.pages.learn(query, following, linked, page.count);
-        current.next = next.transpose();
-        let has_next = current.next.is_some() || !self.rest.as_slice().is_empty();
-        let count = page.count.filter(|_| self.seen.is_none());
-        Ok(Batch { rows, count, has_next })
     }
 }
 
-impl<T> Default for Batch<T> {
-    fn default() -> Self {
-        Batch { rows: Vec::new().into(), count: None, has_next: false }
-    }
+fn paging(why: String) -> Error {
+    Error::Paging(Failure::new(FailureKind::Other, why))
 }
 
-impl Current {
-    fn new(request: Request, prefetch: usize) -> Current {
+impl OpenList {
+    fn new(request: Request, prefetch: usize) -> OpenList {
         let first = request.params().clone();
-        Current {
-            pages: InFlight::new(request.clone(), prefetch),
-            walk: Walk::new(first.clone()),
+        OpenList {
+            pages: InFlight::new(request, prefetch),
             tally: Tally::new(&first),
+            walk: Walk::new(first.clone()),
             next: Some(Ok(first)),
-            last_page: None,
-            request,
         }
     }
 
-    fn paging_error(&self, why: String) -> Error {
-        let error = Error::Paging(Failure::new(FailureKind::Other, why))
-            .of_call(self.request.method(), self.request.path());
-        self.request.http().conceal(error)
-    }
-}
-
-/// What a page is read with.
-struct Read<'a> {
-    tally: &'a mut Tally,
-    seen: Option<&'a mut Seen>,
-    drop_similar: bool,
-}
-
-impl Read<'_> {
-    /// Keeps the rows that are returned.
-    fn keep(&mut self, mut rows: Vec<Value>) -> Vec<Value> {
-        for row in &rows {
-            self.tally.note(row);
+    fn read<T>(&mut self, query: &Params, reader: &mut Reader<T>) -> Result<Batch<T>> {
+        let OpenList { pages, walk, next, tally } = self;
+        let before = tally.rows;
+        let (response, page) = pages.take(query, |response| reader.read(response, tally))?;
+        tally.note_count(page.count);
+        let following = walk.after(query, &page, tally.rows - before, &response);
+        // The next page is requested before the rows of this one are returned.
+        let known = following.as_ref().ok().and_then(Option::as_ref);
+        pages.learn(query, known, matches!(page.next, Next::Link(_)), page.count);
+        *next = following.transpose();
+        let mut rows = page.results;
+        for error in rows.iter_mut().filter_map(|row| row.as_mut().err()) {
+            *error = pages.request().error(error.clone());
         }
-        if self.drop_similar {
-            let similar =
-                |row: &Value| row.get("search_match_type").is_some_and(|m| m == "similar");
-            rows.retain(|row| !similar(row));
+        let count = page.count.filter(|_| reader.seen.is_none());
+        Ok(Batch { rows, count, has_next: next.is_some() })
+    }
+}
+
+impl<T> Reader<T> {
+    fn read(&mut self, response: &Response, tally: &mut Tally) -> Result<Envelope<Result<T>>> {
+        let before = tally.rows;
+        if let Some(typed) = self.typed {
+            let page = typed(response, before)?;
+            tally.note_typed(page.results.len());
+            return Ok(page);
         }
-        if let Some(seen) = &mut self.seen {
-            rows.retain(|row| seen.is_new(row));
-        }
-        rows
-    }
-}
-
-/// Reads the rows of a page.
-trait ReadPage<T> {
-    fn read(&self, response: &Response, read: &mut Read<'_>) -> Result<(Envelope<()>, Rows<T>)>;
-}
-
-struct Values;
-struct Typed;
-struct TypedByValue;
-
-impl ReadPage<Value> for Values {
-    fn read(
-        &self,
-        response: &Response,
-        read: &mut Read<'_>,
-    ) -> Result<(Envelope<()>, Rows<Value>)> {
-        let (page, rows) = rows::values(response)?.split();
-        Ok((page, read.keep(rows).into()))
-    }
-}
-
-impl<T: DeserializeOwned> ReadPage<T> for Typed {
-    fn read(&self, response: &Response, read: &mut Read<'_>) -> Result<(Envelope<()>, Rows<T>)> {
-        let (page, rows) = rows::typed(response, read.tally.rows)?;
-        read.tally.note_typed((rows.rows.len() + rows.unreadable.len()) as u64);
-        Ok((page, rows))
-    }
-}
-
-impl<T: DeserializeOwned> ReadPage<T> for TypedByValue {
-    fn read(&self, response: &Response, read: &mut Read<'_>) -> Result<(Envelope<()>, Rows<T>)> {
-        let before = read.tally.rows;
-        let (page, rows) = rows::values(response)?.split();
-        Ok((page, rows::typed_values(&read.keep(rows), before)))
-    }
-}
-
-/// Counts the rows of a list, to notice that the server repeats some and leaves out others.
-struct Tally {
-    hasher: RandomState,
-    rows: u64,
-    rows_before_page: u64,
-    /// A hash of each `id`, as long as every row has one.
-    ids: Option<HashSet<u64>>,
-    /// The rows have no `id` that could be read: only their number is compared.
-    typed: bool,
-    /// The smallest `count`, less the rows that the caller skipped with `offset`.
-    expected: Option<u64>,
-    /// `None` where the caller starts at a place whose distance from the first row is unknown.
-    skipped: Option<u64>,
-}
-
-impl Tally {
-    fn new(first: &Params) -> Tally {
-        let elsewhere = ["page", "cursor", "before", "after"].iter().any(|name| first.has(name));
-        let skipped = (!elsewhere).then(|| first.number("offset").unwrap_or(0));
-        Tally {
-            hasher: RandomState::new(),
-            rows: 0,
-            rows_before_page: 0,
-            ids: Some(HashSet::new()),
-            typed: false,
-            expected: None,
-            skipped,
-        }
-    }
-
-    fn note_typed(&mut self, rows: u64) {
-        self.rows += rows;
-        self.typed = true;
-    }
-
-    fn note(&mut self, row: &Value) {
-        self.rows += 1;
-        match (row.get("id").filter(|id| !id.is_null()), &mut self.ids) {
-            (Some(id), Some(ids)) => {
-                ids.insert(self.hasher.hash_one(id));
+        Ok(rows::values(response)?.map(|mut rows| {
+            for row in &rows {
+                tally.note(row);
             }
-            _ => self.ids = None,
-        }
-    }
-
-    fn note_count(&mut self, count: Option<u64>) {
-        match count.zip(self.skipped) {
-            Some((count, skipped)) => {
-                let expected = count.saturating_sub(skipped);
-                self.expected = Some(self.expected.map_or(expected, |least| least.min(expected)));
+            if self.drop_similar {
+                rows.retain(|row| row.get("search_match_type").is_none_or(|m| m != "similar"));
             }
-            // Without a count there is nothing to compare with, and nothing to keep.
-            None if self.expected.is_none() => self.ids = None,
-            None => {}
-        }
-    }
-
-    /// Why rows are missing, if some are.
-    fn missing_rows(&self) -> Option<String> {
-        let expected = self.expected?;
-        let received = if self.typed { self.rows } else { self.ids.as_ref()?.len() as u64 };
-        let repeats = received < self.rows;
-        if self.typed && received < expected {
-            return Some(format!(
-                "the list has {expected} rows, and only {received} came: set a larger page_size, or an order \
-                 such as .param(\"order\", \"id\")"
-            ));
-        }
-        (repeats && received < expected).then(|| {
-            format!(
-                "the list has {expected} rows, and only {received} different rows came: the server repeats rows where its order \
-                 is not unique; set a larger page_size, or an order such as .param(\"order\", \"id\")"
-            )
-        })
+            if let Some(seen) = &mut self.seen {
+                rows.retain(|row| seen.is_new(row).unwrap_or(true));
+            }
+            (before + 1..).zip(rows).map(|(position, row)| (self.row)(position, row)).collect()
+        }))
     }
 }

@@ -6,6 +6,7 @@ mod insights;
 mod iter;
 mod persons;
 mod rows;
+mod tally;
 mod union;
 mod walk;
 
@@ -21,10 +22,11 @@ pub use insights::Insights;
 pub use iter::{Items, Page, Pages};
 pub use persons::Persons;
 
-use crate::error::Result;
+use crate::error::{Result, row_as};
 use crate::filter::PersonFilter;
 use crate::http::{Http, MAX_QUERY, Request};
-use iter::Plan;
+use iter::{Pager, ReadTyped, Reader};
+use tally::Ids;
 
 /// How many persons a page has by default: 100 would be slow at PostHog's 240 requests a minute.
 const PERSONS_PER_PAGE: u32 = 1_000;
@@ -158,7 +160,7 @@ impl<K> List<K> {
     /// Those of [`page`](List::page); [`Error::Paging`](crate::Error::Paging), after the last page
     /// that could be read, where the list cannot be continued or rows are missing.
     pub fn pages(self) -> Pages {
-        Pages::new(self.plan())
+        Pages { pager: self.pager(None, |_, row| Ok(row)) }
     }
 
     /// The rows of all pages, each page fetched when it is needed. After an error there are no
@@ -170,7 +172,7 @@ impl<K> List<K> {
     /// # Errors
     /// Those of [`pages`](List::pages).
     pub fn items(self) -> Items<Value> {
-        Items::values(self.plan())
+        Items::new(self.pager(None, |_, row| Ok(row)))
     }
 
     /// The rows of all pages, each read as a `T`: several times as fast as through [`Value`].
@@ -198,7 +200,7 @@ impl<K> List<K> {
     /// # }
     /// ```
     pub fn items_as<T: DeserializeOwned>(self) -> Items<T> {
-        Items::typed(self.plan())
+        Items::new(self.pager(Some(rows::typed), |position, row| row_as(position, &row)))
     }
 
     /// The first row, if there is one. Requests pages of one row, unless a page size was set.
@@ -221,7 +223,11 @@ impl<K> List<K> {
     }
 
     /// Checks what was given, and adds the parameters that the caller left to the crate.
-    fn plan(mut self) -> Plan {
+    fn pager<T>(
+        mut self,
+        typed: Option<ReadTyped<T>>,
+        row: fn(u64, Value) -> Result<T>,
+    ) -> Pager<T> {
         let request = &mut self.request;
         let route =
             request.path().trim_end_matches('/').rsplit('/').next().unwrap_or_default().to_owned();
@@ -267,10 +273,13 @@ impl<K> List<K> {
                 );
             }
         }
-        Plan {
-            lists,
+        let seen = (lists.len() > 1).then(Ids::default);
+        let typed = typed.filter(|_| !self.drop_similar && seen.is_none());
+        Pager {
+            lists: lists.into_iter(),
+            list: None,
+            reader: Reader { typed, row, drop_similar: self.drop_similar, seen },
             prefetch: self.prefetch,
-            drop_similar: self.drop_similar,
             complete: !self.allow_missing_rows,
         }
     }

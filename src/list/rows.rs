@@ -5,21 +5,8 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::envelope::Envelope;
-use crate::error::{Error, Failure, Result, row_as};
+use crate::error::{Error, Failure, Result};
 use crate::http::{Response, without_bare_words};
-
-/// The rows of a page, and the errors of those that could not be read, each before the row at this
-/// index.
-pub(super) struct Rows<T> {
-    pub(super) rows: Vec<T>,
-    pub(super) unreadable: Vec<(usize, Error)>,
-}
-
-impl<T> From<Vec<T>> for Rows<T> {
-    fn from(rows: Vec<T>) -> Self {
-        Rows { rows, unreadable: Vec::new() }
-    }
-}
 
 /// A page as values. A row that cannot be read costs only the smallest member that cannot: it
 /// becomes its JSON text.
@@ -34,52 +21,23 @@ pub(super) fn values(response: &Response) -> Result<Envelope<Value>> {
     }
 }
 
-/// A page as `T`s. `before`: how many rows came before this page.
+/// A page as `T`s; a row that is none is an error. `before`: how many rows came before this page.
 pub(super) fn typed<T: DeserializeOwned>(
     response: &Response,
     before: u64,
-) -> Result<(Envelope<()>, Rows<T>)> {
+) -> Result<Envelope<Result<T>>> {
     match response.json::<Envelope<T>>() {
-        Ok(page) => {
-            let (page, rows) = page.split();
-            Ok((page, rows.into()))
-        }
+        Ok(page) => Ok(page.map(|rows| rows.into_iter().map(Ok).collect())),
         Err(error) => {
             let text = readable_text(response);
             let raw: Envelope<&RawValue> = serde_json::from_str(&text).map_err(|_| error)?;
-            let (page, rows) = raw.split();
-            Ok((page, typed_rows(rows.iter().map(|row| row.get()), before)))
+            let row = |(position, raw): (u64, &RawValue)| {
+                let error = |e| Error::Decode(Failure::row(position, raw.get(), &e));
+                serde_json::from_str(raw.get()).map_err(error)
+            };
+            Ok(raw.map(|rows| (before + 1..).zip(rows).map(row).collect()))
         }
     }
-}
-
-/// The same of rows that were read as values.
-pub(super) fn typed_values<T: DeserializeOwned>(values: &[Value], before: u64) -> Rows<T> {
-    let mut out = Rows::from(Vec::new());
-    for (position, value) in (before + 1..).zip(values) {
-        match row_as(position, value) {
-            Ok(row) => out.rows.push(row),
-            Err(error) => out.unreadable.push((out.rows.len(), error)),
-        }
-    }
-    out
-}
-
-fn typed_rows<'a, T: DeserializeOwned>(
-    texts: impl Iterator<Item = &'a str>,
-    before: u64,
-) -> Rows<T> {
-    let mut out = Rows::from(Vec::new());
-    for (position, text) in (before + 1..).zip(texts) {
-        match serde_json::from_str(text) {
-            Ok(row) => out.rows.push(row),
-            Err(error) => {
-                let error = Error::Decode(Failure::row(position, text, &error));
-                out.unreadable.push((out.rows.len(), error));
-            }
-        }
-    }
-    out
 }
 
 /// The body as text that a JSON scanner accepts.

@@ -4,9 +4,9 @@ use std::collections::HashSet;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 
-use super::envelope::Next;
+use super::envelope::{Envelope, Next};
 use crate::error::text::excerpt;
-use crate::http::{MAX_QUERY, Params};
+use crate::http::{MAX_QUERY, Params, Response};
 
 /// How many empty pages may follow each other.
 const MAX_EMPTY_PAGES: u32 = 1_000;
@@ -22,24 +22,46 @@ pub(super) struct Walk {
     /// How many rows precede the next page, including skipped rows.
     offset: u64,
     empty_pages: u32,
+    /// A hash of the last page, where the next one is asked for by an offset of our own.
+    last_page: Option<u64>,
 }
 
 impl Walk {
     pub(super) fn new(first: Params) -> Walk {
         let offset = first.number("offset").unwrap_or(0);
-        Walk { first, seen: HashSet::new(), offset, empty_pages: 0 }
+        Walk { first, seen: HashSet::new(), offset, empty_pages: 0, last_page: None }
     }
 
-    /// The query of the page after the one with `query`, which had `rows` rows; `None` after the
+    /// The query of the page after `page`, which has `query` and had `rows` rows; `None` after the
     /// last page.
-    pub(super) fn follow(
+    pub(super) fn after<T>(
+        &mut self,
+        query: &Params,
+        page: &Envelope<T>,
+        rows: u64,
+        response: &Response,
+    ) -> Result<Option<Params>, String> {
+        let next = self.follow(query, &page.next, page.has_next, rows)?;
+        let by_offset = matches!(page.next, Next::Absent) && page.has_next;
+        let last = std::mem::replace(&mut self.last_page, by_offset.then(|| hash(response.body())));
+        if by_offset && last == self.last_page {
+            return Err("the server ignores `offset` and returned the same page again".to_owned());
+        }
+        if next.as_ref().is_some_and(|next| next.contain(response.key())) {
+            return Err("its `next` contains the key under another name".to_owned());
+        }
+        Ok(next)
+    }
+
+    /// The same without a look at the bytes of the page.
+    fn follow(
         &mut self,
         query: &Params,
         next: &Next,
         has_next: bool,
         rows: u64,
     ) -> Result<Option<Params>, String> {
-        self.seen.insert(hash(query));
+        self.seen.insert(hash(&query.sorted()));
         self.empty_pages = if rows == 0 { self.empty_pages + 1 } else { 0 };
         let before = self.offset;
         self.offset = self.offset.saturating_add(rows);
@@ -77,7 +99,7 @@ impl Walk {
         if following.encoded().len() > MAX_QUERY {
             return Err("its `next` is longer than a URL can be".to_owned());
         }
-        if self.seen.contains(&hash(&following)) {
+        if self.seen.contains(&hash(&following.sorted())) {
             return Err(
                 "its `next` leads to a page that was already read: the list would never end"
                     .to_owned(),
@@ -87,10 +109,9 @@ impl Walk {
     }
 }
 
-/// The same for every order of the parameters: a server may sort them.
-fn hash(params: &Params) -> u64 {
+fn hash(value: &(impl Hash + ?Sized)) -> u64 {
     let mut hasher = DefaultHasher::new();
-    params.sorted().hash(&mut hasher);
+    value.hash(&mut hasher);
     hasher.finish()
 }
 

@@ -34,7 +34,7 @@ pub(super) fn run(mut query: Query) -> Result<Value> {
             Error::query(FailureKind::Running, message)
         })?,
     };
-    let path = format!("{path}{id}/");
+    let status = Request::new(&http, "GET", Ok(format!("{path}{id}/"))).with_bearer();
     let mut pause = FIRST_PAUSE;
     loop {
         let left = http.left().unwrap_or_default();
@@ -44,7 +44,7 @@ pub(super) fn run(mut query: Query) -> Result<Value> {
             let message = format!("the query was not done within {timeout:?}, and was cancelled");
             Err(Error::Timeout(Failure::new(FailureKind::Other, message)))
         } else {
-            Request::new(&http, "GET", Ok(path.clone())).with_bearer().send().map_err(failed_poll)
+            status.clone().send().map_err(failed_poll)
         };
         match asked.and_then(|answer| poll(answer, accepts_old)) {
             Ok(Poll::Done(answer)) => return Ok(answer),
@@ -53,9 +53,9 @@ pub(super) fn run(mut query: Query) -> Result<Value> {
             Err(e) => {
                 // Nobody waits for it any more; if this fails, it ends by itself.
                 let http = http.until(after(CANCEL_TIMEOUT));
-                let _ =
-                    Request::new(&http, "DELETE", Ok(path.clone())).with_bearer().unpaced().send();
-                return Err(e.of_call("GET", &path));
+                let cancel = Request::new(&http, "DELETE", Ok(status.path().to_owned()));
+                let _ = cancel.with_bearer().unpaced().send();
+                return Err(status.error(e));
             }
         }
     }

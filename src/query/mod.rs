@@ -144,7 +144,7 @@ impl Query {
     /// background query is not done in time.
     pub fn send(self) -> Result<Value> {
         let request = self.request.clone();
-        self.run().map_err(|e| concealed(&request, e))
+        self.run().map_err(|e| request.error(e))
     }
 
     /// Runs the query and returns its rows by column name, as [`insight::rows`] reads them.
@@ -154,7 +154,7 @@ impl Query {
     /// by the server ([`is_cut_short`](Error::is_cut_short)): PostHog returns 100 rows unless
     /// the SQL has a LIMIT, and 50,000 at most.
     pub fn rows(self) -> Result<Vec<Map<String, Value>>> {
-        self.read(insight::rows_of)
+        Ok(self.table()?.into_maps())
     }
 
     /// Runs the query and reads each row as a `T`, by column name.
@@ -167,7 +167,7 @@ impl Query {
         let rows = self.rows()?;
         let typed = |(position, row)| row_as(position, &Value::Object(row));
         let rows: Result<Vec<T>> = (1..).zip(rows).map(typed).collect();
-        rows.map_err(|e| concealed(&request, e))
+        rows.map_err(|e| request.error(e))
     }
 
     /// Runs the query and returns its columns and rows in the order of the SELECT.
@@ -175,22 +175,17 @@ impl Query {
     /// # Errors
     /// As [`rows`](Query::rows).
     pub fn table(self) -> Result<Table> {
-        self.read(insight::table_of)
+        let request = self.request.clone();
+        let sql = self.sql().map(str::to_owned);
+        let limit = self.node.get("limit").and_then(Value::as_u64);
+        let answer = self.send()?;
+        insight::table_of(&answer, sql.as_deref(), limit).map_err(|e| request.error(e))
     }
 
     /// Reads all rows of any number, page by page along `key_column`, each row once. See [`Scan`]
     /// for what the SQL must be like.
     pub fn scan(self, key_column: &str) -> Scan {
         Scan::new(self, key_column)
-    }
-
-    /// Runs the query and reads its answer, which must be complete.
-    fn read<T>(self, read: impl Fn(&Value, Option<&str>, Option<u64>) -> Result<T>) -> Result<T> {
-        let request = self.request.clone();
-        let sql = self.sql().map(str::to_owned);
-        let limit = self.node.get("limit").and_then(Value::as_u64);
-        let answer = self.send()?;
-        read(&answer, sql.as_deref(), limit).map_err(|e| concealed(&request, e))
     }
 
     fn run(self) -> Result<Value> {
@@ -251,11 +246,6 @@ impl Query {
             _ => Err(format!("the value of {{{shown}}} is given twice")),
         }
     }
-}
-
-/// An error of a query as it leaves the crate: it names the call, and the key is masked.
-fn concealed(request: &Request, error: Error) -> Error {
-    request.http().conceal(error.of_call(request.method(), request.path()))
 }
 
 /// An answer, unless it says under a 200 that the query failed.

@@ -8,10 +8,10 @@ use std::mem;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::{Query, checked, concealed};
+use super::{Query, checked};
 use crate::error::text::excerpt;
 use crate::error::{Error, FailureKind, Result, row_as};
-use crate::http::{Request, Started, Workers};
+use crate::http::{Ahead, Request, Workers};
 use crate::insight;
 
 /// A row, by column name.
@@ -48,7 +48,7 @@ pub struct Rows {
     page: std::vec::IntoIter<Row>,
     workers: Workers,
     /// The next page.
-    ahead: Option<Started>,
+    ahead: Option<Ahead>,
     /// Pages run in the background of the server, since one was too slow.
     background: bool,
     done: bool,
@@ -77,9 +77,7 @@ impl Rows {
     pub(super) fn read_as<T: DeserializeOwned>(self) -> impl Iterator<Item = Result<T>> {
         let request = self.request.clone();
         self.zip(1..).map(move |(row, position)| {
-            row.and_then(|row| {
-                row_as(position, &Value::Object(row)).map_err(|e| concealed(&request, e))
-            })
+            row.and_then(|row| row_as(position, &Value::Object(row)).map_err(|e| request.error(e)))
         })
     }
 
@@ -87,7 +85,7 @@ impl Rows {
     fn fetch(&mut self) -> Result<Option<Vec<Row>>> {
         while let Some(query) = self.walk.query() {
             let answer = match self.ahead.take() {
-                Some(started) => self.answer(&started),
+                Some(ahead) => self.answer(&ahead),
                 None => Query { background: self.background, ..query }.run(),
             };
             match answer {
@@ -118,17 +116,8 @@ impl Rows {
         }
     }
 
-    fn answer(&self, started: &Started) -> Result<Value> {
-        let deadline = self.request.http().deadline();
-        checked(self.workers.take(started, deadline)??.json()?)
-    }
-}
-
-impl Drop for Rows {
-    fn drop(&mut self) {
-        if let Some(started) = &self.ahead {
-            self.workers.abandon(started);
-        }
+    fn answer(&self, ahead: &Ahead) -> Result<Value> {
+        checked(ahead.take(self.request.http().deadline())?.json()?)
     }
 }
 
@@ -148,7 +137,7 @@ impl Iterator for Rows {
                 Ok(None) => self.done = true,
                 Err(e) => {
                     self.done = true;
-                    return Some(Err(concealed(&self.request, e)));
+                    return Some(Err(self.request.error(e)));
                 }
             }
         }
