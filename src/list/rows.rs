@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::envelope::Envelope;
-use crate::error::{Error, Failure, Result};
+use crate::error::{Result, row_error};
 use crate::http::{Response, without_bare_words};
 
 /// A page as values. A row that cannot be read costs only the smallest member that cannot: it
@@ -32,7 +32,7 @@ pub(super) fn typed<T: DeserializeOwned>(
             let text = readable_text(response);
             let raw: Envelope<&RawValue> = serde_json::from_str(&text).map_err(|_| error)?;
             let row = |(position, raw): (u64, &RawValue)| {
-                let error = |e| Error::Decode(Failure::row(position, raw.get(), &e));
+                let error = |e| row_error(position, raw.get(), &e);
                 serde_json::from_str(raw.get()).map_err(error)
             };
             Ok(raw.map(|rows| (before + 1..).zip(rows).map(row).collect()))
