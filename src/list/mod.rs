@@ -1,11 +1,10 @@
 //! Lists: one mechanism for every shape in which PostHog answers.
 
-mod envelope;
 mod in_flight;
 mod insights;
-mod iter;
+mod page;
+mod pager;
 mod persons;
-mod rows;
 mod tally;
 mod union;
 mod walk;
@@ -19,13 +18,13 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 pub use insights::Insights;
-pub use iter::{Items, Page, Pages};
+pub use pager::{Items, Page, Pages};
 pub use persons::Persons;
 
 use crate::error::{Result, row_as};
 use crate::filter::PersonFilter;
 use crate::http::{Http, MAX_QUERY, Request};
-use iter::{Pager, ReadTyped, Reader};
+use pager::{Pager, ReadTyped, Reader};
 use tally::Ids;
 
 /// How many persons a page has by default: 100 would be slow at PostHog's 240 requests a minute.
@@ -200,7 +199,7 @@ impl<K> List<K> {
     /// # }
     /// ```
     pub fn items_as<T: DeserializeOwned>(self) -> Items<T> {
-        Items::new(self.pager(Some(rows::typed), |position, row| row_as(position, &row)))
+        Items::new(self.pager(Some(page::typed), |position, row| row_as(position, &row)))
     }
 
     /// The first row, if there is one. Requests pages of one row, unless a page size was set.

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::pages::{self, Ends, PAGE, Row, Rows, Walk};
+use super::rows::{self, Ends, PAGE, Row, Rows, Walk};
 use super::{Query, to_value};
 use crate::date::{Moment, Precision};
 use crate::error::text::excerpt;
@@ -229,7 +229,7 @@ impl Events {
         let shown = excerpt(part);
         if part.trim().is_empty() {
             self.fail(format!("a {what} is empty"));
-        } else if pages::has_placeholder(part, RESERVED) {
+        } else if rows::has_placeholder(part, RESERVED) {
             self.fail("the placeholders {events_...} are reserved");
         } else if let Some(why) = insight::scan_obstacle(sql) {
             self.fail(format!("the {what} {shown:?}: {why}"));
@@ -390,9 +390,9 @@ impl Walk for Windows {
 
     fn read(&mut self, answer: &Value) -> Result<Vec<Row>> {
         let mut rows = insight::page_of(answer)?;
-        let limit = pages::limit(answer, self.limit);
+        let limit = rows::limit(answer, self.limit);
         let few = rows.len() <= limit.unwrap_or(self.limit as usize) / 4;
-        if pages::is_last(limit, rows.len()) {
+        if rows::is_last(limit, rows.len()) {
             (self.from, self.uuid) = (self.to(), None);
             self.ends.forget();
             self.largest = self.largest.saturating_add(self.largest / 4);

@@ -2,7 +2,7 @@
 
 mod background;
 mod events;
-mod pages;
+mod rows;
 mod scan;
 
 use std::fmt;
@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 pub use events::Events;
-pub use pages::Rows;
+pub use rows::Rows;
 pub use scan::Scan;
 
 use crate::error::text::excerpt;

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::pages::{self, Ends, PAGE, Row, Rows, Walk};
+use super::rows::{self, Ends, PAGE, Row, Rows, Walk};
 use super::{Query, to_value};
 use crate::error::text::excerpt;
 use crate::error::{Error, ErrorKind, Result};
@@ -175,11 +175,11 @@ impl Walk for ByKey {
         let mut rows = insight::page_of(answer)?;
         if let Part::Rest(_) = self.part {
             self.part = Part::Done;
-            let most = pages::limit(answer, MOST).unwrap_or(OLD_MOST);
+            let most = rows::limit(answer, MOST).unwrap_or(OLD_MOST);
             return if rows.len() < most { Ok(rows) } else { Err(too_many(&self.scan.key)) };
         }
         let Scan { key, after, page_size, .. } = &mut self.scan;
-        let is_last = pages::is_last(pages::limit(answer, *page_size), rows.len());
+        let is_last = rows::is_last(rows::limit(answer, *page_size), rows.len());
         if is_last && after.is_none() && matches!(self.part, Part::Keys) {
             // The first page is the only one: it has all rows, also those without a key.
             self.part = Part::Done;
@@ -266,7 +266,7 @@ fn obstacle(query: &Query, key: &str) -> Option<String> {
     let Some(sql) = query.sql() else {
         return Some("only a HogQL query can be scanned".to_owned());
     };
-    if pages::has_placeholder(sql, "scan_") {
+    if rows::has_placeholder(sql, "scan_") {
         return Some("the placeholders {scan_...} are reserved for the scan".to_owned());
     }
     insight::scan_obstacle(sql)

@@ -95,7 +95,7 @@ fn an_insight_is_found_by_its_short_id() {
         match (project.insight(id), found) {
             (Ok(insight), found) => assert_eq!(insight["id"].as_u64(), found, "{id}"),
             (Err(error), None) => {
-                assert!(error.kind() == posthog_api::ErrorKind::NotFound, "{error:?}")
+                assert!(error.kind() == posthog_api::ErrorKind::NotFound, "{error:?}");
             }
             (Err(error), Some(_)) => panic!("{id}: {error}"),
         }

@@ -5,9 +5,9 @@ use std::iter::FusedIterator;
 
 use serde_json::Value;
 
-use super::envelope::{Envelope, Next};
 use super::in_flight::InFlight;
-use super::rows;
+use super::page;
+use super::page::{Envelope, Next};
 use super::tally::{Ids, Tally};
 use super::walk::Walk;
 use crate::error::{Error, ErrorKind, Result};
@@ -220,7 +220,7 @@ impl<T> Reader<T> {
             tally.note_typed(page.results.len());
             return Ok(page);
         }
-        Ok(rows::values(response)?.map(|mut rows| {
+        Ok(page::values(response)?.map(|mut rows| {
             for row in &rows {
                 tally.note(row);
             }
