@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use regex::Regex;
+use regex_lite::Regex;
 
 /// The layers, from top to bottom. Units of one layer may use each other, but not in a cycle.
 const LAYERS: [&[&str]; 9] = [

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use regex::Regex;
+use regex_lite::Regex;
 
 /// The names of all tests below a folder.
 fn tests(folder: &Path) -> BTreeSet<String> {

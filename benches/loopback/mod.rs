@@ -1,20 +1,20 @@
-//! A server for benchmarks: every answer is made before the first request comes, and each connection
-//! has a thread. The crate's own benches run it in their process, `benches/peers/server` is a
-//! process of its own.
+//! Answers for benchmarks, all made before the first request comes. The crate's own benches serve
+//! them in their process, `benches/peers/server` is a process of its own.
 //!
 //! The id of a project is its number of pages of persons. A page behind the last one is empty, as
 //! PostHog's is: a client that requests pages ahead asks for some.
 //!
-//! It is not the scripted server of the tests. That one copies an answer before it sends it, keeps
-//! and searches every byte that it receives, wakes up every 5 ms, and has no TLS: beside a
-//! client on the same processor, its work would be a large part of what is measured.
+//! The scripted server of the tests copies an answer before it sends it, and keeps and searches every
+//! byte that it receives. Beside a client on the same processor, that work would be a large part of
+//! what is measured.
 
-use std::io::{self, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
+
+use http_server::{Connection, Handler, Incoming, Listener, Next};
 
 /// Persons on a page.
 pub(crate) const PAGE: usize = 1_000;
@@ -37,33 +37,6 @@ impl Answers {
             connections: AtomicU64::new(0),
             requests: AtomicU64::new(0),
         })
-    }
-
-    /// Answers the requests of one connection until it ends; waits for `delay` before each page of
-    /// persons.
-    pub(crate) fn serve(
-        &self,
-        stream: &mut (impl Read + Write),
-        base: &str,
-        delay: Duration,
-    ) -> io::Result<()> {
-        self.connections.fetch_add(1, Relaxed);
-        let mut request = Vec::new();
-        let mut chunk = vec![0; 64 * 1024];
-        loop {
-            request.clear();
-            // Only GETs come, one after the other: a request ends where its head ends.
-            while !request.ends_with(b"\r\n\r\n") {
-                match stream.read(&mut chunk)? {
-                    0 => return Ok(()),
-                    n => request.extend_from_slice(&chunk[..n]),
-                }
-            }
-            self.requests.fetch_add(1, Relaxed);
-            let target = request.split(|&b| b == b' ').nth(1).unwrap_or_default();
-            self.answer(stream, &String::from_utf8_lossy(target), base, delay)?;
-            stream.flush()?;
-        }
     }
 
     fn answer(
@@ -114,35 +87,36 @@ impl Answers {
     }
 }
 
-/// Starts a server on a free port of 127.0.0.1, and returns its base URL.
-pub(crate) fn start(answers: &Arc<Answers>, delay: Duration) -> io::Result<String> {
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    let base = format!("http://{}", listener.local_addr()?);
-    listen(listener, answers, &base, delay, Ok)?;
-    Ok(base)
+/// What a server does: its answers, the base of their links, and how long it waits before a page of
+/// persons.
+pub(crate) struct Site {
+    pub(crate) answers: Arc<Answers>,
+    pub(crate) base: String,
+    pub(crate) delay: Duration,
 }
 
-/// Accepts connections as long as the process runs. `open` makes a TLS connection of one, or
-/// returns it as it is.
-pub(crate) fn listen<S: Read + Write + Send + 'static>(
-    listener: TcpListener,
-    answers: &Arc<Answers>,
-    base: &str,
-    delay: Duration,
-    open: impl Fn(TcpStream) -> io::Result<S> + Send + 'static,
-) -> io::Result<()> {
-    let (answers, base) = (Arc::clone(answers), base.to_owned());
-    thread::Builder::new().spawn(move || {
-        for stream in listener.incoming().flatten() {
-            let _ = stream.set_nodelay(true);
-            let Ok(mut stream) = open(stream) else {
-                continue;
-            };
-            let (answers, base) = (Arc::clone(&answers), base.clone());
-            thread::spawn(move || answers.serve(&mut stream, &base, delay));
-        }
-    })?;
-    Ok(())
+impl Handler for Site {
+    fn connected(&self, _: &mut Connection) -> Next {
+        self.answers.connections.fetch_add(1, Relaxed);
+        Next::Keep
+    }
+
+    fn answer(&self, request: &Incoming<'_>, connection: &mut Connection) -> io::Result<Next> {
+        self.answers.requests.fetch_add(1, Relaxed);
+        self.answers.answer(connection, request.target(), &self.base, self.delay)?;
+        connection.flush()?;
+        Ok(Next::Keep)
+    }
+}
+
+/// Starts a server on a free port of 127.0.0.1, which runs as long as the process, and returns its
+/// base URL.
+pub(crate) fn start(answers: &Arc<Answers>, delay: Duration) -> io::Result<String> {
+    let listener = Listener::bind("127.0.0.1:0")?;
+    let base = format!("http://{}", listener.address());
+    let site = Site { answers: Arc::clone(answers), base: base.clone(), delay };
+    std::mem::forget(listener.serve(Arc::new(site)));
+    Ok(base)
 }
 
 fn parameter(query: &str, name: &str) -> Option<usize> {

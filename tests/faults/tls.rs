@@ -1,103 +1,89 @@
 //! Proves that nothing is sent to a server without a trusted certificate, and that https never
 //! becomes http.
 use crate::support::expect::{config, redirect, transport};
-use crate::support::tls::{Front, trusting};
+use crate::support::tls::{self, trusting};
 use crate::support::{AT_ONCE, Act, End, Server, TIMEOUT, builder, error, within};
 use serde_json::json;
-use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 #[test]
 fn an_untrusted_certificate_is_an_error() {
-    let behind = Server::stranger();
-    let front = Front::of(&behind);
-    let client = builder(front.url()).build().unwrap();
+    let server = tls::start(|_, _| Act::status(204));
+    let client = builder(server.url()).build().unwrap();
     let failed = within(AT_ONCE, || error(client.me()));
     let failure = transport(&failed);
     assert_eq!(failure.call(), Some(("GET", "/api/users/@me/")));
     assert!(failure.message().contains("certificate"), "{failed}");
-    // No request arrived, and there was one connection.
+    // There was one connection, and nothing was sent on it.
     drop(client);
-    let seen = front.seen.clone();
-    drop(front);
-    assert_eq!((seen.connections.load(SeqCst), seen.trusted.load(SeqCst)), (1, 0));
-    assert_eq!(seen.refusals.lock().unwrap().len(), 1);
+    server.wait_closed(1);
+    assert_eq!((server.connections(), server.received()), (1, 0));
 }
 
 #[test]
 fn an_untrusted_certificate_is_not_retried() {
-    let behind = Server::stranger();
-    let front = Front::of(&behind);
-    let client = builder(front.url()).retry(posthog_api::RetryPolicy::default()).build().unwrap();
+    let server = tls::start(|_, _| Act::status(204));
+    let client = builder(server.url()).retry(posthog_api::RetryPolicy::default()).build().unwrap();
     let failed = within(Duration::from_millis(400), || error(client.me()));
     transport(&failed);
-    assert_eq!(front.seen.connections.load(SeqCst), 1);
+    server.wait_closed(1);
+    assert_eq!((server.connections(), server.received()), (1, 0));
 }
 
 #[test]
 fn a_certificate_of_another_host_is_an_error() {
-    let behind = Server::stranger();
-    let Ok(front) = Front::on("127.0.0.2:0", &behind) else {
+    let Ok(server) = tls::on("127.0.0.2:0", |_, _| Act::status(204)) else {
         return; // this machine has no second address
     };
-    let client = trusting(front.url()).build().unwrap();
+    let client = trusting(server.url()).build().unwrap();
     let failed = within(AT_ONCE, || error(client.me()));
     assert!(transport(&failed).message().contains("certificate"), "{failed}");
+    assert_eq!(server.received(), 0);
 }
 
 #[test]
 fn a_trusted_certificate_is_accepted() {
-    let behind =
-        Server::script([Act::json(200, &json!({"a": 1})), Act::json(200, &json!({"a": 2}))]);
-    let front = Front::of(&behind);
-    let behind = behind.named(&front.address.to_string());
-    let client = trusting(front.url()).build().unwrap();
+    let server = tls::start(|_, n| Act::json(200, &json!({ "a": n })));
+    let client = trusting(server.url()).build().unwrap();
+    assert_eq!(client.me().unwrap(), json!({"a": 0}));
     assert_eq!(client.me().unwrap(), json!({"a": 1}));
-    assert_eq!(client.me().unwrap(), json!({"a": 2}));
-    assert_eq!(behind.connections(), 1, "it is kept");
+    assert_eq!(server.connections(), 1, "it is kept");
 }
 
 #[test]
 fn a_redirect_from_https_to_http_is_not_followed() {
     let stranger = Server::stranger();
     for location in [stranger.url(), format!("{}/api/", stranger.url())] {
-        let behind = Server::script([Act::status(302).header("Location", location)]);
-        let front = Front::of(&behind);
-        let _behind = behind.named(&front.address.to_string());
-        let client = trusting(front.url()).build().unwrap();
-        let failed = error(client.me());
+        let server = tls::start(move |_, _| Act::status(302).header("Location", &*location));
+        let failed = error(trusting(server.url()).build().unwrap().me());
         assert!(redirect(&failed).1.contains("https://127.0.0.1"), "{failed}");
+        assert_eq!(server.count(), 1);
     }
 }
 
 #[test]
 fn a_redirect_to_http_on_the_same_host_and_port_is_not_followed() {
-    let behind = Server::start(|request, n| {
-        assert_eq!(n, 0);
+    let server = tls::start(|request, _| {
         let host = request.header("host").unwrap();
         Act::status(301).header("Location", format!("http://{host}/api/"))
     });
-    let front = Front::of(&behind);
-    let _behind = behind.named(&front.address.to_string());
-    redirect(&error(trusting(front.url()).build().unwrap().me()));
-    assert_eq!(front.seen.connections.load(SeqCst), 1);
+    redirect(&error(trusting(server.url()).build().unwrap().me()));
+    assert_eq!((server.connections(), server.count()), (1, 1));
 }
 
 #[test]
 fn a_next_that_says_http_for_https_is_followed_over_https() {
-    let behind = Server::start(|request, n| {
+    let server = tls::start(|request, n| {
         let host = request.header("host").unwrap();
         match n {
             0 => Act::page(&json!([1]), &json!(format!("http://{host}/api/x/?offset=1"))),
             _ => Act::page(&json!([2]), &json!(null)),
         }
     });
-    let front = Front::of(&behind);
-    let behind = behind.named(&front.address.to_string());
-    let client = trusting(front.url()).build().unwrap();
+    let client = trusting(server.url()).build().unwrap();
     let rows = client.project(1).list("things").all().unwrap();
     assert_eq!(rows, [1, 2]);
-    assert_eq!((behind.count(), front.seen.trusted.load(SeqCst)), (2, 1));
+    assert_eq!((server.count(), server.connections()), (2, 1));
 }
 
 #[test]

@@ -75,7 +75,7 @@ fn a_path_outside_of_api_is_answered_by_a_web_page_which_is_an_error() {
         let line = error.to_string();
         assert!(line.starts_with("GET /login") && line.contains("text/html"), "{line}");
         let requests = replay.requests();
-        let targets: Vec<String> = requests.iter().map(|r| decode(&r.target, false)).collect();
+        let targets: Vec<String> = requests.iter().map(|r| decode(&r.target)).collect();
         let login = one(year, name).header("Location").unwrap();
         assert_eq!(targets, [path, login]);
     }

@@ -170,7 +170,7 @@ impl World {
         if line > 16 * 1024 {
             return self.named("long_line_17k");
         }
-        let path = decode(request.path(), false);
+        let path = decode(request.path());
         if !path.starts_with("/api/") {
             let location = format!(
                 "Content-Type: text/html; charset=utf-8\r\nLocation: /login?next={path}\r\n"
@@ -385,7 +385,7 @@ impl World {
 
 fn same_params(recorded: &str, asked: &[(String, String)]) -> bool {
     let target = format!("?{recorded}");
-    let recorded = Request { method: String::new(), target, headers: Vec::new(), body: Vec::new() };
+    let recorded = Request { target, ..Request::default() };
     let sorted = |mut params: Vec<(String, String)>| {
         params.retain(|(name, _)| name != "personal_api_key");
         params.sort();

@@ -1,7 +1,7 @@
 //! The parameter `properties` as the persons list of August 2023 reads it. It ignores what it does not
 //! understand.
 use super::http::Request;
-use regex::Regex;
+use regex_lite::Regex;
 use serde_json::{Map, Value};
 
 /// The name of a recorded error answer.

@@ -1,5 +1,5 @@
 //! Says where the key may be, and searches the bytes that a server received and the text of errors.
-use super::server::Request;
+use super::Request;
 use posthog_api::{Error, RetryEvent};
 use serde_json::Value;
 

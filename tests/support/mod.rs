@@ -10,8 +10,9 @@ pub mod tls;
 mod waits;
 
 pub use act::{Act, End, REQUEST_ID, chunk, gzip};
+pub use http_server::{Request, decode};
 pub use key::{KEY, Way, check_error, check_event, shows_key};
-pub use server::{Request, Server, decode};
+pub use server::Server;
 pub use waits::{Wait, Waits, watched};
 
 use posthog_api::{Client, ClientBuilder, Error, Result, RetryPolicy, ureq};

@@ -1,84 +1,18 @@
-//! The one server of all tests. It follows a script of acts, records what arrives, and searches it
-//! for the key.
+//! The scripted server. It follows a script of acts, records what arrives, and searches it for the
+//! key.
 use super::act::{Act, End};
 use super::key::{self, Way};
-use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use http_server::{Connection, Handler, Incoming, Listener, Next, Request, ServerConfig};
+use std::io::{Result, Write};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// How long a read or a write waits before it checks whether the server must stop.
-const TICK: Duration = Duration::from_millis(5);
-
-/// The longest time that a server waits, and the most bytes that it sends. A client without a limit
+/// The longest time that an act waits, and the most bytes that it sends. A client without a limit
 /// fails its test instead of hanging.
 const LONGEST: Duration = Duration::from_secs(10);
 const MOST: usize = 256 << 20;
-
-/// A request as it arrived.
-#[derive(Clone, Debug)]
-pub struct Request {
-    pub method: String,
-    /// Path and query as on the wire, encoded.
-    pub target: String,
-    pub headers: Vec<(String, String)>,
-    pub body: Vec<u8>,
-    /// Which connection it came on, from 0.
-    pub connection: usize,
-    /// All of its bytes.
-    pub raw: Vec<u8>,
-}
-
-impl Request {
-    pub fn path(&self) -> &str {
-        self.target.split('?').next().unwrap_or_default()
-    }
-
-    /// The part after the question mark, encoded.
-    pub fn query(&self) -> &str {
-        self.target.split_once('?').map_or("", |(_, query)| query)
-    }
-
-    pub fn header(&self, name: &str) -> Option<&str> {
-        let mut headers = self.headers.iter();
-        let found = headers.find(|(key, _)| key.eq_ignore_ascii_case(name))?;
-        Some(&found.1)
-    }
-
-    /// The first parameter of that name, decoded.
-    pub fn param(&self, name: &str) -> Option<String> {
-        let mut pairs = self.query().split('&').filter_map(|p| p.split_once('='));
-        let found = pairs.find(|(key, _)| decode(key) == name)?;
-        Some(decode(found.1))
-    }
-
-    pub fn json(&self) -> serde_json::Value {
-        serde_json::from_slice(&self.body).unwrap()
-    }
-}
-
-/// Decodes `%41`.
-pub fn decode(text: &str) -> String {
-    let mut out = Vec::with_capacity(text.len());
-    let mut bytes = text.as_bytes();
-    while let Some((&first, rest)) = bytes.split_first() {
-        let hex = rest.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
-        bytes = if let (b'%', Some(code)) =
-            (first, hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()))
-        {
-            out.push(code);
-            &rest[2..]
-        } else {
-            out.push(first);
-            rest
-        };
-    }
-    String::from_utf8_lossy(&out).into_owned()
-}
-
-type Script = dyn Fn(&Request, usize) -> Act + Send + Sync;
 
 #[derive(Default)]
 struct Seen {
@@ -95,7 +29,6 @@ struct Seen {
     begun: AtomicUsize,
     closed: AtomicUsize,
     sent: AtomicUsize,
-    stopping: AtomicBool,
 }
 
 /// A server on a free loopback port. When it is dropped, it stops and searches every byte that it
@@ -103,7 +36,9 @@ struct Seen {
 pub struct Server {
     address: SocketAddr,
     seen: Arc<Seen>,
-    accepting: Option<JoinHandle<()>>,
+    /// Taken when this is dropped.
+    running: Option<http_server::Server>,
+    scheme: &'static str,
     way: Way,
     name: String,
     most: usize,
@@ -157,7 +92,7 @@ impl Server {
         address: &str,
         at_connect: Option<Act>,
         act: impl Fn(&Request, usize) -> Act + Send + Sync + 'static,
-    ) -> std::io::Result<Server> {
+    ) -> Result<Server> {
         Server::listen(address, at_connect, act, Seen::default())
     }
 
@@ -166,21 +101,38 @@ impl Server {
         at_connect: Option<Act>,
         act: impl Fn(&Request, usize) -> Act + Send + Sync + 'static,
         seen: Seen,
-    ) -> std::io::Result<Server> {
-        let listener = TcpListener::bind(address)?;
-        let address = listener.local_addr()?;
-        let seen = Arc::new(seen);
-        let (shared, script): (_, Arc<Script>) = (seen.clone(), Arc::new(act));
-        let accepting =
-            std::thread::spawn(move || accept(&listener, &shared, at_connect.as_ref(), &script));
-        Ok(Server {
+    ) -> Result<Server> {
+        Ok(Server::serve(Listener::bind(address)?, "http", at_connect, act, seen))
+    }
+
+    /// Speaks TLS on this address.
+    pub fn tls(
+        address: &str,
+        settings: Arc<ServerConfig>,
+        act: impl Fn(&Request, usize) -> Act + Send + Sync + 'static,
+    ) -> Result<Server> {
+        let listener = Listener::bind(address)?.tls(settings);
+        Ok(Server::serve(listener, "https", None, act, Seen::default()))
+    }
+
+    fn serve(
+        listener: Listener,
+        scheme: &'static str,
+        at_connect: Option<Act>,
+        act: impl Fn(&Request, usize) -> Act + Send + Sync + 'static,
+        seen: Seen,
+    ) -> Server {
+        let (address, seen) = (listener.address(), Arc::new(seen));
+        let script = Script { act: Box::new(act), at_connect, seen: Arc::clone(&seen) };
+        Server {
             address,
             seen,
-            accepting: Some(accepting),
+            running: Some(listener.serve(Arc::new(script))),
+            scheme,
             way: Way::Bearer,
             name: address.to_string(),
             most: usize::MAX,
-        })
+        }
     }
 
     /// Where its requests must have the key. Defaults to `Authorization: Bearer`.
@@ -196,7 +148,7 @@ impl Server {
     }
 
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("{}://{}", self.scheme, self.address)
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -232,6 +184,11 @@ impl Server {
         self.seen.bytes.lock().unwrap().len()
     }
 
+    /// How many bytes arrived.
+    pub fn received(&self) -> usize {
+        self.seen.bytes.lock().unwrap().iter().map(Vec::len).sum()
+    }
+
     /// How many bytes were sent.
     pub fn sent(&self) -> usize {
         self.seen.sent.load(SeqCst)
@@ -251,12 +208,8 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.seen.stopping.store(true, SeqCst);
-        // `accept` has no timeout, so a last connection wakes it.
-        let _ = TcpStream::connect(self.address);
-        if let Some(accepting) = self.accepting.take() {
-            let _ = accepting.join();
-        }
+        // All connections are closed, and all threads have ended, before anything is checked.
+        drop(self.running.take());
         if std::thread::panicking() {
             return;
         }
@@ -267,220 +220,92 @@ impl Drop for Server {
     }
 }
 
-fn accept(
-    listener: &TcpListener,
-    seen: &Arc<Seen>,
-    at_connect: Option<&Act>,
-    script: &Arc<Script>,
-) {
-    let mut serving: Vec<JoinHandle<()>> = Vec::new();
-    for stream in listener.incoming() {
-        if seen.stopping.load(SeqCst) {
-            break;
-        }
-        let Ok(stream) = stream else { continue };
-        let _ = stream.set_nodelay(true);
-        let _ = stream.set_read_timeout(Some(TICK));
-        let _ = stream.set_write_timeout(Some(TICK));
-        let number = {
-            let mut all = seen.bytes.lock().unwrap();
-            all.push(Vec::new());
-            all.len() - 1
-        };
-        let mut connection = Connection { stream, seen: seen.clone(), number };
-        let (at_connect, script) = (at_connect.cloned(), script.clone());
-        serving.push(std::thread::spawn(move || {
-            match at_connect {
-                Some(act) => {
-                    connection.perform(&act, false);
-                }
-                None => while connection.serve(&*script) {},
-            }
-            let seen = connection.seen.clone();
-            drop(connection);
-            seen.closed.fetch_add(1, SeqCst);
-        }));
-    }
-    for thread in serving {
-        let _ = thread.join();
-    }
-}
+/// Decides for each request, of which it gets the number.
+type Acts = dyn Fn(&Request, usize) -> Act + Send + Sync;
 
-struct Connection {
-    stream: TcpStream,
+/// What a scripted server does.
+struct Script {
+    act: Box<Acts>,
+    at_connect: Option<Act>,
     seen: Arc<Seen>,
-    number: usize,
 }
 
-impl Connection {
-    /// One request and its act. Returns whether another request can follow.
-    fn serve(&mut self, script: &Script) -> bool {
-        let Some(request) = self.receive() else {
-            return false;
-        };
-        let n = self.seen.begun.fetch_add(1, SeqCst);
-        let act = script(&request, n);
+impl Handler for Script {
+    fn connected(&self, connection: &mut Connection) -> Next {
+        {
+            let mut bytes = self.seen.bytes.lock().unwrap();
+            let count = bytes.len().max(connection.number() + 1);
+            bytes.resize(count, Vec::new());
+        }
+        match &self.at_connect {
+            Some(act) => self.perform(act, connection).unwrap_or(Next::Close),
+            None => Next::Keep,
+        }
+    }
+
+    fn answer(&self, request: &Incoming<'_>, connection: &mut Connection) -> Result<Next> {
+        self.record(connection.number(), request.raw());
+        let request = request.parse();
+        let act = (self.act)(&request, self.seen.begun.fetch_add(1, SeqCst));
         // Before the answer is sent, so that a test which has the answer finds the request.
         if !self.seen.counts_only {
             self.seen.requests.lock().unwrap().push(request);
         }
         self.seen.count.fetch_add(1, SeqCst);
-        self.perform(&act, true)
+        self.perform(&act, connection)
     }
 
-    /// The next request. Its last byte stays in the socket.
-    ///
-    /// A socket that is closed with unread bytes sends a reset. The standard library has no other
-    /// way to
-    /// send one. The byte is recorded and is part of the request.
-    fn receive(&mut self) -> Option<Request> {
-        let mut known = Vec::new();
-        let mut buffer = vec![0; 64 * 1024];
-        let until = Instant::now() + LONGEST;
-        while Instant::now() < until {
-            let n = match self.stream.peek(&mut buffer) {
-                Ok(0) => return None,
-                Ok(n) => n,
-                Err(e) if self.goes_on(&e) => continue,
-                Err(_) => return None,
-            };
-            let before = known.len();
-            known.extend_from_slice(&buffer[..n]);
-            let whole = length(&known);
-            let take = whole.map_or(n, |whole| whole.saturating_sub(before).min(n));
-            known.truncate(before + take);
-            self.record(&buffer[..take]);
-            let held = usize::from(whole.is_some());
-            self.stream.read_exact(&mut buffer[..take - held]).ok()?;
-            if whole.is_some() {
-                return parse(known, self.number);
-            }
-        }
-        None
+    fn closed(&self, connection: usize, rest: &[u8]) {
+        self.record(connection, rest);
+        self.seen.closed.fetch_add(1, SeqCst);
     }
+}
 
-    fn record(&self, bytes: &[u8]) {
+impl Script {
+    fn record(&self, connection: usize, bytes: &[u8]) {
         if !self.seen.counts_only {
-            self.seen.bytes.lock().unwrap()[self.number].extend_from_slice(bytes);
+            self.seen.bytes.lock().unwrap()[connection].extend_from_slice(bytes);
         }
     }
 
-    /// Whether the operation that returned this error must be repeated.
-    fn goes_on(&self, error: &std::io::Error) -> bool {
-        let kind = error.kind();
-        matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
-            && !self.seen.stopping.load(SeqCst)
-    }
-
-    /// Returns whether the connection is kept. `held`: the last byte of a request is still in the
-    /// socket.
-    fn perform(&mut self, act: &Act, held: bool) -> bool {
-        self.pause(act.delay);
-        // Before the answer: a fast client sends its next request at once, and that has its own
-        // bytes.
-        if held && act.end != End::Reset {
-            let _ = self.stream.read_exact(&mut [0]);
-        }
+    fn perform(&self, act: &Act, connection: &mut Connection) -> Result<Next> {
+        connection.pause(act.delay);
         let bytes = act.bytes();
-        let mut well = match act.drip {
-            None => self.send(&bytes),
+        match act.drip {
+            None => self.send(&bytes, connection)?,
             Some(interval) => {
                 let (at_once, slowly) = bytes.split_at(act.at_once.min(bytes.len()));
-                self.send(at_once)
-                    && slowly.iter().all(|&byte| {
-                        self.pause(interval);
-                        self.send(&[byte])
-                    })
+                self.send(at_once, connection)?;
+                for &byte in slowly {
+                    connection.pause(interval);
+                    self.send(&[byte], connection)?;
+                }
             }
-        };
+        }
         if let Some((block, times)) = &act.repeat {
-            let mut left = *times;
-            let mut sent = 0;
-            while well && left > 0 && sent < MOST {
-                well = self.send(block);
-                left -= 1;
-                sent += block.len();
+            let most = MOST / block.len().max(1);
+            for _ in 0..usize::try_from(*times).unwrap_or(most).min(most) {
+                self.send(block, connection)?;
             }
         }
-        match act.end {
-            End::Keep => return well,
-            End::Close | End::Reset => {}
-            End::Silence => {
-                let mut buffer = [0; 4096];
-                let until = Instant::now() + LONGEST;
-                while Instant::now() < until {
-                    match self.stream.read(&mut buffer) {
-                        Ok(0) => break,
-                        Ok(n) => self.record(&buffer[..n]),
-                        Err(e) if self.goes_on(&e) => {}
-                        Err(_) => break,
-                    }
-                }
+        Ok(match act.end {
+            End::Keep => Next::Keep,
+            End::Close => Next::Close,
+            End::Reset => Next::Reset,
+            End::Silence => Next::Silence,
+            End::Deaf => {
+                connection.pause(LONGEST);
+                Next::Close
             }
-            End::Deaf => self.pause(LONGEST),
-        }
-        false
+        })
     }
 
-    fn pause(&self, long: Duration) {
-        let until = Instant::now() + long;
-        while !self.seen.stopping.load(SeqCst) {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                break;
-            }
-            std::thread::sleep(left.min(TICK));
-        }
-    }
-
-    /// Returns whether all bytes were sent.
-    fn send(&mut self, mut bytes: &[u8]) -> bool {
+    fn send(&self, mut bytes: &[u8], connection: &mut Connection) -> Result<()> {
         while !bytes.is_empty() {
-            match self.stream.write(bytes) {
-                Ok(n) => {
-                    self.seen.sent.fetch_add(n, SeqCst);
-                    bytes = &bytes[n..];
-                }
-                Err(e) if self.goes_on(&e) => {}
-                Err(_) => return false,
-            }
-            if self.seen.stopping.load(SeqCst) {
-                return false;
-            }
+            let n = connection.write(bytes)?;
+            self.seen.sent.fetch_add(n, SeqCst);
+            bytes = &bytes[n..];
         }
-        true
+        Ok(())
     }
-}
-
-fn head_end(bytes: &[u8]) -> Option<usize> {
-    bytes.windows(4).position(|w| w == b"\r\n\r\n").map(|at| at + 4)
-}
-
-/// The length of the first request in `bytes`, if it is complete.
-fn length(bytes: &[u8]) -> Option<usize> {
-    let head = head_end(bytes)?;
-    let text = String::from_utf8_lossy(&bytes[..head]).to_ascii_lowercase();
-    let body = text
-        .split("\r\n")
-        .find_map(|line| line.strip_prefix("content-length:"))
-        .map_or(0, |n| n.trim().parse().unwrap());
-    (bytes.len() >= head + body).then_some(head + body)
-}
-
-fn parse(raw: Vec<u8>, connection: usize) -> Option<Request> {
-    let end = head_end(&raw)?;
-    let head = String::from_utf8_lossy(&raw[..end - 4]).into_owned();
-    let mut lines = head.split("\r\n");
-    let mut first = lines.next()?.split(' ');
-    Some(Request {
-        method: first.next()?.to_owned(),
-        target: first.next()?.to_owned(),
-        headers: lines
-            .filter_map(|line| line.split_once(':'))
-            .map(|(name, value)| (name.to_owned(), value.trim().to_owned()))
-            .collect(),
-        body: raw[end..].to_vec(),
-        connection,
-        raw,
-    })
 }

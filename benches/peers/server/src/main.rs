@@ -8,17 +8,16 @@
 mod loopback;
 
 use std::error::Error;
-use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 use std::{env, fs, io};
 
-use loopback::Answers;
+use http_server::{Listener, ServerConfig};
+use loopback::{Answers, Site};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
 };
 use rustls::pki_types::PrivateKeyDer;
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let [ca, delay] = &env::args().skip(1).collect::<Vec<_>>()[..] else {
@@ -26,20 +25,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let answers = Answers::new(100);
     let http = loopback::start(&answers, Duration::ZERO)?;
-    let named = by_name(&answers, Duration::ZERO)?;
-    let slow = by_name(&answers, Duration::from_millis(delay.parse()?))?;
-
-    let config = Arc::new(tls(ca)?);
-    let (port, listeners) = localhost()?;
-    let https = format!("https://localhost:{port}");
-    for listener in listeners {
-        let config = Arc::clone(&config);
-        loopback::listen(listener, &answers, &https, Duration::ZERO, move |stream| {
-            let connection =
-                ServerConnection::new(Arc::clone(&config)).map_err(io::Error::other)?;
-            Ok(StreamOwned::new(connection, stream))
-        })?;
-    }
+    let named = by_name(&answers, Duration::ZERO, None)?;
+    let slow = by_name(&answers, Duration::from_millis(delay.parse()?), None)?;
+    let https = by_name(&answers, Duration::ZERO, Some(tls(ca)?))?;
 
     println!("{http} {named} {slow} {https}");
     io::copy(&mut io::stdin(), &mut io::sink())?;
@@ -47,31 +35,41 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Starts a server on a free port of localhost, and returns its base URL.
-fn by_name(answers: &Arc<Answers>, delay: Duration) -> io::Result<String> {
-    let (port, listeners) = localhost()?;
-    let base = format!("http://localhost:{port}");
+fn by_name(
+    answers: &Arc<Answers>,
+    delay: Duration,
+    tls: Option<Arc<ServerConfig>>,
+) -> io::Result<String> {
+    let listeners = localhost()?;
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let base = format!("{scheme}://localhost:{}", listeners[0].address().port());
+    let site = Arc::new(Site { answers: Arc::clone(answers), base: base.clone(), delay });
     for listener in listeners {
-        loopback::listen(listener, answers, &base, delay, Ok)?;
+        let listener = match &tls {
+            Some(settings) => listener.tls(Arc::clone(settings)),
+            None => listener,
+        };
+        // It runs as long as the process.
+        std::mem::forget(listener.serve(Arc::clone(&site)));
     }
     Ok(base)
 }
 
 /// A free port, open at both addresses that the name can have: a client must not lose time at an
 /// address where nobody listens. Where there is no IPv6, at one.
-fn localhost() -> io::Result<(u16, Vec<TcpListener>)> {
+fn localhost() -> io::Result<Vec<Listener>> {
     loop {
-        let v4 = TcpListener::bind("127.0.0.1:0")?;
-        let port = v4.local_addr()?.port();
-        match TcpListener::bind(("::1", port)) {
-            Ok(v6) => return Ok((port, vec![v4, v6])),
+        let v4 = Listener::bind("127.0.0.1:0")?;
+        match Listener::bind(("::1", v4.address().port())) {
+            Ok(v6) => return Ok(vec![v4, v6]),
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
-            Err(_) => return Ok((port, vec![v4])),
+            Err(_) => return Ok(vec![v4]),
         }
     }
 }
 
 /// A certificate for localhost, signed by a root of this run, which is written to the file `ca`.
-fn tls(ca: &str) -> Result<ServerConfig, Box<dyn Error>> {
+fn tls(ca: &str) -> Result<Arc<ServerConfig>, Box<dyn Error>> {
     let root_key = KeyPair::generate()?;
     let mut root = CertificateParams::new([])?;
     // Issuer and subject must differ: otherwise OpenSSL takes the certificate for self-signed.
@@ -84,9 +82,5 @@ fn tls(ca: &str) -> Result<ServerConfig, Box<dyn Error>> {
     leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     let certificate = leaf.signed_by(&key, &Issuer::new(root, root_key))?;
     let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
-    // A build of the whole workspace turns on reqwest's provider too, and rustls does not choose.
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config =
-        ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    Ok(config.with_no_client_auth().with_single_cert(vec![certificate.into()], key)?)
+    Ok(http_server::tls(certificate.into(), key))
 }

@@ -6,7 +6,7 @@
 //! is looked up, whatever the input says. `PROPTEST_CASES=2560` runs ten times as many cases.
 #![allow(unreachable_pub, reason = "a test exports nothing")]
 
-#[path = "../support/mod.rs"]
+#[path = "../../support/mod.rs"]
 mod support;
 
 mod generate;

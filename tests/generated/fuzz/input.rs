@@ -65,7 +65,7 @@ impl Recorded {
 pub fn recorded() -> &'static [Recorded] {
     static RECORDED: OnceLock<Vec<Recorded>> = OnceLock::new();
     RECORDED.get_or_init(|| {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recordings");
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../recordings");
         let mut files: Vec<_> = ["2022", "2023", "2026"]
             .iter()
             .flat_map(|year| std::fs::read_dir(folder.join(year)).unwrap())

@@ -7,7 +7,7 @@
 //! page by page, have their own tests: `properties` and `in_flight`.
 #![allow(unreachable_pub, reason = "a test exports nothing")]
 
-#[path = "../support/mod.rs"]
+#[path = "../../support/mod.rs"]
 mod support;
 
 mod desk;

@@ -5,7 +5,7 @@ use crate::fuzz;
 use crate::input::{Random, bodies, change};
 use crate::support::expect::decode;
 use crate::support::seen;
-use regex::{Captures, Regex};
+use regex_lite::{Captures, Regex};
 use serde_json::Value;
 use std::sync::OnceLock;
 

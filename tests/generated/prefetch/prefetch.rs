@@ -2,7 +2,7 @@
 //! are those of one page after the other, and no more requests run at once than was asked for.
 #![allow(unreachable_pub, reason = "a test exports nothing")]
 
-#[path = "../support/mod.rs"]
+#[path = "../../support/mod.rs"]
 mod support;
 
 mod host;
