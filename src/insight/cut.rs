@@ -22,7 +22,7 @@ const END_WITH_LIMIT: &str =
     "end the SQL with a LIMIT that is not reached, or read all rows with Query::scan";
 const LIMIT_EACH: &str =
     "end each SELECT with a LIMIT that is not reached, or read all rows with Query::scan";
-const SCAN: &str = "read all rows with Query::scan";
+const UNKNOWN: &str = "a LIMIT cannot show that it is all: read all rows with Query::scan";
 const CAPPED: &str = "a larger LIMIT has no effect: read all rows with Query::scan";
 const PAGE: &str = "set `limit` and `offset` in the query";
 
@@ -91,7 +91,7 @@ pub(crate) fn part_obstacle(sql: &str) -> Option<&'static str> {
     match tokens(sql) {
         None => Some("the SQL has a string, comment or bracket that is not closed"),
         Some(tokens) if tokens.iter().any(|token| token.text == ";") => {
-            Some("the SQL has a `;`: remove it")
+            Some("the SQL has a `;`; remove it")
         }
         Some(_) => None,
     }
@@ -109,7 +109,7 @@ pub(super) fn scan_obstacle(answer: &Value) -> Option<String> {
         return Some("the SQL of a scan must be a SELECT".to_owned());
     }
     Statement::read(tokens.get(open..close)?)?.clause.map(|clause| {
-        format!("the SQL has {clause} of its own: remove it, a scan adds its own order and limit")
+        format!("the SQL has {clause} of its own; remove it: a scan adds its own order and limit")
     })
 }
 
@@ -132,7 +132,7 @@ fn cut_by_limits(answer: &Value, count: u64, sql: Option<&str>) -> Option<Cut> {
     if ran.is_none() && sql.is_some_and(may_be_set) {
         let why = "may not be all rows: the server puts a LIMIT on each SELECT without one, and \
                    the answer does not show it";
-        return Some((why.to_owned(), SCAN));
+        return Some((why.to_owned(), UNKNOWN));
     }
     if let Some(ran) = ran.as_ref().filter(|ran| ran.selects.len() > 1) {
         return ran.cut(count, is_own);

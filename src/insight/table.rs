@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::cut::{self, Cut};
 use super::result::{answer_of, name, own_result, result};
 use super::shape::{Shape, shown};
-use crate::error::{Error, FailureKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// The rows of a query or of an SQL insight, with the columns in the order of the SELECT.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,11 +25,11 @@ pub struct Table {
 /// The columns keep the order of the SELECT; [`rows`] returns the rows by column name.
 ///
 /// # Errors
-/// [`Error::Query`], if the answer has no rows with columns (for rows that are objects, use
-/// [`rows`]), or if its kind is
-/// [`CutShort`](FailureKind::CutShort): the server cut the rows, or may have cut them. PostHog
+/// [`WrongShape`](crate::ErrorKind::WrongShape), if the answer has no rows with columns (for rows
+/// that are objects, use [`rows`]);
+/// [`CutShort`](crate::ErrorKind::CutShort): the server cut the rows, or may have cut them. PostHog
 /// returns 100 rows unless the SQL has a LIMIT, and 50,000 at most (10,000 on servers of 2023).
-/// [`Error::Insight`], if an insight has no result.
+/// As [`result`](super::result), if an insight has no result.
 ///
 /// # Examples
 /// ```
@@ -64,7 +64,7 @@ pub fn table(response: &Value) -> Result<Table> {
 /// assert_eq!(insight::rows(&answer)?[0]["n"], 3);
 ///
 /// let cut = json!({"columns": ["n"], "results": [[1], [2]], "hasMore": true});
-/// assert!(insight::rows(&cut).unwrap_err().is_cut_short());
+/// assert_eq!(insight::rows(&cut).unwrap_err().kind(), posthog_api::ErrorKind::CutShort);
 /// # Ok::<(), posthog_api::Error>(())
 /// ```
 pub fn rows(response: &Value) -> Result<Vec<Map<String, Value>>> {
@@ -73,7 +73,7 @@ pub fn rows(response: &Value) -> Result<Vec<Map<String, Value>>> {
 
 /// The table of the answer to a query.
 pub(crate) fn table_of(response: &Value, query: Option<&Value>) -> Result<Table> {
-    if query.is_none() && find(response).is_none() && result(response)? == &json!([]) {
+    if find(response).is_none() && result(response)? == &json!([]) {
         if let Shape::Table = Shape::of(response) {
             return Ok(Table { columns: Vec::new(), rows: Vec::new() });
         }
@@ -107,8 +107,8 @@ pub(super) fn all_values<'a>(insight: &Value, rows: &'a [Value]) -> Result<&'a [
 
 /// The error of an answer that the server cut.
 fn cut_short(response: &Value, rows: usize, (why, hint): Cut) -> Error {
-    let message = format!("the {rows} rows of {} {why}; {hint}", name(response));
-    Error::query(FailureKind::CutShort, message)
+    let message = format!("the {rows} rows of {} {why}", name(response));
+    Error::new(ErrorKind::CutShort, message).with_hint(hint)
 }
 
 /// The rows of one page of a scan, which knows its own LIMIT.
@@ -132,16 +132,15 @@ pub(super) fn is_table(response: &Value) -> bool {
 }
 
 fn no_rows(response: &Value) -> Error {
-    // A query that is still running says so, as an insight does.
-    if let Err(Error::Insight(why)) = result(response) {
-        return Error::query(why.kind(), why.message());
+    if let Err(why) = result(response) {
+        return why;
     }
     let hint = match objects(response) {
         Some(_) => "its rows are objects: use insight::rows",
         None => Shape::hint_of(response),
     };
     let name = name(response);
-    Error::query(FailureKind::Other, format!("{name} has no rows with columns: {hint}"))
+    Error::from_text(ErrorKind::WrongShape, &format!("{name} has no rows with columns: {hint}"))
 }
 
 /// Columns and rows, and the object that holds them.
@@ -206,7 +205,7 @@ impl Found<'_> {
                     row.len(),
                     columns.len()
                 );
-                Err(Error::query(FailureKind::Other, message))
+                Err(Error::new(ErrorKind::WrongShape, message))
             }
         }
     }
@@ -248,13 +247,6 @@ mod tests {
 
     fn hogql(sql: &str) -> Value {
         json!({"kind": "HogQLQuery", "query": sql})
-    }
-
-    fn kind(error: &Error) -> FailureKind {
-        match error {
-            Error::Query(failure) | Error::Insight(failure) => failure.kind(),
-            other => panic!("{other}"),
-        }
     }
 
     #[test]
@@ -324,9 +316,9 @@ mod tests {
     fn a_query_that_runs_is_an_error_of_the_query() {
         let running = json!({"query_status": {"id": "q1", "complete": false, "error": false}});
         let error = rows_of(&running, Some(&hogql("select 1"))).unwrap_err();
-        assert!(matches!(error, Error::Query(_)) && error.is_running(), "{error}");
+        assert_eq!(error.kind(), ErrorKind::Running, "{error}");
         let error = rows(&running).unwrap_err();
-        assert!(matches!(error, Error::Insight(_)) && error.is_running(), "{error}");
+        assert_eq!(error.kind(), ErrorKind::Running, "{error}");
     }
 
     #[test]
@@ -351,11 +343,8 @@ mod tests {
             let read = rows(&insight);
             assert_eq!(read.is_err(), cut, "{insight}");
             if let Err(error) = read {
-                assert_eq!(kind(&error), FailureKind::CutShort);
-                assert!(
-                    error.is_cut_short() && error.to_string().contains("of insight 7"),
-                    "{error}"
-                );
+                assert_eq!(error.kind(), ErrorKind::CutShort);
+                assert!(error.to_string().contains("of insight 7"), "{error}");
             }
         }
         // Servers of 2023 put the whole answer of an EventsQuery into `result`.
@@ -368,7 +357,7 @@ mod tests {
     fn what_the_caller_asked_for_comes_first() {
         let answer =
             json!({"columns": ["a"], "results": vec![json!([1]); 100], "query": "select a from t"});
-        assert!(rows_of(&answer, None).unwrap_err().is_cut_short());
+        assert_eq!(rows_of(&answer, None).unwrap_err().kind(), ErrorKind::CutShort);
         let limited = hogql("select a from t limit 100");
         assert!(rows_of(&answer, Some(&limited)).is_ok());
         assert!(table_of(&answer, Some(&limited)).is_ok());
@@ -377,7 +366,7 @@ mod tests {
         let more = json!({"columns": ["a"], "results": [[1], [2]], "hasMore": true});
         let events = |limit: u64| json!({"kind": "EventsQuery", "limit": limit});
         assert!(rows_of(&more, Some(&events(2))).is_ok());
-        assert!(rows_of(&more, Some(&events(3))).unwrap_err().is_cut_short());
+        assert_eq!(rows_of(&more, Some(&events(3))).unwrap_err().kind(), ErrorKind::CutShort);
         let node = json!({"kind": "DataTableNode", "source": events(2)});
         assert!(rows_of(&more, Some(&node)).is_ok());
         assert_eq!(page_of(&more).unwrap().len(), 2);
@@ -402,7 +391,7 @@ mod tests {
         }
         let cut = json!({"columns": ["id"], "results": two, "hasMore": true, "limit": 100});
         for error in [rows(&cut).unwrap_err(), crate::insight::read(&cut).unwrap_err()] {
-            assert_eq!(kind(&error), FailureKind::CutShort, "{error}");
+            assert_eq!(error.kind(), ErrorKind::CutShort, "{error}");
             assert!(error.to_string().ends_with("set `limit` and `offset` in the query"));
         }
         // What another reader reads is no list of rows.

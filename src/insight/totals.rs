@@ -7,7 +7,7 @@ use super::shape::{Shape, elements, not};
 use super::table::all_values;
 use super::{breakdown, label, text};
 use crate::error::text::excerpt;
-use crate::error::{Error, FailureKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// One number of an insight that shows totals.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,7 +29,7 @@ pub struct Total {
 /// world map. If there are several series, it is the number of the first.
 ///
 /// # Errors
-/// [`Error::Insight`], if there is no such number. The message says why: the insight was never
+/// [`WrongShape`](crate::ErrorKind::WrongShape), if there is no such number. The message says why: the insight was never
 /// computed, is running, or failed; there was nothing to aggregate; or it is another kind of
 /// insight, and which function reads it.
 ///
@@ -43,7 +43,7 @@ pub struct Total {
 ///
 /// let line = json!({"id": 8, "result": [{"data": [1.0], "days": ["2026-01-02"], "label": "a"}]});
 /// let error = aggregated_value(&line).unwrap_err();
-/// assert!(error.to_string().ends_with("it is a line: use insight::series"));
+/// assert!(error.to_string().ends_with("it is a line; use insight::series"));
 /// # Ok::<(), posthog_api::Error>(())
 /// ```
 pub fn aggregated_value(insight: &Value) -> Result<f64> {
@@ -64,10 +64,10 @@ pub fn aggregated_value(insight: &Value) -> Result<f64> {
 /// of a breakdown and each period of a comparison.
 ///
 /// # Errors
-/// [`Error::Insight`], if the insight has no result or is of another kind, or if a value is not a
-/// number. A value that is null is not an error. [`Error::Query`] of the kind
-/// [`CutShort`](FailureKind::CutShort), if a breakdown has more values and none of the rows holds
-/// the [rest](super::BREAKDOWN_OTHER).
+/// [`WrongShape`](crate::ErrorKind::WrongShape), if the insight has no result or is of another kind,
+/// or if a value is not a number. A value that is null is not an error.
+/// [`CutShort`](crate::ErrorKind::CutShort), if a breakdown has more values and none of the rows
+/// holds the [rest](super::BREAKDOWN_OTHER).
 ///
 /// # Examples
 /// ```
@@ -111,7 +111,7 @@ fn value(insight: &Value, series: &Value) -> Result<Option<f64>> {
 fn no_value(insight: &Value, series: &Value, why: &str) -> Error {
     let (insight, label) = (name(insight), excerpt(&label(series)));
     let message = format!("{insight} has no aggregated value: series '{label}' {why}");
-    Error::insight(FailureKind::Other, message)
+    Error::new(ErrorKind::WrongShape, message)
 }
 
 /// Whether a marker beside the null, such as `aggregated_value::nan`, says that it is NaN or
@@ -171,7 +171,9 @@ mod tests {
             (json!(null), "never computed"),
         ] {
             let error = aggregated_value(&json!({"id": 1, "result": result})).unwrap_err();
-            assert!(matches!(error, Error::Insight(_)), "{error}");
+            let computed = result != json!(null);
+            let kind = if computed { ErrorKind::WrongShape } else { ErrorKind::NotComputed };
+            assert_eq!(error.kind(), kind, "{error}");
             assert!(error.to_string().contains(why), "{result}: {error}");
         }
     }
