@@ -57,7 +57,7 @@ pub(super) fn cut(answer: &Value, rows: usize, query: Option<&Value>) -> Option<
     }
     let (why, advice) = match has_more {
         Some(_) => (MORE.to_owned(), END_WITH_LIMIT),
-        None if limit.is_some() => (at_most(count).filter(|_| MOST.contains(&count))?, CAPPED),
+        None if limit.is_some() => MOST.contains(&count).then(|| at_most(count))?,
         None => cut_by_limits(answer, count, sql)?,
     };
     Some((why, if sql.is_some() { advice } else { PAGE }))
@@ -121,8 +121,8 @@ fn is_of_server(limit: u64) -> bool {
     limit == DEFAULT || MOST.contains(&limit)
 }
 
-fn at_most(rows: u64) -> Option<String> {
-    Some(format!("may not be all rows: the server returns {rows} at most"))
+fn at_most(rows: u64) -> Cut {
+    (format!("may not be all rows: the server returns {rows} at most"), CAPPED)
 }
 
 /// Whether a LIMIT that the server may have put on is reached.
@@ -144,7 +144,7 @@ fn cut_by_limits(answer: &Value, count: u64, sql: Option<&str>) -> Option<Cut> {
     if count < limit || !is_of_server(limit) || is_own(limit) {
         None
     } else if MOST.contains(&limit) {
-        Some((at_most(limit)?, CAPPED))
+        Some(at_most(limit))
     } else {
         let why = "may not be all rows: the server puts LIMIT 100 on SQL without one";
         (!limited).then(|| (why.to_owned(), END_WITH_LIMIT))
@@ -224,16 +224,18 @@ impl Statement {
                     continue;
                 }
                 // The rows of each value.
-                "LIMIT" | "OFFSET" if (at + 1..).map(word).find(|w| is_clause(w)) == Some("BY") => {
+                "LIMIT" | "OFFSET"
+                    if (at + 1..=words.len()).map(word).find(|w| is_clause(w)) == Some("BY") =>
+                {
                     continue;
                 }
                 "LIMIT" if is_number(word(at + 1), word(at + 2)) => {
                     let limit = word(at + 1).parse().ok();
-                    if !is_outer {
-                        select.limit = limit;
-                    } else {
+                    if is_outer {
                         out.outer.extend(limit);
                         out.whole = limit.filter(|_| token.depth == base);
+                    } else {
+                        select.limit = limit;
                     }
                     "a LIMIT"
                 }
@@ -255,7 +257,7 @@ impl Statement {
         if let Some(whole) = self.whole {
             if count >= whole && self.adds_up && !self.is_sorted {
                 let is_cut = MOST.contains(&whole) && !is_own(whole);
-                return is_cut.then_some((at_most(whole)?, CAPPED));
+                return is_cut.then(|| at_most(whole));
             }
         }
         // Else rows of a full SELECT may be missing.
