@@ -123,7 +123,11 @@ impl<P: PartialEq> Ahead<P> {
         match answer.and_then(&mut read) {
             Err(error) if !counts && !(self.own)(&error) && !request.http().is_over() => {
                 self.wait_until_alone(deadline);
-                self.fetch(request).and_then(read)
+                match self.fetch(request).and_then(read) {
+                    // As of a retry that does not fit before the deadline.
+                    Err(_) if request.http().is_over() => Err(error),
+                    page => page,
+                }
             }
             page => page,
         }
@@ -314,13 +318,15 @@ pub(crate) struct Ticket {
     changed: Condvar,
 }
 
+/// The panic of a caller's hook. The drop of its payload may panic again, so one that nobody takes is
+/// never dropped.
+type Panic = ManuallyDrop<Box<dyn Any + Send>>;
+
 #[derive(Default)]
 struct State {
     stopped: bool,
     failed: Failed,
-    /// The outer error is the panic of a caller's hook. The drop of its payload may panic again, so
-    /// one that nobody takes is never dropped.
-    answer: Option<std::result::Result<Result<Response>, ManuallyDrop<Box<dyn Any + Send>>>>,
+    answer: Option<std::result::Result<Result<Response>, Panic>>,
 }
 
 /// The failed attempts since the last look.
