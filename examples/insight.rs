@@ -16,7 +16,9 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use posthog_api::insight::InsightResult;
-use posthog_api::{Error, Project, Refresh, Result, aggregated_value, display_text, read};
+use posthog_api::{
+    Error, ErrorKind, Project, Refresh, Result, aggregated_value, display_text, read,
+};
 use serde_json::Value;
 
 fn main() -> ExitCode {
@@ -40,12 +42,12 @@ fn main() -> ExitCode {
 }
 
 fn exit_code(error: &Error) -> u8 {
-    match error {
-        Error::Config(_) => 2,
-        _ if error.is_unauthenticated() || error.is_permission_denied() => 3,
-        _ if error.is_not_found() => 4,
-        _ if error.is_not_computed() || error.is_running() => 5,
-        Error::Transport(_) | Error::Timeout(_) => 6,
+    match error.kind() {
+        ErrorKind::Config => 2,
+        ErrorKind::Unauthenticated | ErrorKind::PermissionDenied => 3,
+        ErrorKind::NotFound => 4,
+        ErrorKind::NotComputed | ErrorKind::Running => 5,
+        _ if error.is_transient() => 6, // the same call may succeed later
         _ => 1,
     }
 }

@@ -15,8 +15,8 @@ use posthog_api::insight::series;
 use posthog_api::ureq::middleware::MiddlewareNext;
 use posthog_api::ureq::{self, Agent, Body, SendBody, http};
 use posthog_api::{
-    Client, ClientBuilder, Error, PersonFilter, Project, Refresh, Result, aggregated_value,
-    display_text,
+    Client, ClientBuilder, Error, ErrorKind, PersonFilter, Project, Refresh, Result,
+    aggregated_value, display_text,
 };
 use serde_json::Value;
 use standin::StandIn;
@@ -110,7 +110,7 @@ fn real(client: Client) -> Result<Tour> {
         Project::from_env()?.id()
     } else {
         let current = client.me()?["team"]["id"].as_u64();
-        current.ok_or_else(|| Error::Config("set POSTHOG_PROJECT_ID".to_owned()))?
+        current.ok_or_else(|| Error::from_kind(ErrorKind::Config, "set POSTHOG_PROJECT_ID"))?
     };
     let project = client.project(id);
     let (mut number, mut line) = (None, None);
@@ -227,12 +227,12 @@ fn show_error<T>(result: Result<T>) {
 }
 
 fn exit_code(error: &Error) -> u8 {
-    match error {
-        Error::Config(_) => 2,
-        _ if error.is_unauthenticated() || error.is_permission_denied() => 3,
-        _ if error.is_not_found() => 4,
-        _ if error.is_not_computed() || error.is_running() => 5,
-        Error::Transport(_) | Error::Timeout(_) => 6,
+    match error.kind() {
+        ErrorKind::Config => 2,
+        ErrorKind::Unauthenticated | ErrorKind::PermissionDenied => 3,
+        ErrorKind::NotFound => 4,
+        ErrorKind::NotComputed | ErrorKind::Running => 5,
+        _ if error.is_transient() => 6, // the same call may succeed later
         _ => 1,
     }
 }

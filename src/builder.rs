@@ -16,7 +16,7 @@ impl Client {
     /// A client of the US cloud, with every default.
     ///
     /// # Errors
-    /// [`Error::Config`] if the key is not valid.
+    /// [`Config`](crate::ErrorKind::Config) if the key is not valid.
     pub fn new(personal_api_key: impl Into<String>) -> Result<Client> {
         Client::builder(personal_api_key).build()
     }
@@ -175,7 +175,7 @@ impl ClientBuilder {
     /// Makes the client. Nothing is sent.
     ///
     /// # Errors
-    /// [`Error::Config`] for a setting that is not valid: a key that is empty, is a project token
+    /// [`Config`](crate::ErrorKind::Config) for a setting that is not valid: a key that is empty, is a project token
     /// (`phc_`), or contains a space, a control or a non-ASCII character; a host that is not an
     /// http or https URL, has a user, query or fragment, only receives events, or would be sent
     /// the key unencrypted; https without a TLS feature; a user agent that is not a valid header; a
@@ -208,7 +208,7 @@ impl ClientBuilder {
         }
         let base = Base::parse(&host, allow_http).map_err(|e| key.conceal(e))?;
         let connect_timeout = connect_timeout.min(MAX_TIMEOUT);
-        let transport = Transport::new(agent, &base.peer(), connect_timeout, max_body_bytes)?;
+        let transport = Transport::new(agent, &base, connect_timeout, max_body_bytes)?;
         let pace = max_requests_per_minute.map(Pace::per_minute);
         let core = Core { base, key, auth, user_agent, timeout, policy, on_retry, pace, transport };
         Ok(Client::of(Http::new(core)))
@@ -226,7 +226,7 @@ fn checked_key(key: &str) -> Result<Key> {
     }
     if !key.bytes().all(|b| b.is_ascii_graphic()) {
         return Err(Error::config(
-            "the personal API key contains a space, a control or a non-ASCII character: copy it again",
+            "the personal API key contains a space, a control or a non-ASCII character; copy it again",
         ));
     }
     Ok(Key::new(key.to_owned()))

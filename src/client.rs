@@ -49,7 +49,7 @@ impl Client {
     /// The same client with a deadline for everything that is made from the new handle; of two
     /// deadlines, the earlier holds.
     ///
-    /// A call that has no answer before it is an [`Error::Timeout`](crate::Error::Timeout), and after it
+    /// A call that has no answer before it is an [`Timeout`](crate::ErrorKind::Timeout), and after it
     /// nothing is sent. A retry that does not fit returns the error of the answer. It bounds waiting for the network, not a hook or the decoding.
     /// Cancelling a background query may take one more second.
     ///

@@ -16,7 +16,7 @@ impl ClientBuilder {
     /// defaults to [`US`](crate::US).
     ///
     /// # Errors
-    /// [`Error::Config`] if the key is not set, or a variable is empty or not UTF-8.
+    /// [`Config`](crate::ErrorKind::Config) if the key is not set, or a variable is empty or not UTF-8.
     ///
     /// # Examples
     /// ```no_run
@@ -41,7 +41,7 @@ impl Client {
     /// A client from the environment, with every other default. See [`ClientBuilder::from_env`].
     ///
     /// # Errors
-    /// [`Error::Config`] as from [`ClientBuilder::from_env`] and [`ClientBuilder::build`].
+    /// [`Config`](crate::ErrorKind::Config) as from [`ClientBuilder::from_env`] and [`ClientBuilder::build`].
     pub fn from_env() -> Result<Client> {
         ClientBuilder::from_env()?.build()
     }
@@ -51,7 +51,7 @@ impl Project {
     /// The project in the environment: `POSTHOG_PROJECT_ID`, and what [`Client::from_env`] reads.
     ///
     /// # Errors
-    /// [`Error::Config`] if a variable is not set, empty or not valid.
+    /// [`Config`](crate::ErrorKind::Config) if a variable is not set, empty or not valid.
     pub fn from_env() -> Result<Project> {
         let client = Client::from_env()?;
         let id = required(PROJECT, "it is the number in the project's address")?;
@@ -70,7 +70,7 @@ fn required(name: &str, hint: &str) -> Result<String> {
 fn variable(name: &str) -> Result<Option<String>> {
     match env::var(name) {
         Ok(value) if value.trim().is_empty() => {
-            Err(Error::config(format!("{name} is set but empty: set it, or unset it")))
+            Err(Error::config(format!("{name} is set but empty; set it, or unset it")))
         }
         Ok(value) => Ok(Some(value)),
         Err(VarError::NotPresent) => Ok(None),

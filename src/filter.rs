@@ -16,7 +16,7 @@ const MAX_LISTS: usize = 32;
 /// A filter on the properties of persons, for [`List::filter`](crate::List::filter), and for
 /// cohorts and other routes that take `properties`.
 ///
-/// A filter that a server would misread is an [`Error::Config`](crate::Error::Config) when the list
+/// A filter that a server would misread is an [`Config`](crate::ErrorKind::Config) when the list
 /// is sent: servers ignore what they do not understand and return everybody. It is an error of
 /// serde when it is serialized.
 ///
@@ -174,7 +174,7 @@ impl PersonFilter {
 
 fn too_many(lists: usize) -> String {
     format!(
-        "the filter expands into {lists} lists, and at most {MAX_LISTS} are read: use HogQL (SELECT ... FROM persons WHERE ...)"
+        "the filter expands into {lists} lists, and at most {MAX_LISTS} are read; use HogQL (SELECT ... FROM persons WHERE ...)"
     )
 }
 
@@ -402,7 +402,7 @@ impl PersonProperty {
 
     fn date(self, operator: &'static str, value: &dyn Display) -> PersonFilter {
         if self.key == "created_at" {
-            let why = "created_at is not a property, and nobody would be found: use HogQL \
+            let why = "created_at is not a property, and nobody would be found; use HogQL \
                        (SELECT ... FROM persons WHERE created_at >= toDateTime({t}))";
             return self.filter(operator, Err(why.to_owned()));
         }
@@ -412,7 +412,7 @@ impl PersonProperty {
             operator,
             moment.ok_or_else(|| {
                 format!(
-                    "{:?} is not a date: write YYYY-MM-DD, YYYY-MM-DD hh:mm:ss, or RFC 3339",
+                    "{:?} is not a date; write YYYY-MM-DD, YYYY-MM-DD hh:mm:ss, or RFC 3339",
                     excerpt(&text)
                 )
             }),
@@ -480,10 +480,11 @@ fn as_texts(value: Value) -> Result<Vec<String>, String> {
             Ok(if escaped == text { vec![text] } else { vec![text, escaped] })
         }
         Value::Null => {
-            Err("null or NaN is not a value; is_not_set finds persons without the property".into())
+            Err("null or NaN is not a value; use is_not_set to find persons without the property"
+                .into())
         }
         Value::Array(_) | Value::Object(_) => {
-            Err("a list or an object is not a value: use text, numbers or booleans".into())
+            Err("a list or an object is not a value; use text, numbers or booleans".into())
         }
     }
 }
@@ -503,7 +504,7 @@ fn number(value: impl Serialize) -> Result<Value, String> {
     match json(value)? {
         number @ Value::Number(_) => Ok(number),
         other => Err(format!(
-            "{} is not a number: the server would fail; for dates use is_date_after or is_date_before",
+            "{} is not a number, and the server would fail; for dates use is_date_after or is_date_before",
             excerpt(&other.to_string())
         )),
     }
@@ -519,7 +520,7 @@ fn not_empty(text: &str) -> Result<(), String> {
 fn without_backslash(text: &str) -> Result<(), String> {
     not_empty(text)?;
     if text.contains('\\') {
-        return Err("a backslash would find the wrong persons: use HogQL".into());
+        return Err("a backslash would find the wrong persons; use HogQL".into());
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 /// The id of an insight: a number, a short id, an address copied from the browser, or a row that
 /// has an `id`.
 ///
-/// An id that is not valid is an [`Error::Config`] when the request is sent.
+/// An id that is not valid is an [`Config`](crate::ErrorKind::Config) when the request is sent.
 ///
 /// # Examples
 /// ```
@@ -59,11 +59,11 @@ impl InsightId {
     /// The key to look for in the project with this number.
     pub(crate) fn key_in(self, project: u64) -> Result<InsightKey> {
         match self.0 {
-            Insight::Address(Some(other), _) if other != project => Err(Error::Config(format!(
-                "the address is of project {other}, and this is project {project}: use Client::project({other})"
+            Insight::Address(Some(other), _) if other != project => Err(Error::config(format!(
+                "the address is of project {other}, and this is project {project}; use Client::project({other})"
             ))),
             Insight::Key(key) | Insight::Address(_, key) => Ok(key),
-            Insight::Invalid(why) => Err(Error::Config(why)),
+            Insight::Invalid(why) => Err(Error::config(why)),
         }
     }
 }
@@ -130,7 +130,7 @@ fn of_address(address: &str) -> std::result::Result<Insight, String> {
     };
     let project = behind("project").or_else(|| behind("projects"));
     match behind("insights").or_else(|| behind("insight")) {
-        Some("new") => Err(wrong("is of an insight that was not saved: save it first")),
+        Some("new") => Err(wrong("is of an insight that was not saved; save it first")),
         Some(id) => {
             // Only the paths of the API have numbers.
             let key = match number(id).filter(|_| segments.contains(&"api")) {
@@ -140,7 +140,7 @@ fn of_address(address: &str) -> std::result::Result<Insight, String> {
             Ok(Insight::Address(project.and_then(|id| id.parse().ok()), key))
         }
         None if behind("dashboard").or_else(|| behind("dashboards")).is_some() => {
-            Err(wrong("is of a dashboard: open one of its insights and copy that address"))
+            Err(wrong("is of a dashboard; open one of its insights and copy that address"))
         }
         None => Err(wrong("does not name an insight: it has no /insights/ followed by an id")),
     }
@@ -154,7 +154,7 @@ fn number(text: &str) -> Option<std::result::Result<u64, String>> {
 
 /// The id of a person: a number, a UUID, or a row of a list, which has a `uuid` or an `id`.
 ///
-/// An id that is not valid is an [`Error::Config`] when the request is sent. A distinct id is not
+/// An id that is not valid is an [`Config`](crate::ErrorKind::Config) when the request is sent. A distinct id is not
 /// an id of a person: [`Project::person_by_distinct_id`](crate::Project::person_by_distinct_id)
 /// finds it.
 ///
@@ -174,7 +174,7 @@ pub struct PersonId(std::result::Result<String, String>);
 impl PersonId {
     /// The id as a segment of a path: digits, or hex digits and dashes.
     pub(crate) fn segment(self) -> Result<String> {
-        self.0.map_err(Error::Config)
+        self.0.map_err(Error::config)
     }
 }
 
@@ -191,7 +191,7 @@ impl From<&str> for PersonId {
             _ if is_uuid(text) => Ok(text.to_owned()),
             Some(number) => number.map(|number| number.to_string()),
             None => Err(format!(
-                "{:?} is not the id of a person, which is a number or a UUID: for a distinct id use person_by_distinct_id",
+                "{:?} is not the id of a person, which is a number or a UUID; for a distinct id use person_by_distinct_id",
                 excerpt(text)
             )),
         })

@@ -84,7 +84,7 @@ mod text;
 
 pub use builder::ClientBuilder;
 pub use client::Client;
-pub use error::{ApiError, Error, Failure, FailureKind, Result};
+pub use error::{Error, ErrorKind, Result};
 pub use filter::{PersonFilter, PersonProperty};
 pub use http::{Auth, EU, Request, Response, RetryEvent, RetryPolicy, US};
 pub use id::{InsightId, PersonId};

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::client::Client;
 use crate::error::text::excerpt;
-use crate::error::{Error, Failure, FailureKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Request, checked_path};
 use crate::id::{InsightId, InsightKey, PersonId};
 use crate::list::{Any, Insights, List, Persons};
@@ -25,7 +25,7 @@ impl Client {
     /// As [`List::all`].
     pub fn projects(&self) -> Result<Vec<Value>> {
         let listed = self.list("/api/projects/").all();
-        if !listed.as_ref().is_err_and(Error::is_permission_denied) {
+        if !listed.as_ref().is_err_and(|e| e.kind() == ErrorKind::PermissionDenied) {
             return listed;
         }
         let Ok(mut me) = self.me() else { return listed };
@@ -44,7 +44,7 @@ impl Client {
     /// A handle to the project with this name, among [`projects`](Client::projects).
     ///
     /// # Errors
-    /// As [`projects`](Client::projects); [`Error::Config`] where no project or several have the
+    /// As [`projects`](Client::projects); [`Config`](crate::ErrorKind::Config) where no project or several have the
     /// name: it lists names and ids.
     pub fn project_named(&self, name: &str) -> Result<Project> {
         let projects = self.projects()?;
@@ -114,8 +114,8 @@ impl Project {
     /// [`read`](crate::read) reads the result.
     ///
     /// # Errors
-    /// As [`Request::send`]; [`is_not_found`](Error::is_not_found) where there is none;
-    /// [`Error::Config`] for an id that is not valid, or an address of another project.
+    /// As [`Request::send`]; [`NotFound`](crate::ErrorKind::NotFound) where there is none;
+    /// [`Config`](crate::ErrorKind::Config) for an id that is not valid, or an address of another project.
     ///
     /// # Examples
     /// ```no_run
@@ -136,8 +136,8 @@ impl Project {
     /// `insight:read`.
     ///
     /// # Errors
-    /// As [`insight`](Project::insight); a query of the insight that fails is an [`Error::Api`]
-    /// (400), or a null result, which [`insight::result`](crate::insight::result) explains.
+    /// As [`insight`](Project::insight); a query of the insight that fails is an error of the kind
+    /// [`Refused`](ErrorKind::Refused), or a null result, which [`insight::result`](crate::insight::result) explains.
     pub fn insight_refreshed(&self, id: impl Into<InsightId>, refresh: Refresh) -> Result<Value> {
         self.insight_with(id.into(), Some(refresh))
     }
@@ -161,8 +161,7 @@ impl Project {
                 found.ok_or_else(|| {
                     let why =
                         format!("there is no insight with the short id {:?}", excerpt(&short_id));
-                    let error = Error::NotFound(Failure::new(FailureKind::Other, why));
-                    self.get("insights/").error(error)
+                    self.get("insights/").error(Error::new(ErrorKind::NotFound, why))
                 })
             }
         }
@@ -196,8 +195,8 @@ impl Project {
     /// UUID in [`persons`](Project::persons).
     ///
     /// # Errors
-    /// As [`Request::send`]; [`is_not_found`](Error::is_not_found) where there is none;
-    /// [`Error::Config`] for an id that is not valid, such as a distinct id: use
+    /// As [`Request::send`]; [`NotFound`](crate::ErrorKind::NotFound) where there is none;
+    /// [`Config`](crate::ErrorKind::Config) for an id that is not valid, such as a distinct id: use
     /// [`person_by_distinct_id`](Project::person_by_distinct_id).
     pub fn person(&self, id: impl Into<PersonId>) -> Result<Value> {
         let path = id.into().segment().and_then(|id| self.path(&format!("persons/{id}/")));
@@ -209,7 +208,7 @@ impl Project {
     /// `GET persons/?distinct_id=...`, scope `person:read`.
     ///
     /// # Errors
-    /// As [`List::all`]; [`Error::Config`] for an empty distinct id; [`Error::Paging`] where the
+    /// As [`List::all`]; [`Config`](crate::ErrorKind::Config) for an empty distinct id; [`Paging`](crate::ErrorKind::Paging) where the
     /// server ignored the filter.
     pub fn person_by_distinct_id(&self, distinct_id: &str) -> Result<Option<Value>> {
         let list = self.list("persons").param("distinct_id", distinct_id);
@@ -236,8 +235,7 @@ impl Project {
             (Some(row), None) if fits(&row) => Ok(Some(row)),
             _ => {
                 let why = format!("the server ignored the filter {filter} and returned other rows");
-                let error = Error::Paging(Failure::new(FailureKind::Other, why));
-                Err(self.get(route).error(error))
+                Err(self.get(route).error(Error::new(ErrorKind::Paging, why)))
             }
         }
     }

@@ -85,8 +85,8 @@ impl FromStr for Refresh {
     fn from_str(word: &str) -> Result<Refresh> {
         ALL.into_iter().find(|refresh| refresh.name() == word).ok_or_else(|| {
             let known: Vec<&str> = ALL.iter().map(|refresh| refresh.name()).collect();
-            Error::Config(format!(
-                "{:?} is not a refresh: use one of {}",
+            Error::config(format!(
+                "{:?} is not a refresh; use one of {}",
                 excerpt(word),
                 known.join(", ")
             ))

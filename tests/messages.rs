@@ -12,7 +12,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use posthog_api::{
-    ApiError, Auth, Client, Error, InsightId, PersonFilter, PersonProperty, Refresh, Result,
+    Auth, Client, Error, InsightId, PersonFilter, PersonProperty, Refresh, Result,
     aggregated_value, insight, read,
 };
 use serde_json::{Value, json};
@@ -43,7 +43,8 @@ impl Messages {
     /// The error of a GET that is answered in this way.
     #[track_caller]
     fn answered(&mut self, name: &str, act: Act) {
-        let server = Server::script([act]);
+        // A read whose connection broke at once is sent once more.
+        let server = Server::script([act.clone(), act]);
         let error = hasty(&server).get("/api/x/").send().map_err(|e| local(&e, &server));
         self.add_text(name, error);
     }
@@ -272,10 +273,7 @@ fn statuses(m: &mut Messages) {
     let filter = PersonFilter::property("age").gt(5);
     m.add("persons with a filter", client(&server).project(1).persons().filter(filter).page());
     let attr = json!({"type": "validation_error", "code": "required", "detail": "This field is required.", "attr": "filters__name"});
-    m.add(
-        "made by a caller",
-        Err::<(), _>(Error::Api(Box::new(ApiError::new(400, attr.to_string())))),
-    );
+    m.add("made by a caller", Err::<(), _>(Error::from_answer(400, attr.to_string())));
 }
 
 fn lists(m: &mut Messages) {

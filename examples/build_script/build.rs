@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 use std::{env, fs};
 
-use posthog_api::{Error, Project, Refresh, Result, aggregated_value};
+use posthog_api::{ErrorKind, Project, Refresh, Result, aggregated_value};
 use serde_json::{Value, json};
 
 const INSIGHT: u64 = 28;
@@ -42,7 +42,7 @@ fn main() -> std::result::Result<(), Box<dyn StdError>> {
             println!("cargo::rerun-if-changed={LAST_KNOWN}");
             // Cargo would never run this script again. A file that does not exist makes it run with
             // each build, until PostHog answers. An environment that is not right is watched above.
-            if !matches!(why, Error::Config(_)) {
+            if why.kind() != ErrorKind::Config {
                 println!("cargo::rerun-if-changed=a-file-that-does-not-exist");
             }
             serde_json::from_str(&last_known)?

@@ -1,16 +1,17 @@
 //! Everything that can go wrong: one error type, and one place for its text.
 
-mod api;
+mod answer;
 mod row;
 pub(crate) mod text;
 
+use std::borrow::Cow;
 use std::fmt;
-use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
-pub use api::ApiError;
-pub(crate) use row::row_as;
+use serde_json::Value;
+
+pub(crate) use answer::ErrorAnswer;
+pub(crate) use row::{row_as, row_error};
 use text::line;
 
 /// A result whose error is this crate's [`Error`].
@@ -18,297 +19,326 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 /// Why a call returned no answer, or not the answer that was asked for.
 ///
-/// `Display` is one line: the method and path, the status, PostHog's own detail, and what to do.
-/// The alternate form, `{:#}`, adds the body of the answer. `Debug` prints the same line, so that
-/// `fn main() -> posthog_api::Result<()>` shows it; `{:#?}` prints the structure. None of them
-/// contains the key.
+/// A program acts on the [`kind`](Error::kind). `Display` is one line for a person:
+/// `METHOD path: message; hint`. The alternate form, `{:#}`, adds the body of the answer. `Debug`
+/// prints the same line, so that `fn main() -> posthog_api::Result<()>` shows it; `{:#?}` prints
+/// the structure. None of them contains the key.
 ///
 /// # Examples
+/// The exit code of a program:
 /// ```
-/// use posthog_api::Error;
+/// use posthog_api::{Error, ErrorKind};
 ///
-/// fn exit_code(error: &Error) -> i32 {
-///     match error {
-///         Error::Config(_) => 2,
-///         _ if error.is_unauthenticated() => 3,
-///         _ if error.is_rate_limited() => 4,
-///         _ if error.is_not_computed() || error.is_running() => 5,
-///         Error::Transport(_) | Error::Timeout(_) => 6,
+/// fn exit_code(error: &Error) -> u8 {
+///     match error.kind() {
+///         ErrorKind::Config => 2,
+///         ErrorKind::Unauthenticated | ErrorKind::PermissionDenied => 3,
+///         ErrorKind::NotFound => 4,
+///         ErrorKind::NotComputed | ErrorKind::Running => 5,
+///         _ if error.is_transient() => 6, // the same call may succeed later
 ///         _ => 1,
 ///     }
 /// }
-/// # assert_eq!(exit_code(&Error::Config(String::new())), 2);
+/// # assert_eq!(exit_code(&Error::from_kind(ErrorKind::RateLimited, "x")), 6);
 /// ```
 #[derive(Clone)]
-#[non_exhaustive]
-pub enum Error {
-    /// A key, host, id, path, parameter or filter that is not valid. Nothing was sent.
-    Config(String),
-    /// No complete answer: the connection failed or broke, or the answer is not HTTP.
-    Transport(Box<Failure>),
-    /// A time limit or deadline passed.
-    Timeout(Box<Failure>),
-    /// PostHog, or a proxy in front of it, answered with an error status.
-    Api(Box<ApiError>),
-    /// A redirect that was not followed.
-    Redirect {
-        /// The method and path of the request.
-        call: String,
-        /// The status of the redirect: 301, 302, 303, 307 or 308.
-        status: u16,
-        /// The `Location` header, with the key masked.
-        location: String,
-        /// Why it was not followed, and what to do.
-        reason: String,
-    },
-    /// The answer is not JSON, or not JSON of the expected shape.
-    Decode(Box<Failure>),
-    /// The answer is larger than [`max_body_bytes`](crate::ClientBuilder::max_body_bytes).
-    TooLarge(Box<Failure>),
-    /// A list cannot be continued, or rows of it are missing.
-    Paging(Box<Failure>),
-    /// An insight has no such value.
-    Insight(Box<Failure>),
-    /// A query failed, was cut short by the server, or its answer has no rows.
-    Query(Box<Failure>),
-    /// A lookup returned no row.
-    NotFound(Box<Failure>),
+pub struct Error(Box<Parts>);
+
+/// What an error holds.
+#[derive(Debug, Clone)]
+struct Parts {
+    kind: ErrorKind,
+    message: String,
+    hint: Option<Cow<'static, str>>,
+    call: Option<(&'static str, String)>,
+    answer: Option<ErrorAnswer>,
+    location: Option<String>,
+    may_have_been_done: bool,
 }
 
 impl Error {
-    pub(crate) fn config(message: impl Into<String>) -> Error {
-        Error::Config(message.into())
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Error {
+        Error(Box::new(Parts {
+            kind,
+            message: message.into(),
+            hint: None,
+            call: None,
+            answer: None,
+            location: None,
+            may_have_been_done: false,
+        }))
     }
 
-    pub(crate) fn insight(kind: FailureKind, message: impl Into<String>) -> Error {
-        Error::Insight(Failure::new(kind, message))
-    }
-
-    pub(crate) fn query(kind: FailureKind, message: impl Into<String>) -> Error {
-        Error::Query(Failure::new(kind, message))
-    }
-
-    /// The HTTP status of the answer, if there was one.
-    #[must_use]
-    pub fn status(&self) -> Option<u16> {
-        match self {
-            Error::Api(e) => Some(e.status()),
-            Error::Redirect { status, .. } => Some(*status),
-            _ => self.failure()?.status(),
+    /// An error whose text is written as `Display` shows it: behind the last `; ` stands the hint.
+    pub(crate) fn from_text(kind: ErrorKind, text: &str) -> Error {
+        match text.rsplit_once("; ") {
+            Some((message, hint)) => Error::new(kind, message).with_hint(hint.to_owned()),
+            None => Error::new(kind, text),
         }
     }
 
-    /// How long PostHog asked to wait, if it did.
-    #[must_use]
-    pub fn retry_after(&self) -> Option<Duration> {
-        self.api()?.retry_after()
+    pub(crate) fn config(text: impl AsRef<str>) -> Error {
+        Error::from_text(ErrorKind::Config, text.as_ref())
     }
 
-    /// The answer's `X-Request-Id` or `CF-Ray`, to quote to PostHog's support.
-    #[must_use]
-    pub fn request_id(&self) -> Option<&str> {
-        match self {
-            Error::Api(e) => e.request_id(),
-            _ => self.failure()?.request_id(),
-        }
+    /// The error of an answer with an error status.
+    pub(crate) fn of_answer(answer: ErrorAnswer) -> Error {
+        let mut error = Error::new(answer.kind(), answer.message());
+        error.0.may_have_been_done = answer.status >= 500 || answer.status == 408;
+        error.with_answer(answer)
     }
 
-    /// Whether a time limit or deadline passed.
-    #[must_use]
-    pub fn is_timeout(&self) -> bool {
-        matches!(self, Error::Timeout(_))
+    /// The error of a 2xx answer that cannot be used.
+    pub(crate) fn of_unusable(message: &str, answer: ErrorAnswer) -> Error {
+        let mut error = Error::new(ErrorKind::Decode, answer.unusable(message));
+        error.0.hint = answer.is_web_page().then_some(Cow::Borrowed(
+            "this is a web page: check the host, and that the path begins with /api/",
+        ));
+        error.0.may_have_been_done = true;
+        error.with_answer(answer)
     }
 
-    /// Whether PostHog throttled the call (429).
-    #[must_use]
-    pub fn is_rate_limited(&self) -> bool {
-        self.api().is_some_and(|e| e.status() == 429)
+    pub(crate) fn with_answer(mut self, answer: ErrorAnswer) -> Error {
+        self.0.answer = Some(answer);
+        self
     }
 
-    /// Whether the project has used up its hourly budget of bytes that queries read (429 with the
-    /// code `api_queries_budget_exceeded`). [`retry_after`](Error::retry_after) says when it is
-    /// renewed.
-    #[must_use]
-    pub fn is_query_budget_exhausted(&self) -> bool {
-        self.api().is_some_and(ApiError::is_query_budget_exhausted)
+    pub(crate) fn with_hint(mut self, hint: impl Into<Cow<'static, str>>) -> Error {
+        self.0.hint = Some(hint.into());
+        self
     }
 
-    /// Whether the key was missing, wrong or expired.
-    ///
-    /// It reads the answer's code, not its status: PostHog answers 401 on some routes and 403 on
-    /// others.
-    #[must_use]
-    pub fn is_unauthenticated(&self) -> bool {
-        self.api().is_some_and(ApiError::is_unauthenticated)
+    pub(crate) fn with_location(mut self, location: &str) -> Error {
+        self.0.location = Some(location.to_owned());
+        self
     }
 
-    /// Whether the key is valid but may not do this: a missing scope, or a project it has no access
-    /// to.
-    #[must_use]
-    pub fn is_permission_denied(&self) -> bool {
-        self.api().is_some_and(|e| e.status() == 403 && !e.is_unauthenticated())
+    /// The request may have reached the server.
+    pub(crate) fn maybe_done(mut self) -> Error {
+        self.0.may_have_been_done = true;
+        self
     }
 
-    /// The scope that the key needs and does not have, such as `person:read`, if PostHog names it.
-    #[must_use]
-    pub fn missing_scope(&self) -> Option<&str> {
-        self.api()?.missing_scope()
+    /// The request changes nothing on the server.
+    pub(crate) fn of_read(mut self) -> Error {
+        self.0.may_have_been_done = false;
+        self
     }
 
-    /// Whether the thing does not exist: status 404, or a lookup that returned no row.
-    #[must_use]
-    pub fn is_not_found(&self) -> bool {
-        matches!(self, Error::NotFound(_)) || self.api().is_some_and(|e| e.status() == 404)
-    }
-
-    /// Whether the insight has no result because nothing computed it:
-    /// [`insight_refreshed`](crate::Project::insight_refreshed) computes it.
-    #[must_use]
-    pub fn is_not_computed(&self) -> bool {
-        self.is_kind(FailureKind::NotComputed)
-    }
-
-    /// Whether the result is still being computed: ask again later.
-    #[must_use]
-    pub fn is_running(&self) -> bool {
-        self.is_kind(FailureKind::Running)
-    }
-
-    /// Whether the server cut the answer, or may have cut it: rows are missing.
-    #[must_use]
-    pub fn is_cut_short(&self) -> bool {
-        self.is_kind(FailureKind::CutShort)
-    }
-
-    pub(crate) fn is_kind(&self, kind: FailureKind) -> bool {
-        self.failure().is_some_and(|f| f.kind == kind)
-    }
-
-    fn api(&self) -> Option<&ApiError> {
-        match self {
-            Error::Api(e) => Some(e),
-            _ => None,
-        }
-    }
-
-    fn failure(&self) -> Option<&Failure> {
-        match self {
-            Error::Transport(f)
-            | Error::Timeout(f)
-            | Error::Decode(f)
-            | Error::TooLarge(f)
-            | Error::Paging(f)
-            | Error::Insight(f)
-            | Error::Query(f)
-            | Error::NotFound(f) => Some(f),
-            Error::Config(_) | Error::Api(_) | Error::Redirect { .. } => None,
-        }
-    }
-
-    fn failure_mut(&mut self) -> Option<&mut Failure> {
-        match self {
-            Error::Transport(f)
-            | Error::Timeout(f)
-            | Error::Decode(f)
-            | Error::TooLarge(f)
-            | Error::Paging(f)
-            | Error::Insight(f)
-            | Error::Query(f)
-            | Error::NotFound(f) => Some(f),
-            Error::Config(_) | Error::Api(_) | Error::Redirect { .. } => None,
-        }
-    }
-
-    /// Names the call that failed, where the error does not name one yet.
-    pub(crate) fn of_call(mut self, method: &'static str, path: &str) -> Error {
-        if let Some(failure) = self.failure_mut() {
-            failure.call.get_or_insert_with(|| (method, path.to_owned()));
+    /// Names the call that failed, and what to do about its answer. An error that names a call
+    /// already stays as it is.
+    pub(crate) fn of_call(mut self, method: &'static str, path: &str, query: &str) -> Error {
+        let Parts { kind, call, answer, hint, .. } = &mut *self.0;
+        if call.is_none() && *kind != ErrorKind::Config {
+            *call = Some((method, path.to_owned()));
+            if let (None, Some(answer)) = (&hint, answer) {
+                *hint = answer.hint(method, path, query);
+            }
         }
         self
     }
 
     /// The same error with `edit` applied to each text in it.
     pub(crate) fn map_text(mut self, edit: &impl Fn(&str) -> String) -> Error {
-        match &mut self {
-            Error::Config(message) => *message = edit(message),
-            Error::Api(e) => e.map_text(edit),
-            Error::Redirect { call, status: _, location, reason } => {
-                for text in [call, location, reason] {
-                    *text = edit(text);
-                }
-            }
-            _ => {
-                if let Some(failure) = self.failure_mut() {
-                    failure.map_text(edit);
-                }
-            }
+        let Parts { message, hint, call, answer, location, .. } = &mut *self.0;
+        *message = edit(message);
+        if let Some(Cow::Owned(hint)) = hint {
+            *hint = edit(hint);
+        }
+        for text in call.iter_mut().map(|(_, path)| path).chain(location) {
+            *text = edit(text);
+        }
+        if let Some(answer) = answer {
+            answer.map_text(edit);
         }
         self
     }
-}
 
-impl std::error::Error for Error {
-    /// The cause of an [`Error::Transport`], where the operating system gave one.
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Error::Transport(f) => f.source.as_deref().map(|e| e as _),
-            _ => None,
+    /// An error as the client would return it for an answer with this error status and body, for
+    /// tests of your own code.
+    ///
+    /// It names no call. [`retry_after`](Error::retry_after) is read from PostHog's detail.
+    #[must_use]
+    pub fn from_answer(status: u16, body: impl Into<String>) -> Error {
+        let answer = ErrorAnswer::read(status, &body.into(), &|text| text::cut(text.to_owned()));
+        let hint = answer.hint("", "", "");
+        let mut error = Error::of_answer(answer);
+        error.0.hint = hint;
+        error
+    }
+
+    /// An error of this kind, for tests of your own code. It names no call and has no answer.
+    #[must_use]
+    pub fn from_kind(kind: ErrorKind, message: impl Into<String>) -> Error {
+        Error::new(kind, text::cut(message.into()))
+    }
+
+    /// What went wrong, for a program to act on.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// What happened, without the call and without the [`hint`](Error::hint).
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// What to do, in terms of this crate. A command-line tool may leave it out.
+    #[must_use]
+    pub fn hint(&self) -> Option<&str> {
+        self.0.hint.as_deref()
+    }
+
+    /// The method and the path of the call, without host and query. `None` where no call was made,
+    /// as for a reader of an insight.
+    #[must_use]
+    pub fn call(&self) -> Option<(&str, &str)> {
+        self.0.call.as_ref().map(|(method, path)| (*method, path.as_str()))
+    }
+
+    /// The HTTP status, if there was an answer.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        self.answer().map(|answer| answer.status)
+    }
+
+    /// PostHog's `type`: `authentication_error`, `invalid_request`, `validation_error`,
+    /// `throttled_error` or `server_error`.
+    #[must_use]
+    pub fn error_type(&self) -> Option<&str> {
+        self.answer()?.error_type.as_deref()
+    }
+
+    /// PostHog's `code`, such as `permission_denied`, `not_found` or `invalid_input`.
+    #[must_use]
+    pub fn code(&self) -> Option<&str> {
+        self.answer()?.code.as_deref()
+    }
+
+    /// PostHog's `detail`: one sentence for a person.
+    #[must_use]
+    pub fn detail(&self) -> Option<&str> {
+        self.answer()?.detail.as_deref()
+    }
+
+    /// PostHog's `attr`: the field that is not valid; the parts of a nested field are joined by
+    /// `__`.
+    #[must_use]
+    pub fn attr(&self) -> Option<&str> {
+        self.answer()?.attr.as_deref()
+    }
+
+    /// PostHog's `extra`: for an SQL error, `hogql_metadata.errors` has the positions (`start`,
+    /// `end`) and messages.
+    #[must_use]
+    pub fn extra(&self) -> Option<&Value> {
+        self.answer()?.extra.as_ref()
+    }
+
+    /// The answer's `Content-Type`, if there was one.
+    #[must_use]
+    pub fn content_type(&self) -> Option<&str> {
+        self.answer()?.content_type.as_deref()
+    }
+
+    /// The beginning of the answer's body, at most 64 KiB, with the key masked.
+    #[must_use]
+    pub fn body(&self) -> Option<&str> {
+        self.answer().map(|answer| answer.body.as_str())
+    }
+
+    /// How long PostHog asked to wait, in its `Retry-After` header or in its detail.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.answer()?.retry_after
+    }
+
+    /// The answer's `X-Request-Id` or `CF-Ray`, to quote to PostHog's support.
+    #[must_use]
+    pub fn request_id(&self) -> Option<&str> {
+        self.answer()?.request_id.as_deref()
+    }
+
+    /// The scope that the key needs and does not have, such as `person:read`, if PostHog names it.
+    #[must_use]
+    pub fn missing_scope(&self) -> Option<&str> {
+        self.answer()?.missing_scope()
+    }
+
+    /// The `Location` header of a redirect that was not followed, with the key masked.
+    #[must_use]
+    pub fn location(&self) -> Option<&str> {
+        self.0.location.as_deref()
+    }
+
+    /// Whether the same call may succeed later: the network or the server was in trouble, the calls
+    /// were too many, or the result is still being computed.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        use ErrorKind as K;
+        match self.kind() {
+            K::Dns
+            | K::Connect
+            | K::Broken
+            | K::Timeout
+            | K::RateLimited
+            | K::QueryBudget
+            | K::TooSlow
+            | K::Running => true,
+            K::Server => self.status() != Some(501),
+            _ => false,
         }
+    }
+
+    /// Of a write that failed: whether the server may have received it, so that it may have been
+    /// done. Always false for reads and queries.
+    #[must_use]
+    pub fn may_have_been_done(&self) -> bool {
+        self.0.may_have_been_done
+    }
+
+    fn answer(&self) -> Option<&ErrorAnswer> {
+        self.0.answer.as_ref()
     }
 }
 
+impl std::error::Error for Error {}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Error::Config(message) => f.write_str(&line(message, 1_000)),
-            Error::Api(e) => e.fmt(f),
-            Error::Redirect { call, status, location, reason } => {
-                let (call, location, reason) =
-                    (line(call, 300), line(location, 300), line(reason, 300));
-                write!(f, "{call}: {status} redirect to '{location}' was not followed: {reason}")
-            }
-            _ => self.failure().map_or(Ok(()), |failure| failure.fmt(f)),
+        if let Some((method, path)) = self.call() {
+            write!(f, "{method} {}: ", line(path, 300))?;
         }
+        f.write_str(&line(self.message(), 1_000))?;
+        if let Some(hint) = self.hint() {
+            write!(f, "; {}", line(hint, 1_000))?;
+        }
+        let Some(answer) = self.answer().filter(|_| f.alternate()) else { return Ok(()) };
+        for place in answer.places_in_sql() {
+            write!(f, "\n{place}")?;
+        }
+        if answer.body.is_empty() { Ok(()) } else { write!(f, "\n{}", answer.body) }
     }
 }
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !f.alternate() {
-            return fmt::Display::fmt(self, f);
-        }
-        let (name, payload): (&str, &dyn fmt::Debug) = match self {
-            Error::Config(message) => ("Config", message),
-            Error::Api(e) => ("Api", e),
-            Error::Redirect { call, status, location, reason } => {
-                return f
-                    .debug_struct("Redirect")
-                    .field("call", call)
-                    .field("status", status)
-                    .field("location", location)
-                    .field("reason", reason)
-                    .finish();
-            }
-            Error::Transport(e) => ("Transport", e),
-            Error::Timeout(e) => ("Timeout", e),
-            Error::Decode(e) => ("Decode", e),
-            Error::TooLarge(e) => ("TooLarge", e),
-            Error::Paging(e) => ("Paging", e),
-            Error::Insight(e) => ("Insight", e),
-            Error::Query(e) => ("Query", e),
-            Error::NotFound(e) => ("NotFound", e),
-        };
-        f.debug_tuple(name).field(payload).finish()
+        if f.alternate() { self.0.fmt(f) } else { fmt::Display::fmt(self, f) }
     }
 }
 
-/// The reason behind a [`Failure`], for a program to act on.
+/// What went wrong. `Display` is a stable name for logs, such as `rate_limited`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum FailureKind {
+pub enum ErrorKind {
+    /// A mistake in what was given: a key, host, id, path, parameter, filter or query. Nothing was
+    /// changed.
+    Config,
     /// The host name could not be resolved.
     Dns,
-    /// No connection was made.
+    /// No connection was made, or not in time.
     Connect,
     /// The TLS handshake failed: a certificate, or a protocol version.
     Tls,
@@ -318,145 +348,77 @@ pub enum FailureKind {
     Broken,
     /// The answer is not HTTP.
     NotHttp,
-    /// The result was never computed, or is no longer in the cache.
+    /// There was no complete answer within the timeout or before the deadline.
+    Timeout,
+    /// The key is missing, wrong or expired.
+    ///
+    /// PostHog's code decides, not the status: it answers 401 on some routes and 403 on others.
+    Unauthenticated,
+    /// The key is valid but may not do this: a missing scope, or a project that it cannot use.
+    PermissionDenied,
+    /// The thing does not exist: status 404, or a lookup that returned no row.
+    NotFound,
+    /// Too many requests (429). [`Error::retry_after`] says how long PostHog asked to wait.
+    RateLimited,
+    /// The queries of the project have read as many bytes as they may in an hour (429).
+    QueryBudget,
+    /// The query takes the server too long: status 504, 512 or 524, or the code `query_timeout`.
+    TooSlow,
+    /// Another error status from 400 to 499.
+    Refused,
+    /// Another error status from 500.
+    Server,
+    /// A redirect that was not followed; see [`Error::location`].
+    Redirect,
+    /// The answer cannot be read as what was asked for.
+    Decode,
+    /// One row cannot be read as what was asked for; an iterator goes on with the next row.
+    Row,
+    /// The answer is larger than [`max_body_bytes`](crate::ClientBuilder::max_body_bytes).
+    TooLarge,
+    /// A list, a scan or an export cannot be continued, or rows of it are missing.
+    Paging,
+    /// An insight has no result because nothing computed it, or it is no longer in the cache.
     NotComputed,
     /// The result is still being computed.
     Running,
-    /// The server cut the answer, or may have cut it.
+    /// The server cut the rows of the answer, or may have cut them.
     CutShort,
-    /// One row could not be read; the other rows can.
-    Row,
-    /// Any other reason: the message says it.
-    Other,
+    /// The query failed on the server.
+    QueryFailed,
+    /// The result is there, but has not the shape that was asked for.
+    WrongShape,
 }
 
-/// A call without a usable answer: which call, and what happened.
-#[derive(Debug, Clone)]
-pub struct Failure {
-    kind: FailureKind,
-    message: String,
-    call: Option<(&'static str, String)>,
-    answer: Option<Answered>,
-    source: Option<Arc<io::Error>>,
-}
-
-/// What an answer said that could not be used.
-#[derive(Debug, Clone)]
-pub(crate) struct Answered {
-    pub(crate) status: u16,
-    pub(crate) content_type: Option<String>,
-    pub(crate) request_id: Option<String>,
-    pub(crate) body: String,
-}
-
-impl Failure {
-    pub(crate) fn new(kind: FailureKind, message: impl Into<String>) -> Box<Failure> {
-        let message = message.into();
-        Box::new(Failure { kind, message, call: None, answer: None, source: None })
-    }
-
-    pub(crate) fn with_answer(mut self: Box<Self>, answer: Answered) -> Box<Failure> {
-        self.answer = Some(answer);
-        self
-    }
-
-    pub(crate) fn with_source(mut self: Box<Self>, kind: Option<io::ErrorKind>) -> Box<Failure> {
-        self.source = kind.map(|kind| Arc::new(io::Error::from(kind)));
-        self
-    }
-
-    /// The reason, for a program to act on.
-    #[must_use]
-    pub fn kind(&self) -> FailureKind {
-        self.kind
-    }
-
-    /// What happened, and what to do.
-    #[must_use]
-    pub fn message(&self) -> &str {
-        &self.message
-    }
-
-    /// The method and the path of the call, without host and query. `None` where no call was made,
-    /// as for a reader of an insight.
-    #[must_use]
-    pub fn call(&self) -> Option<(&str, &str)> {
-        self.call.as_ref().map(|(method, path)| (*method, path.as_str()))
-    }
-
-    /// The HTTP status, if there was an answer.
-    #[must_use]
-    pub fn status(&self) -> Option<u16> {
-        self.answer.as_ref().map(|a| a.status)
-    }
-
-    /// The answer's `Content-Type`, if there was one.
-    #[must_use]
-    pub fn content_type(&self) -> Option<&str> {
-        self.answer.as_ref()?.content_type.as_deref()
-    }
-
-    /// The answer's `X-Request-Id` or `CF-Ray`, to quote to PostHog's support.
-    #[must_use]
-    pub fn request_id(&self) -> Option<&str> {
-        self.answer.as_ref()?.request_id.as_deref()
-    }
-
-    /// The beginning of the answer's body, at most 64 KiB; empty if there was no answer.
-    #[must_use]
-    pub fn body(&self) -> &str {
-        self.answer.as_ref().map_or("", |a| &a.body)
-    }
-
-    fn map_text(&mut self, edit: &impl Fn(&str) -> String) {
-        self.message = edit(&self.message);
-        if let Some((_, path)) = &mut self.call {
-            *path = edit(path);
-        }
-        if let Some(Answered { status: _, content_type, request_id, body }) = &mut self.answer {
-            *body = edit(body);
-            for text in [content_type, request_id].into_iter().flatten() {
-                *text = edit(text);
-            }
-        }
-    }
-}
-
-impl fmt::Display for Failure {
+impl fmt::Display for ErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some((method, path)) = &self.call {
-            write!(f, "{method} {}: ", line(path, 300))?;
-        }
-        let Some(answer) = &self.answer else {
-            return f.write_str(&line(&self.message, 1_000));
-        };
-        let content_type = answer.content_type.as_deref().unwrap_or("no content type");
-        write!(f, "{} ({}): {}", answer.status, line(content_type, 80), line(&self.message, 500))?;
-        if answer.body.is_empty() {
-            f.write_str("; the body is empty")?;
-        } else {
-            write!(f, "; the body begins '{}'", line(&answer.body, 120))?;
-        }
-        if answer.body.trim_start().starts_with('<') {
-            f.write_str(
-                ": this is a web page: check the host, and that the path begins with /api/",
-            )?;
-        }
-        add_request_id(f, answer.request_id.as_deref())?;
-        add_body(f, &answer.body)
+        f.pad(match self {
+            ErrorKind::Config => "config",
+            ErrorKind::Dns => "dns",
+            ErrorKind::Connect => "connect",
+            ErrorKind::Tls => "tls",
+            ErrorKind::Proxy => "proxy",
+            ErrorKind::Broken => "broken",
+            ErrorKind::NotHttp => "not_http",
+            ErrorKind::Timeout => "timeout",
+            ErrorKind::Unauthenticated => "unauthenticated",
+            ErrorKind::PermissionDenied => "permission_denied",
+            ErrorKind::NotFound => "not_found",
+            ErrorKind::RateLimited => "rate_limited",
+            ErrorKind::QueryBudget => "query_budget",
+            ErrorKind::TooSlow => "too_slow",
+            ErrorKind::Refused => "refused",
+            ErrorKind::Server => "server",
+            ErrorKind::Redirect => "redirect",
+            ErrorKind::Decode => "decode",
+            ErrorKind::Row => "row",
+            ErrorKind::TooLarge => "too_large",
+            ErrorKind::Paging => "paging",
+            ErrorKind::NotComputed => "not_computed",
+            ErrorKind::Running => "running",
+            ErrorKind::CutShort => "cut_short",
+            ErrorKind::QueryFailed => "query_failed",
+            ErrorKind::WrongShape => "wrong_shape",
+        })
     }
-}
-
-fn add_request_id(f: &mut fmt::Formatter<'_>, request_id: Option<&str>) -> fmt::Result {
-    match request_id {
-        Some(id) => write!(f, " (request {})", line(id, 80)),
-        None => Ok(()),
-    }
-}
-
-fn add_body(f: &mut fmt::Formatter<'_>, body: &str) -> fmt::Result {
-    if f.alternate() && !body.is_empty() {
-        write!(f, "\n{body}")?;
-    }
-    Ok(())
 }

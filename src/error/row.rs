@@ -4,21 +4,15 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::text::{excerpt, line};
-use super::{Error, Failure, FailureKind, Result};
+use super::{Error, ErrorKind, Result};
 
-impl Failure {
-    /// Why one row is not what the caller wants: its position from 1, the field, and its beginning.
-    pub(crate) fn row(position: u64, text: &str, error: &serde_json::Error) -> Box<Failure> {
-        let field = field_at(text, offset(text, error));
-        let field =
-            if field.is_empty() { String::new() } else { format!(" at {}", excerpt(&field)) };
-        let why = line(&error.to_string(), 200);
-        let message = format!(
-            "row {position} cannot be read{field}: {why}; the row begins '{}'",
-            line(text, 200)
-        );
-        Failure::new(FailureKind::Row, message)
-    }
+/// The error of one row: its position from 1, the field, and its beginning.
+pub(crate) fn row_error(position: u64, text: &str, error: &serde_json::Error) -> Error {
+    let field = field_at(text, offset(text, error));
+    let field = if field.is_empty() { String::new() } else { format!(" at {}", excerpt(&field)) };
+    let (why, row) = (line(&error.to_string(), 200), line(text, 200));
+    let message = format!("row {position} cannot be read{field}: {why}: the row begins '{row}'");
+    Error::new(ErrorKind::Row, message)
 }
 
 /// A row as a `T`; `position`: from 1.
@@ -26,7 +20,7 @@ pub(crate) fn row_as<T: DeserializeOwned>(position: u64, row: &Value) -> Result<
     T::deserialize(row).or_else(|_| {
         // Read again as text: its errors have a place, by which the field is found.
         let text = row.to_string();
-        serde_json::from_str(&text).map_err(|e| Error::Decode(Failure::row(position, &text, &e)))
+        serde_json::from_str(&text).map_err(|e| row_error(position, &text, &e))
     })
 }
 

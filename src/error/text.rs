@@ -7,7 +7,9 @@ pub(crate) const MAX_TEXT: usize = 64 * 1024;
 
 /// `text` on one line, at most `max` characters of it.
 pub(crate) fn line(text: &str, max: usize) -> String {
-    let plain = |c: char| if c.is_control() { ' ' } else { c };
+    // Some terminals and editors break the line at U+2028 and U+2029 too.
+    let breaks = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+    let plain = |c: char| if breaks(c) { ' ' } else { c };
     let mut out: String = text.chars().take(max).map(plain).collect();
     if text.chars().nth(max).is_some() {
         out.push_str("...");

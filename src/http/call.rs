@@ -11,70 +11,66 @@ use super::request::Request;
 use super::response::Response;
 use super::retry::{self, Decision, Outcome, Spent};
 use super::transport::{Accept, Answer, Attempt, NoAnswer};
-use super::{AFTER_DEADLINE, Auth, Core, Http, RetryEvent, timed_out};
-use crate::error::text::lossy;
-use crate::error::{ApiError, Error, Failure, FailureKind, Result};
+use super::{Auth, Http, RetryEvent, timed_out};
+use crate::error::{Error, ErrorKind, Result};
 
 /// Sends a request until there is an answer, or an error that another attempt would not change.
 pub(super) fn send(mut request: Request, accept: Accept) -> Result<Response> {
-    match answer(&mut request, accept) {
-        Ok(answer) => Ok(Response::new(request, answer)),
-        Err(error) => Err(request.error(error)),
-    }
-}
-
-fn answer(request: &mut Request, accept: Accept) -> Result<Answer> {
     if let Some(mistake) = request.mistake.take() {
-        return Err(mistake);
+        return Err(request.error(mistake));
     }
-    let http = request.http.clone();
-    let core = http.core();
     let (mut spent, mut redirects) = (Spent::default(), 0);
     loop {
-        let (url, body) = (request.url()?, body_with_key(request)?);
-        http.pace(request)?;
-        http.check()?;
-        let attempt = Attempt {
-            method: request.method,
-            url: &url,
-            authorization: (request.auth == Auth::Bearer).then(|| core.key.bearer()),
-            user_agent: &core.user_agent,
-            accept,
-            body: body.as_deref(),
-            timeout: request.limit(),
-            left: http.left(),
-        };
-        let (outcome, error) = match core.transport.attempt(&attempt) {
-            Ok(answer) if answer.is_success() => return Ok(answer),
+        let (outcome, error) = match attempt(&request, accept) {
+            Ok(answer) if answer.is_success() => return Ok(Response::new(request, answer)),
             Ok(answer) if answer.is_redirect() => {
                 redirects += 1;
-                redirect::follow(request, &answer, redirects)?;
+                redirect::follow(&mut request, &answer, redirects).map_err(|e| request.error(e))?;
                 continue;
             }
-            Ok(answer) => status_error(request.method, url, core, &answer),
-            Err(NoAnswer { outcome, error: Error::Timeout(_) }) if http.is_over() => {
-                (outcome, timed_out(AFTER_DEADLINE))
-            }
-            Err(NoAnswer { outcome, error })
-                if error.is_kind(FailureKind::Dns) || error.is_kind(FailureKind::Connect) =>
-            {
-                let origin = &core.base.origin;
-                (outcome, error.map_text(&|message| format!("{origin}: {message}")))
-            }
+            Ok(answer) => status_error(&request, &answer),
             Err(NoAnswer { outcome, error }) => (outcome, error),
         };
-        let decision =
-            retry::decide(&core.policy, &mut spent, outcome, request.repeatable, retry::jitter());
-        match decision {
-            Decision::Again if !http.is_stopped() => {}
-            Decision::Wait(wait) if http.can_wait(wait) => {
-                if !http.wait_for_retry(request, spent.retries, wait, &error) {
+        let error = request.error(error);
+        let (policy, jitter) = (&request.http.core().policy, retry::jitter());
+        match retry::decide(policy, &mut spent, outcome, request.repeatable, jitter) {
+            Decision::Again => {}
+            Decision::Wait(wait) if request.http.can_wait(wait) => {
+                if !request.http.wait_for_retry(&request, spent.retries, wait, &error) {
                     return Err(error);
                 }
             }
             _ => return Err(error),
         }
     }
+}
+
+fn attempt(request: &Request, accept: Accept) -> std::result::Result<Answer, NoAnswer> {
+    let (http, core) = (&request.http, request.http.core());
+    let unsent = |error| NoAnswer { outcome: Outcome::Final, error };
+    let (url, body) = (request.url().map_err(unsent)?, body_with_key(request).map_err(unsent)?);
+    http.pace(request).and_then(|()| http.check()).map_err(unsent)?;
+    core.transport.attempt(&Attempt {
+        method: request.method,
+        url: &url,
+        authorization: (request.auth == Auth::Bearer).then(|| core.key.bearer()),
+        user_agent: &core.user_agent,
+        accept,
+        body: body.as_deref(),
+        timeout: request.limit(),
+        left: http.left(),
+        deadline: http.deadline(),
+    })
+}
+
+/// What an error status means. The key is masked before the hook, or a retry, can see it.
+fn status_error(request: &Request, answer: &Answer) -> (Outcome, Error) {
+    let key = &request.http.core().key;
+    let mut kept = answer.for_error(&|text| key.shown(text));
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let header = answer.header("retry-after");
+    kept.retry_after = retry::retry_after(header, now.as_secs()).or(kept.retry_after);
+    (Outcome::Status(answer.status, kept.retry_after), Error::of_answer(kept))
 }
 
 impl Http {
@@ -115,38 +111,14 @@ impl Http {
             retry,
             wait,
             status: error.status(),
-            reason: self.core.key.mask(&reason(error)),
+            reason: error.detail().unwrap_or(error.message()).to_owned(),
         });
         self.wait(wait)
     }
 }
 
-/// Why a call failed, without its method and path.
-fn reason(error: &Error) -> String {
-    match error {
-        Error::Api(e) => e.detail().map_or_else(|| format!("status {}", e.status()), str::to_owned),
-        Error::Transport(e) | Error::Timeout(e) => e.message().to_owned(),
-        other => other.to_string(),
-    }
-}
-
 fn stopped() -> Error {
-    Error::Transport(Failure::new(FailureKind::Other, "the call was stopped"))
-}
-
-fn status_error(
-    method: &'static str,
-    url: String,
-    core: &Core,
-    answer: &Answer,
-) -> (Outcome, Error) {
-    let error = ApiError::read(method, url, answer.status, lossy(&answer.body).into_owned());
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let header = answer.header("retry-after");
-    let wait = retry::retry_after(header, error.detail(), now.as_secs());
-    let error = Error::Api(Box::new(error.with_headers(wait, answer.request_id())));
-    // Masked before the hook, or a retry, can see it.
-    (Outcome::Status(answer.status, wait), core.key.conceal(error))
+    Error::new(ErrorKind::Broken, "the request was given up")
 }
 
 /// The body, with the key in it for `Auth::Body`.
@@ -159,14 +131,14 @@ fn body_with_key(request: &Request) -> Result<Option<Cow<'_, [u8]>>> {
     let body = body.unwrap_or(b"{}");
     let Some(fields) = body.strip_prefix(b"{") else {
         return Err(Error::config(
-            "with Auth::Body the body must be a JSON object, since the key is added to it",
+            "the body is not a JSON object; with Auth::Body the key is added to it",
         ));
     };
     let own =
         serde_json::from_slice::<Value>(body).is_ok_and(|b| b.get("personal_api_key").is_some());
     if own {
         return Err(Error::config(
-            "the body has a personal_api_key of its own: with Auth::Body the client adds the key",
+            "the body has a personal_api_key of its own; leave it out: with Auth::Body the client adds the key",
         ));
     }
     let comma = if fields == b"}" { "" } else { "," };

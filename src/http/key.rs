@@ -132,7 +132,7 @@ impl Key {
 
     /// The beginning of `text`, without the key. Of a text of any length only what can be shown is
     /// searched.
-    fn shown(&self, text: &str) -> String {
+    pub(super) fn shown(&self, text: &str) -> String {
         if text.len() <= MAX_TEXT + MARGIN {
             return cut(self.mask(text));
         }
@@ -209,10 +209,8 @@ mod tests {
 
     #[test]
     fn a_key_around_any_end_of_a_long_text_is_masked() {
-        let error = |text: String| match Key::new("short".to_owned()).conceal(Error::Config(text)) {
-            Error::Config(text) => text,
-            other => panic!("{other}"),
-        };
+        let key = Key::new("short".to_owned());
+        let error = |text: String| key.conceal(Error::config(text)).message().to_owned();
         for end in [MAX_TEXT, MAX_TEXT + MARGIN] {
             for before in end - 6..=end + 1 {
                 let shown = error("x".repeat(before) + "short" + &"y".repeat(MARGIN * 2));

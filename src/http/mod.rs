@@ -35,7 +35,7 @@ pub(crate) use transport::Transport;
 pub(crate) use url::{Base, MAX_QUERY, checked_path, segment};
 pub(crate) use wait::{OnRetry, after};
 
-use crate::error::{Error, Failure, FailureKind};
+use crate::error::{Error, ErrorKind};
 
 /// A clock cannot add every `Duration`: a longer limit is cut to a year.
 pub(crate) const MAX_TIMEOUT: Duration = Duration::from_secs(366 * 24 * 60 * 60);
@@ -131,5 +131,5 @@ impl Http {
 const AFTER_DEADLINE: &str = "no complete answer arrived before the deadline";
 
 fn timed_out(message: &str) -> Error {
-    Error::Timeout(Failure::new(FailureKind::Other, message))
+    Error::new(ErrorKind::Timeout, message)
 }

@@ -8,7 +8,7 @@ use super::transport::Answer;
 use super::url::{Base, checked_path, origin};
 use super::{Core, url};
 use crate::error::text::excerpt;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 const MAX_REDIRECTS: u32 = 5;
 
@@ -16,11 +16,13 @@ const MAX_REDIRECTS: u32 = 5;
 /// request can be sent there unchanged.
 pub(super) fn follow(request: &mut Request, answer: &Answer, count: u32) -> Result<()> {
     let location = answer.header("location").unwrap_or_default();
-    next(request, answer.status, location, count).map_err(|reason| Error::Redirect {
-        call: format!("{} {}", request.method, request.path),
-        status: answer.status,
-        location: location.to_owned(),
-        reason,
+    next(request, answer.status, location, count).map_err(|why| {
+        let key = &request.http.core().key;
+        let shown = excerpt(&key.mask(location));
+        let status = answer.status;
+        let message = format!("{status} redirect to '{shown}' was not followed: {why}");
+        let error = Error::from_text(ErrorKind::Redirect, &message).with_location(location);
+        error.with_answer(answer.for_error(&|text| key.shown(text)))
     })
 }
 
@@ -39,7 +41,7 @@ fn next(
     }
     if matches!(status, 301 | 302) && request.method != "GET" {
         let method = request.method;
-        return Err(format!("the {method} and its body would be lost: call the new path yourself"));
+        return Err(format!("the {method} and its body would be lost; call the new path yourself"));
     }
     let from = format!("{}{}", base.prefix, request.path);
     let (to, mut params) = target(base, &from, location).ok_or_else(|| {

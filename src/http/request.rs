@@ -86,7 +86,7 @@ impl Request {
 
     /// Adds a query parameter: a string as it is, anything else as JSON; null is left out.
     ///
-    /// These are an [`Error::Config`] when the request is sent: a name that is given twice;
+    /// These are an [`Config`](crate::ErrorKind::Config) when the request is sent: a name that is given twice;
     /// `token`, `api_key` and `personal_api_key`, which switch the project of a request or send
     /// another key; and an empty `search`, `email`, `distinct_id` or `short_id`, which servers
     /// ignore.
@@ -115,10 +115,12 @@ impl Request {
     /// [`Value::Null`].
     ///
     /// # Errors
-    /// [`Error::Config`] for a mistake in what was given; [`Error::Transport`] and
-    /// [`Error::Timeout`] without an answer; [`Error::Api`] for an error status;
-    /// [`Error::Redirect`] for a redirect that was not followed; [`Error::TooLarge`]; and
-    /// [`Error::Decode`] for an answer that is not JSON.
+    /// [`Config`](crate::ErrorKind::Config) for a mistake in what was given; a kind from
+    /// [`Dns`](crate::ErrorKind::Dns) to [`Timeout`](crate::ErrorKind::Timeout) without a complete
+    /// answer; a kind from [`Unauthenticated`](crate::ErrorKind::Unauthenticated) to
+    /// [`Redirect`](crate::ErrorKind::Redirect) for an answer that is an error;
+    /// [`TooLarge`](crate::ErrorKind::TooLarge), and [`Decode`](crate::ErrorKind::Decode) for an
+    /// answer that is not JSON.
     pub fn send(self) -> Result<Value> {
         self.send_as()
     }
@@ -127,7 +129,7 @@ impl Request {
     /// is read as `null`.
     ///
     /// # Errors
-    /// As [`send`](Request::send); [`Error::Decode`] also where the JSON is not a `T`.
+    /// As [`send`](Request::send); [`Decode`](crate::ErrorKind::Decode) also where the JSON is not a `T`.
     pub fn send_as<T: DeserializeOwned>(self) -> Result<T> {
         self.run_json()?.json()
     }
@@ -137,7 +139,7 @@ impl Request {
     /// The answer is not compressed, so that one which was cut is noticed.
     ///
     /// # Errors
-    /// As [`send`](Request::send), without [`Error::Decode`].
+    /// As [`send`](Request::send), without [`Decode`](crate::ErrorKind::Decode).
     pub fn response(self) -> Result<Response> {
         call::send(self, Accept::Anything)
     }
@@ -145,7 +147,7 @@ impl Request {
     /// Sends the request and returns the body as text, such as CSV. See [`Response::text`].
     ///
     /// # Errors
-    /// As [`send`](Request::send); [`Error::Decode`] where the body is a web page, is not UTF-8, or
+    /// As [`send`](Request::send); [`Decode`](crate::ErrorKind::Decode) where the body is a web page, is not UTF-8, or
     /// may be cut.
     pub fn text(self) -> Result<String> {
         self.response()?.text()
@@ -194,13 +196,14 @@ impl Request {
 
     /// An error of this call as it leaves the crate: it names the call, and the key is masked.
     pub(crate) fn error(&self, error: Error) -> Error {
-        self.http.conceal(error.of_call(self.method, &self.path))
+        let error = error.of_call(self.method, &self.path, &self.params.encoded());
+        self.http.conceal(if self.repeatable { error.of_read() } else { error })
     }
 
     /// Notes a mistake; the first one is returned when the request is sent.
-    pub(crate) fn fail(&mut self, message: impl Into<String>) {
+    pub(crate) fn fail(&mut self, text: impl AsRef<str>) {
         if self.mistake.is_none() {
-            self.mistake = Some(Error::config(message));
+            self.mistake = Some(Error::config(text));
         }
     }
 

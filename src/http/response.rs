@@ -1,6 +1,5 @@
 //! The answer to a request: a 2xx, with its status, headers and body.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::DeserializeOwned;
@@ -8,8 +7,7 @@ use serde::de::DeserializeOwned;
 use super::request::Request;
 use super::transport::Answer;
 use super::{Http, Key, json};
-use crate::error::text::{MAX_TEXT, lossy};
-use crate::error::{Answered, Error, Failure, FailureKind, Result};
+use crate::error::{Error, Result};
 
 /// The answer to a request, from [`Request::response`](crate::Request::response). Its status is
 /// always a 2xx.
@@ -28,6 +26,8 @@ pub struct Response {
     http: Http,
     method: &'static str,
     path: String,
+    /// The request changed nothing on the server.
+    is_read: bool,
     answer: Answer,
 }
 
@@ -45,7 +45,8 @@ impl fmt::Debug for Response {
 
 impl Response {
     pub(super) fn new(request: Request, answer: Answer) -> Response {
-        Response { http: request.http, method: request.method, path: request.path, answer }
+        let Request { http, method, path, repeatable, .. } = request;
+        Response { http, method, path, is_read: repeatable, answer }
     }
 
     /// The HTTP status, from 200 to 299.
@@ -64,7 +65,7 @@ impl Response {
     /// `Infinity` are read as null.
     ///
     /// # Errors
-    /// [`Error::Decode`] where the body is not JSON, or not a `T`.
+    /// [`Decode`](crate::ErrorKind::Decode) where the body is not JSON, or not a `T`.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
         if self.answer.is_complete() {
             json::decode(self.body()).map_err(|e| self.unreadable(&e.to_string()))
@@ -76,7 +77,7 @@ impl Response {
     /// Reads the body as text, such as CSV.
     ///
     /// # Errors
-    /// [`Error::Decode`] where the body is a web page, is not UTF-8, or has no length, so that
+    /// [`Decode`](crate::ErrorKind::Decode) where the body is a web page, is not UTF-8, or has no length, so that
     /// nothing shows whether it is complete.
     pub fn text(mut self) -> Result<String> {
         let kind = self.header("content-type").unwrap_or_default().to_ascii_lowercase();
@@ -111,17 +112,10 @@ impl Response {
 
     /// The error of a body that cannot be read.
     pub(crate) fn unreadable(&self, message: &str) -> Error {
-        // What is masked must be a little longer than what is shown.
-        let end = self.body().len().min(MAX_TEXT + 4 * 1024);
-        let body: Cow<'_, str> = lossy(self.body().get(..end).unwrap_or_default());
-        let answered = Answered {
-            status: self.answer.status,
-            content_type: self.header("content-type").map(str::to_owned),
-            request_id: self.answer.request_id(),
-            body: body.into_owned(),
-        };
-        let failure = Failure::new(FailureKind::Other, message).with_answer(answered);
-        self.http.conceal(Error::Decode(failure).of_call(self.method, &self.path))
+        let key = self.key();
+        let error = Error::of_unusable(message, self.answer.for_error(&|text| key.shown(text)));
+        let error = error.of_call(self.method, &self.path, "");
+        self.http.conceal(if self.is_read { error.of_read() } else { error })
     }
 }
 
@@ -137,11 +131,4 @@ fn is_web_page(body: &[u8]) -> bool {
         start && body.get(tag.len()).is_none_or(|byte| !byte.is_ascii_alphanumeric())
     };
     ["<!doctype html", "<html", "<head", "<body"].into_iter().any(begins)
-}
-
-impl Answer {
-    /// The answer's `X-Request-Id` or `CF-Ray`.
-    pub(super) fn request_id(&self) -> Option<String> {
-        self.header("x-request-id").or_else(|| self.header("cf-ray")).map(str::to_owned)
-    }
 }

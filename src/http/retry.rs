@@ -5,7 +5,6 @@ use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use crate::date::days_since_1970;
-use crate::error::ApiError;
 
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(8);
@@ -15,11 +14,11 @@ const LONGEST_WAIT: Duration = Duration::from_secs(8);
 /// | what happened | retried for |
 /// | --- | --- |
 /// | 429 | every method |
-/// | 408, 500 (once), 502, 503, 520-527, 530, a broken connection | GET and queries |
+/// | 408, 500 (once), 502, 503, 520-523, 525-527, 530, a broken connection | GET and queries |
 /// | no connection was made | every method; for a write only where nothing can have been sent |
 ///
-/// A timeout while waiting for the answer, 504, 512 and every other status are not retried: the
-/// server would only start the same work again. No write is ever sent twice.
+/// A timeout while waiting for the answer, 504, 512, 524 and every other status are not retried: the
+/// server would only start the same work again. A write that may have arrived is never sent again.
 ///
 /// The wait is the one that PostHog asks for, else 0.5 s, doubled up to 8 s, with jitter. If a wait
 /// does not fit into the rest of [`max_wait`](RetryPolicy::max_wait), the call fails at once, and
@@ -48,7 +47,7 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// Never retries, except a read on a pooled connection that the server had already closed.
+    /// Never retries, except a read whose connection broke at once, which is sent a second time.
     #[must_use]
     pub fn none() -> Self {
         RetryPolicy { max_retries: 0, max_wait: Duration::ZERO }
@@ -82,7 +81,7 @@ pub(crate) enum Outcome {
     Status(u16, Option<Duration>),
     /// No connection was made, so nothing was sent.
     Unconnected,
-    /// A pooled connection that the server had already closed.
+    /// A connection that broke at once: most often the server had closed it between two requests.
     Stale,
     /// A connection that broke.
     Broken,
@@ -126,7 +125,9 @@ pub(crate) fn decide(
         }
         Outcome::Status(429, asked) => (true, asked),
         Outcome::Status(500, asked) => (repeatable && first_500, asked),
-        Outcome::Status(408 | 502 | 503 | 520..=527 | 530, asked) => (repeatable, asked),
+        Outcome::Status(408 | 502 | 503 | 520..=523 | 525..=527 | 530, asked) => {
+            (repeatable, asked)
+        }
         Outcome::Unconnected => (true, None),
         Outcome::Broken | Outcome::Stale => (repeatable, None),
         Outcome::Status(..) | Outcome::Final => (false, None),
@@ -150,18 +151,12 @@ pub(crate) fn jitter() -> f64 {
     RandomState::new().hash_one(0u8) as f64 / u64::MAX as f64
 }
 
-/// The wait that a server asks for: `Retry-After` in seconds or as a date, else "available in N
-/// seconds" in its detail. `now` is in seconds since 1970.
-pub(crate) fn retry_after(
-    header: Option<&str>,
-    detail: Option<&str>,
-    now: u64,
-) -> Option<Duration> {
-    let from_header = header.map(str::trim).and_then(|text| match text.parse::<u64>() {
-        Ok(seconds) => Some(seconds),
-        Err(_) => http_date(text).map(|at| at.saturating_sub(now)),
-    });
-    from_header.map(Duration::from_secs).or_else(|| detail.and_then(ApiError::available_in))
+/// The wait that a `Retry-After` header asks for, in seconds or as a date. `now` is in seconds since
+/// 1970.
+pub(crate) fn retry_after(header: Option<&str>, now: u64) -> Option<Duration> {
+    let text = header?.trim();
+    let until = || http_date(text).map(|at| at.saturating_sub(now));
+    text.parse::<u64>().ok().or_else(until).map(Duration::from_secs)
 }
 
 /// `Sun, 06 Nov 1994 08:49:37 GMT`, the form of dates in HTTP, in seconds since 1970.
@@ -209,7 +204,7 @@ mod tests {
             assert_eq!(first(&policy, outcome, false), post, "{outcome:?}");
         }
         for status in 300..600 {
-            let again = matches!(status, 408 | 429 | 500 | 502 | 503 | 520..=527 | 530);
+            let again = matches!(status, 408 | 429 | 500 | 502 | 503 | 520..=523 | 525..=527 | 530);
             let got = first(&policy, Outcome::Status(status, None), true);
             assert_eq!(got, if again { wait } else { Decision::Fail }, "{status}");
         }
@@ -263,30 +258,22 @@ mod tests {
     }
 
     #[test]
-    fn the_wait_is_read_from_the_header_else_from_the_detail() {
+    fn the_wait_is_read_from_the_header() {
         const NOW: u64 = 784_111_777; // 06 Nov 1994 08:49:37
-        for (header, detail, wait) in [
-            (Some("46"), None, Some(46)),
-            (Some(" 0 "), None, Some(0)),
-            (Some("Sun, 06 Nov 1994 08:50:07 GMT"), None, Some(30)),
-            (Some("Sat, 05 Nov 1994 08:50:07 GMT"), None, Some(0)),
-            (Some("Tue, 29 Feb 2000 00:00:00 GMT"), None, Some(951_782_400 - NOW)),
-            (Some("Sun, 06 Nov 1994 08:50:07 CET"), None, None),
-            (Some("Sun, 06 Nov 1994"), None, None),
-            (Some("-5"), None, None),
-            (
-                Some("soon"),
-                Some("Request was throttled. Expected available in 12 seconds."),
-                Some(12),
-            ),
-            (None, Some("Expected available in 1 second."), Some(1)),
-            (None, Some("Request was throttled."), None),
-            (None, Some("available in a while"), None),
-            (None, Some("available in 9"), None),
-            (Some("99999999999999999999999"), None, None),
-            (None, None, None),
+        for (header, wait) in [
+            (Some("46"), Some(46)),
+            (Some(" 0 "), Some(0)),
+            (Some("Sun, 06 Nov 1994 08:50:07 GMT"), Some(30)),
+            (Some("Sat, 05 Nov 1994 08:50:07 GMT"), Some(0)),
+            (Some("Tue, 29 Feb 2000 00:00:00 GMT"), Some(951_782_400 - NOW)),
+            (Some("Sun, 06 Nov 1994 08:50:07 CET"), None),
+            (Some("Sun, 06 Nov 1994"), None),
+            (Some("-5"), None),
+            (Some("soon"), None),
+            (Some("99999999999999999999999"), None),
+            (None, None),
         ] {
-            assert_eq!(retry_after(header, detail, NOW), wait.map(S), "{header:?} {detail:?}");
+            assert_eq!(retry_after(header, NOW), wait.map(S), "{header:?}");
         }
     }
 }

@@ -4,23 +4,26 @@
 use std::cell::Cell;
 use std::fmt::Display;
 use std::io::{self, Read};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ureq::http::{self, HeaderMap, Method, Version, header};
 
 use super::retry::Outcome;
-use super::url::Peer;
+use super::url::Base;
 use super::{AFTER_DEADLINE, tls};
-use crate::error::text::MAX_TEXT;
-use crate::error::{Error, Failure, FailureKind as Kind, Result};
+use crate::error::text::{MAX_TEXT, lossy};
+use crate::error::{Error, ErrorAnswer, ErrorKind as Kind, Result};
 
 /// How much of an error's body is read: what an error keeps, and room to find the key at its end.
 const ERROR_BODY: usize = MAX_TEXT + 4 * 1024;
 
 /// How much memory is reserved because the server announces a long body.
 const TRUSTED_LENGTH: u64 = 16 * 1024 * 1024;
+
+/// A connection that breaks within this time may be one that the server had already closed.
+const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// What one attempt sends.
 pub(crate) struct Attempt<'a> {
@@ -34,6 +37,13 @@ pub(crate) struct Attempt<'a> {
     pub(crate) timeout: Duration,
     /// For the whole attempt, where the call has a deadline.
     pub(crate) left: Option<Duration>,
+    pub(crate) deadline: Option<Instant>,
+}
+
+impl Attempt<'_> {
+    fn is_over(&self) -> bool {
+        self.deadline.is_some_and(|at| at <= Instant::now())
+    }
 }
 
 /// The representation that a call asks for.
@@ -57,6 +67,17 @@ pub(crate) struct Answer {
 impl Answer {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// What an error keeps of this answer; `edit` masks each text.
+    pub(super) fn for_error(&self, edit: &impl Fn(&str) -> String) -> ErrorAnswer {
+        let end = self.body.len().min(ERROR_BODY);
+        let body = lossy(self.body.get(..end).unwrap_or_default());
+        let id = self.header("x-request-id").or_else(|| self.header("cf-ray"));
+        let mut answer = ErrorAnswer::read(self.status, &body, edit);
+        answer.content_type = self.header("content-type").map(edit);
+        answer.request_id = id.map(edit);
+        answer
     }
 
     pub(crate) fn is_success(&self) -> bool {
@@ -89,68 +110,55 @@ pub(crate) struct Transport {
     /// A connection was made: lookups go without a limit from then on, as a limit starts a thread
     /// for each request.
     connected: AtomicBool,
-    idle: Idle,
+    /// The server's scheme, host and port, for the errors of a connection that was not made.
+    origin: String,
 }
 
 impl Transport {
     /// `agent`: the caller's own, or `None` for one with the defaults of the features that are on.
     pub(crate) fn new(
         agent: Option<ureq::Agent>,
-        peer: &Peer,
+        base: &Base,
         connect_timeout: Duration,
         max_body_bytes: u64,
     ) -> Result<Transport> {
-        let agent = agent.unwrap_or_else(|| tls::agent(peer));
+        let peer = base.peer();
+        let agent = agent.unwrap_or_else(|| tls::agent(&peer));
         // ureq panics at the first call with a TLS provider that is not compiled in.
         if let Some(feature) = tls::missing(&agent).filter(|_| peer.https) {
             return Err(Error::config(format!(
-                "an https host needs TLS: turn on the feature `{feature}` of posthog-api in Cargo.toml"
+                "an https host needs TLS; turn on the feature `{feature}` of posthog-api in Cargo.toml"
             )));
         }
-        let config = agent.config();
-        let max = config.max_idle_connections().min(config.max_idle_connections_per_host());
         Ok(Transport {
             agent,
             connect_timeout,
             max_body_bytes,
             named: peer.named,
             connected: AtomicBool::new(false),
-            idle: Idle { count: AtomicUsize::new(0), max },
+            origin: base.origin.clone(),
         })
     }
 
     pub(crate) fn attempt(&self, attempt: &Attempt<'_>) -> std::result::Result<Answer, NoAnswer> {
-        let was_idle = self.idle.take();
-        let limits = Limits {
-            connect: self.connect_timeout,
-            answer: attempt.timeout,
-            left: attempt.left.unwrap_or(Duration::MAX),
-        };
-        let body_read = Cell::new(false);
+        let (started, body_read) = (Instant::now(), Cell::new(false));
         let mut response = self.run(attempt, &body_read).map_err(|error| {
             let sent = match attempt.body {
-                Some(body) if !body.is_empty() => Sent::from_body(body_read.get()),
+                Some(body) if !body.is_empty() && body_read.get() => Sent::Surely,
+                Some(body) if !body.is_empty() => Sent::Nothing,
                 _ => Sent::Maybe,
             };
-            let NoAnswer { outcome, error } = no_answer(error, sent, limits);
-            let by_proxy = self.agent.config().proxy().is_some();
-            match outcome {
-                Outcome::Broken if was_idle => {
-                    self.idle.clear();
-                    let error = error.map_text(&|m| format!("a pooled connection broke: {m}"));
-                    NoAnswer { outcome: Outcome::Stale, error }
-                }
-                Outcome::Unconnected if by_proxy => NoAnswer {
-                    outcome,
-                    error: error.map_text(&|m| format!("{m} (through a proxy)")),
-                },
-                _ => NoAnswer { outcome, error },
+            let mut failed = self.failed(error, sent, attempt);
+            // Most often the server had closed a connection that was kept.
+            if failed.error.kind() == Kind::Broken && started.elapsed() < AT_ONCE {
+                failed.outcome = Outcome::Stale;
             }
+            failed
         })?;
         self.connected.store(true, Ordering::Relaxed);
         let status = response.status().as_u16();
         let is_success = (200..300).contains(&status);
-        let reusable = response.version() == Version::HTTP_11
+        let stays_open = response.version() == Version::HTTP_11
             && !response
                 .headers()
                 .get(header::CONNECTION)
@@ -159,25 +167,60 @@ impl Transport {
         let framed = status == 204
             || response.headers().contains_key(header::CONTENT_LENGTH)
             || response.headers().get_all(header::TRANSFER_ENCODING).iter().any(is_chunked);
-        let (body, drained) = if status == 204 {
-            (Vec::new(), true) // also where it claims to be compressed
+        let body = if status == 204 {
+            Vec::new() // also where it claims to be compressed
         } else if is_success {
             let body = read_all(response.body_mut(), self.max_body_bytes);
-            (body.map_err(|error| no_answer(error, Sent::Surely, limits))?, true)
+            body.map_err(|error| self.failed(error, Sent::Surely, attempt))?
         } else {
             read_some(response.body_mut())
         };
-        if reusable && drained {
-            self.idle.give_back();
-        }
         let (parts, _) = response.into_parts();
         // An empty body on a connection that stays open is complete.
-        let framed = framed || (body.is_empty() && reusable);
+        let framed = framed || (body.is_empty() && stays_open);
         let answer = Answer { status, body, headers: parts.headers, framed };
         if is_success && attempt.accept == Accept::Json && looks_cut(&answer) {
-            return Err(broken("the answer has no length, and its JSON is not complete", None));
+            return Err(broken("the answer has no length, and its JSON is not complete"));
         }
         Ok(answer)
+    }
+
+    /// Why there is no answer, and whether another attempt may bring one.
+    fn failed(&self, error: ureq::Error, sent: Sent, attempt: &Attempt<'_>) -> NoAnswer {
+        let mut failed = match error {
+            ureq::Error::Timeout(phase) => self.limit_passed(phase, attempt),
+            other => no_answer(other, sent),
+        };
+        if matches!(failed.error.kind(), Kind::Dns | Kind::Connect) {
+            let proxy = self.agent.config().proxy().is_some();
+            let through = if proxy { " (through a proxy)" } else { "" };
+            failed.error = failed.error.map_text(&|m| format!("{}: {m}{through}", self.origin));
+        }
+        if failed.outcome != Outcome::Unconnected {
+            failed.error = failed.error.maybe_done();
+        }
+        failed
+    }
+
+    fn limit_passed(&self, phase: ureq::Timeout, attempt: &Attempt<'_>) -> NoAnswer {
+        let connecting = matches!(phase, ureq::Timeout::Resolve | ureq::Timeout::Connect);
+        let limit = if connecting { self.connect_timeout } else { attempt.timeout };
+        // A phase has no more time than is left before the deadline.
+        if attempt.left.is_some_and(|left| left <= limit) || attempt.is_over() {
+            return failed(Outcome::Final, Kind::Timeout, AFTER_DEADLINE);
+        }
+        if !connecting {
+            let message = format!("there was no complete answer within {limit:?} (phase: {phase})");
+            let NoAnswer { outcome, error } = failed(Outcome::Final, Kind::Timeout, message);
+            return NoAnswer {
+                outcome,
+                error: error.with_hint("ask for less, or raise the timeout"),
+            };
+        }
+        let kind = if phase == ureq::Timeout::Resolve { Kind::Dns } else { Kind::Connect };
+        let message = format!("no connection was made within {limit:?} (phase: {phase})");
+        let NoAnswer { outcome, error } = failed(Outcome::Unconnected, kind, message);
+        NoAnswer { outcome, error: error.with_hint("check the network, or raise connect_timeout") }
     }
 
     fn run(
@@ -254,32 +297,6 @@ fn can_start_thread() -> bool {
     thread::Builder::new().spawn(|| ()).is_ok()
 }
 
-/// About how many connections are idle in the pool: one that breaks may be one that the server had
-/// already closed.
-struct Idle {
-    count: AtomicUsize,
-    max: usize,
-}
-
-impl Idle {
-    /// Whether there was one.
-    fn take(&self) -> bool {
-        self.change(|count| count.checked_sub(1))
-    }
-
-    fn give_back(&self) {
-        self.change(|count| (count < self.max).then_some(count + 1));
-    }
-
-    fn clear(&self) {
-        self.count.store(0, Ordering::Relaxed);
-    }
-
-    fn change(&self, change: impl FnMut(usize) -> Option<usize>) -> bool {
-        self.count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, change).is_ok()
-    }
-}
-
 /// A body that notes that it was read: from then on, some of it may have reached the server.
 struct NotedBody<'a> {
     bytes: &'a [u8],
@@ -293,15 +310,6 @@ impl Read for NotedBody<'_> {
     }
 }
 
-/// The limits of one attempt, for the error of one that passed.
-#[derive(Clone, Copy)]
-struct Limits {
-    connect: Duration,
-    answer: Duration,
-    /// Until the deadline: a phase has no more than this.
-    left: Duration,
-}
-
 /// What of a request can have reached the server when an attempt fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Sent {
@@ -313,10 +321,6 @@ enum Sent {
 }
 
 impl Sent {
-    fn from_body(read: bool) -> Sent {
-        if read { Sent::Surely } else { Sent::Nothing }
-    }
-
     /// The outcome of "refused" or "unreachable". An established connection reports the same
     /// errors, minutes after the request was sent, when its route disappears.
     fn refused(self) -> Outcome {
@@ -332,13 +336,12 @@ fn read_all(body: &mut ureq::Body, limit: u64) -> std::result::Result<Vec<u8>, u
     Ok(bytes)
 }
 
-/// An error's body, as much as came; and whether that is all of it, so that the connection can be
-/// used again.
-fn read_some(body: &mut ureq::Body) -> (Vec<u8>, bool) {
+/// An error's body, as much as came.
+fn read_some(body: &mut ureq::Body) -> Vec<u8> {
     let mut bytes = Vec::new();
-    let read = body.with_config().reader().take(ERROR_BODY as u64).read_to_end(&mut bytes);
-    let drained = read.is_ok_and(|n| n < ERROR_BODY);
-    (bytes, drained)
+    // What came before it broke is shown.
+    let _ = body.with_config().reader().take(ERROR_BODY as u64).read_to_end(&mut bytes);
+    bytes
 }
 
 /// Whether a body without a length begins like JSON and does not end like it.
@@ -347,134 +350,111 @@ fn looks_cut(answer: &Answer) -> bool {
     !answer.is_complete() && first.is_none_or(|b| b"{[\"-0123456789tfn".contains(b))
 }
 
-fn broken(message: impl Display, source: Option<io::ErrorKind>) -> NoAnswer {
-    let message = format!("the connection broke before the answer was complete: {message}");
-    failed(Outcome::Broken, Kind::Broken, message, source)
+fn failed(outcome: Outcome, kind: Kind, message: impl Into<String>) -> NoAnswer {
+    NoAnswer { outcome, error: Error::new(kind, message) }
 }
 
-fn unconnected(
-    outcome: Outcome,
-    kind: Kind,
-    message: impl Display,
-    source: Option<io::ErrorKind>,
-) -> NoAnswer {
-    failed(outcome, kind, format!("no connection was made: {message}"), source)
+fn broken(why: impl Display) -> NoAnswer {
+    let message = format!("the connection broke before the answer was complete: {why}");
+    failed(Outcome::Broken, Kind::Broken, message)
 }
 
-fn failed(
-    outcome: Outcome,
-    kind: Kind,
-    message: impl Into<String>,
-    source: Option<io::ErrorKind>,
-) -> NoAnswer {
-    NoAnswer { outcome, error: Error::Transport(Failure::new(kind, message).with_source(source)) }
+fn unconnected(outcome: Outcome, kind: Kind, why: impl Display) -> NoAnswer {
+    failed(outcome, kind, format!("no connection was made: {why}"))
 }
 
-fn no_answer(error: ureq::Error, sent: Sent, limits: Limits) -> NoAnswer {
-    let other = |kind, message: &str| failed(Outcome::Final, kind, message, None);
+fn no_answer(error: ureq::Error, sent: Sent) -> NoAnswer {
+    let other = |kind, message: String| failed(Outcome::Final, kind, message);
     match error {
-        ureq::Error::Timeout(phase) => limit_passed(phase, limits),
         ureq::Error::BodyExceedsLimit(limit) => {
-            let message = format!(
-                "the answer is larger than {limit} bytes: ask for fewer rows a page, or raise max_body_bytes"
-            );
-            let error = Error::TooLarge(Failure::new(Kind::Other, message));
+            let message = format!("the answer is larger than {limit} bytes");
+            let error = Error::new(Kind::TooLarge, message)
+                .with_hint("ask for fewer rows a page, or raise max_body_bytes");
             NoAnswer { outcome: Outcome::Final, error }
         }
         ureq::Error::HostNotFound => {
-            unconnected(Outcome::Unconnected, Kind::Dns, "the host name is not known", None)
+            unconnected(Outcome::Unconnected, Kind::Dns, "the host name is not known")
         }
         ureq::Error::ConnectionFailed => {
-            unconnected(sent.refused(), Kind::Connect, "the host does not answer", None)
+            unconnected(sent.refused(), Kind::Connect, "the host does not answer")
         }
         ureq::Error::ConnectProxyFailed(why) => {
-            unconnected(sent.refused(), Kind::Proxy, format!("the proxy refused: {why}"), None)
+            unconnected(sent.refused(), Kind::Proxy, format!("the proxy refused: {why}"))
         }
-        ureq::Error::InvalidProxyUrl => other(Kind::Proxy, "the URL of the proxy is not valid"),
+        ureq::Error::InvalidProxyUrl => {
+            other(Kind::Proxy, "the URL of the proxy is not valid".into())
+        }
         ureq::Error::Io(error) => io_failed(&error, sent),
         #[cfg(feature = "gzip")]
         ureq::Error::Decompress(kind, error) => match io_failed(&error, sent) {
             failed if failed.outcome == Outcome::Broken => failed,
-            _ => other(Kind::Other, &format!("the {kind} body cannot be decompressed: {error}")),
+            _ => other(Kind::Decode, format!("the {kind} body cannot be decompressed: {error}")),
         },
-        ureq::Error::Protocol(error) => {
-            other(Kind::NotHttp, &format!("the answer is not valid HTTP: {error}"))
-        }
-        ureq::Error::TlsRequired => other(Kind::Tls, "an https host needs a TLS feature"),
+        ureq::Error::TlsRequired => other(Kind::Tls, "an https host needs a TLS feature".into()),
         // Their text can contain the URL, and the key with it.
         ureq::Error::BadUri(_) | ureq::Error::RequireHttpsOnly(_) => {
-            other(Kind::Other, "the URL was refused")
+            other(Kind::Config, "the URL was refused".into())
         }
-        error => {
-            let message = error.to_string();
-            let tls = message.contains("tls") || message.contains("certificate");
-            other(if tls { Kind::Tls } else { Kind::Other }, &message)
-        }
+        error => match error.to_string() {
+            message if message.contains("tls") || message.contains("certificate") => tls(&message),
+            message => other(Kind::NotHttp, format!("the answer is not valid HTTP: {message}")),
+        },
     }
-}
-
-fn limit_passed(phase: ureq::Timeout, limits: Limits) -> NoAnswer {
-    let connecting = matches!(phase, ureq::Timeout::Resolve | ureq::Timeout::Connect);
-    let limit = if connecting { limits.connect } else { limits.answer };
-    let (outcome, kind, message) = match phase {
-        ureq::Timeout::Global => (Outcome::Final, Kind::Other, AFTER_DEADLINE.to_owned()),
-        _ if limits.left <= limit => (Outcome::Final, Kind::Other, AFTER_DEADLINE.to_owned()),
-        _ if connecting => {
-            let resolve = phase == ureq::Timeout::Resolve;
-            let message = format!(
-                "no connection was made within {limit:?}: check the network, or raise connect_timeout (phase: {phase})"
-            );
-            (Outcome::Unconnected, if resolve { Kind::Dns } else { Kind::Connect }, message)
-        }
-        _ => {
-            let message = format!(
-                "there was no complete answer within {limit:?}: ask for less, or raise the timeout (phase: {phase})"
-            );
-            (Outcome::Final, Kind::Other, message)
-        }
-    };
-    NoAnswer { outcome, error: Error::Timeout(Failure::new(kind, message)) }
 }
 
 fn io_failed(error: &io::Error, sent: Sent) -> NoAnswer {
     use io::ErrorKind as Io;
-    let (message, source) = (error.to_string(), Some(error.kind()));
+    let message = error.to_string();
     match error.kind() {
         Io::ConnectionRefused
         | Io::HostUnreachable
         | Io::NetworkUnreachable
         | Io::NetworkDown
-        | Io::AddrNotAvailable => unconnected(sent.refused(), Kind::Connect, message, source),
+        | Io::AddrNotAvailable => unconnected(sent.refused(), Kind::Connect, message),
         Io::ConnectionReset
         | Io::ConnectionAborted
         | Io::BrokenPipe
         | Io::NotConnected
         | Io::UnexpectedEof
         | Io::WriteZero
-        | Io::TimedOut => broken(message, source),
+        | Io::TimedOut => broken(message),
         _ if message.starts_with("failed to lookup address") => {
-            unconnected(Outcome::Unconnected, Kind::Dns, message, source)
+            unconnected(Outcome::Unconnected, Kind::Dns, message)
         }
         // rustls reports a failed handshake as invalid data.
-        Io::InvalidData => {
-            failed(Outcome::Final, Kind::Tls, format!("TLS failed: {message}"), source)
-        }
-        _ => failed(Outcome::Final, Kind::Other, message, source),
+        Io::InvalidData => tls(&message),
+        _ => failed(Outcome::Final, Kind::Broken, message),
     }
+}
+
+fn tls(message: &str) -> NoAnswer {
+    let NoAnswer { outcome, error } =
+        failed(Outcome::Final, Kind::Tls, format!("TLS failed: {message}"));
+    let unknown = [
+        "UnknownIssuer",
+        "unknown issuer",
+        "self-signed",
+        "self signed",
+        "unable to get local issuer",
+    ];
+    let error = if unknown.iter().any(|word| message.contains(word)) {
+        error.with_hint(
+            "a company's own certificate authority needs the feature `platform-verifier`, or an agent with its root certificate (ClientBuilder::agent)",
+        )
+    } else {
+        error
+    };
+    NoAnswer { outcome, error }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const LIMITS: Limits =
-        Limits { connect: Duration::ZERO, answer: Duration::ZERO, left: Duration::MAX };
-
     #[test]
     fn a_write_is_sent_again_only_where_nothing_can_have_been_sent() {
         let refused = || ureq::Error::Io(io::ErrorKind::ConnectionRefused.into());
         let unreachable = || ureq::Error::Io(io::ErrorKind::HostUnreachable.into());
-        let timeout = || ureq::Error::Timeout(ureq::Timeout::Connect);
         let reset = || ureq::Error::Io(io::ErrorKind::ConnectionReset.into());
         for (error, nothing, maybe, surely) in [
             (
@@ -496,18 +476,12 @@ mod tests {
                 Outcome::Unconnected,
                 Outcome::Unconnected,
             ),
-            (timeout, Outcome::Unconnected, Outcome::Unconnected, Outcome::Unconnected),
             (reset, Outcome::Broken, Outcome::Broken, Outcome::Broken),
         ] {
             for (sent, outcome) in
                 [(Sent::Nothing, nothing), (Sent::Maybe, maybe), (Sent::Surely, surely)]
             {
-                assert_eq!(
-                    no_answer(error(), sent, LIMITS).outcome,
-                    outcome,
-                    "{} {sent:?}",
-                    error()
-                );
+                assert_eq!(no_answer(error(), sent).outcome, outcome, "{} {sent:?}", error());
             }
         }
     }

@@ -38,7 +38,7 @@ const PATH: &AsciiSet = &VALUE
     .remove(b'@');
 
 fn config<T>(message: impl Into<String>) -> Result<T> {
-    Err(Error::Config(message.into()))
+    Err(Error::config(message.into()))
 }
 
 /// What the connection must know about the host.
@@ -73,27 +73,27 @@ impl Base {
         let url = host.trim();
         if url.is_empty() {
             return config(
-                "the host is empty: give posthog_api::US, posthog_api::EU or your own https://...",
+                "the host is empty; give posthog_api::US, posthog_api::EU or your own https://...",
             );
         }
         let Some((_, rest)) = url.split_once("://") else {
-            return config("the host has no scheme: begin it with https://");
+            return config("the host has no scheme; begin it with https://");
         };
         if rest.contains(['?', '#']) {
             return config(
-                "the host has a query or a fragment: give only scheme, host, port and sub-path",
+                "the host has a query or a fragment; give only scheme, host, port and sub-path",
             );
         }
         let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
         if authority.contains('@') {
             return config(
-                "the host contains a user or a password: give the key to Client::builder instead",
+                "the host contains a user or a password; give the key to Client::builder instead",
             );
         }
         let scheme = url.split_at(url.len() - rest.len() - 3).0;
         let Some(origin) = origin(scheme, authority) else {
             return config(format!(
-                "the host {:?} is not valid: write http:// or https://, a name or an address, and optionally a port from 1 to 65535",
+                "the host {:?} is not valid; write http:// or https://, a name or an address, and optionally a port from 1 to 65535",
                 excerpt(url)
             ));
         };
@@ -104,13 +104,13 @@ impl Base {
         }
         if !origin.https && !allow_http && !is_loopback(name) {
             return config(format!(
-                "plain http to {name} would send the key unencrypted: use https, or allow_http(true)"
+                "plain http to {name} would send the key unencrypted; use https, or allow_http(true)"
             ));
         }
         let path = path.trim_end_matches('/');
         if names_a_project(path) {
             return config(
-                "the host contains the address of a project: give only https://us.posthog.com or your own host, and the project's \
+                "the host contains the address of a project; give only https://us.posthog.com or your own host, and the project's \
                  number to Client::project",
             );
         }
@@ -199,7 +199,7 @@ pub(crate) fn checked_path(path: &str) -> Result<String> {
     }
     if path.contains(['?', '#']) {
         return config(format!(
-            "the path {:?} contains '?' or '#': give parameters with .param(name, value)",
+            "the path {:?} contains '?' or '#'; give parameters with .param(name, value)",
             excerpt(path)
         ));
     }
@@ -212,7 +212,7 @@ pub(crate) fn checked_path(path: &str) -> Result<String> {
         while let Some((_, after)) = rest.split_once('%') {
             if !after.bytes().take(2).filter(u8::is_ascii_hexdigit).count().eq(&2) {
                 return config(format!(
-                    "the path {:?} contains a '%' without two hex digits: write %25 for the character itself",
+                    "the path {:?} contains a '%' without two hex digits; write %25 for the character itself",
                     excerpt(path)
                 ));
             }
@@ -266,7 +266,7 @@ pub(crate) fn assemble(base: &Base, path: &str, query: &str, key: Option<&str>) 
     }
     if url.len() > MAX_URL {
         return config(format!(
-            "the URL would have {} bytes, the limit is {MAX_URL}: use HogQL, which sends the query in the body",
+            "the URL would have {} bytes, the limit is {MAX_URL}; use HogQL, which sends the query in the body",
             url.len()
         ));
     }
@@ -291,7 +291,8 @@ mod tests {
             "", "api", "/a//b", "/a/./b", "/a/../b", "/%2e%2E/", "/.%2e", "/a?b", "/a#b", "/a%",
             "/a%2", "/a%zz",
         ] {
-            assert!(matches!(checked_path(path), Err(Error::Config(_))), "{path}");
+            let error = checked_path(path).unwrap_err();
+            assert_eq!(error.kind(), crate::error::ErrorKind::Config, "{path}");
         }
         assert_eq!(segment("a/b?c#\u{0}").unwrap(), "a%2Fb%3Fc%23%00");
         for id in ["", ".", "..", "%2e%2e"] {

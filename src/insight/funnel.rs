@@ -29,7 +29,7 @@ pub struct FunnelStep {
 /// The steps of a funnel; of one with a breakdown, those of each value in turn.
 ///
 /// # Errors
-/// [`Error::Insight`](crate::Error::Insight), if the insight has no result, or is of another kind:
+/// [`WrongShape`](crate::ErrorKind::WrongShape), if the insight has no result, or is of another kind:
 /// the message names the function that reads it.
 ///
 /// # Examples

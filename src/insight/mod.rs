@@ -63,7 +63,7 @@ pub enum InsightResult {
 ///
 /// # Errors
 /// As [`result`], if there is no result. As [`table`], if the server cut the rows of a table.
-/// [`Error::Insight`](crate::Error::Insight), if a number of a result is text, or a line does not
+/// [`WrongShape`](crate::ErrorKind::WrongShape), if a number of a result is text, or a line does not
 /// have as many points as days.
 ///
 /// # Examples
@@ -219,8 +219,11 @@ mod tests {
             assert_eq!(shape(&insight), (expected, 0), "{insight}");
         }
         let cut = json!({"id": 7, "columns": ["a"], "result": [[1]], "hasMore": true});
-        assert!(read(&cut).unwrap_err().is_cut_short());
-        assert!(read(&json!({"id": 7, "result": null})).unwrap_err().is_not_computed());
+        assert_eq!(read(&cut).unwrap_err().kind(), crate::error::ErrorKind::CutShort);
+        assert_eq!(
+            read(&json!({"id": 7, "result": null})).unwrap_err().kind(),
+            crate::error::ErrorKind::NotComputed
+        );
     }
 
     #[test]
@@ -236,7 +239,7 @@ mod tests {
             table(&line).unwrap_err(),
             rows(&line).unwrap_err(),
         ] {
-            assert!(error.to_string().ends_with("it is a line: use insight::series"), "{error}");
+            assert!(error.to_string().ends_with("it is a line; use insight::series"), "{error}");
         }
         let total = json!({"id": 7, "result": [{"data": [], "days": [], "aggregated_value": 1}]});
         let error = series(&total).unwrap_err().to_string();

@@ -23,7 +23,7 @@ pub struct PathEdge {
 /// The edges of paths, in PostHog's order.
 ///
 /// # Errors
-/// [`Error::Insight`](crate::Error::Insight), if the insight has no result, or is of another kind:
+/// [`WrongShape`](crate::ErrorKind::WrongShape), if the insight has no result, or is of another kind:
 /// the message names the function that reads it.
 ///
 /// # Examples

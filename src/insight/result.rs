@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::error::text::excerpt;
-use crate::error::{Error, FailureKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// The result of an insight, or why it has none.
 ///
@@ -11,11 +11,11 @@ use crate::error::{Error, FailureKind, Result};
 /// query, which has it under `results`, is read as well.
 ///
 /// # Errors
-/// [`Error::Insight`], if the result is null or missing. Its kind is
-/// [`NotComputed`](FailureKind::NotComputed) if nothing computed it (use
+/// If the result is null or missing, the kind is
+/// [`NotComputed`](ErrorKind::NotComputed) if nothing computed it (use
 /// [`insight_refreshed`](crate::Project::insight_refreshed)),
-/// [`Running`](FailureKind::Running) if it is being computed, and [`Other`](FailureKind::Other) if
-/// computing it failed, or if the insight was listed with `basic`.
+/// [`Running`](ErrorKind::Running) if it is being computed, [`QueryFailed`](ErrorKind::QueryFailed)
+/// if computing it failed, and [`WrongShape`](ErrorKind::WrongShape) if it was listed with `basic`.
 ///
 /// # Examples
 /// ```
@@ -26,13 +26,13 @@ use crate::error::{Error, FailureKind, Result};
 /// assert_eq!(insight::result(&answer)?[0]["aggregated_value"], 3);
 ///
 /// let error = insight::result(&json!({"id": 7, "result": null})).unwrap_err();
-/// assert!(error.is_not_computed());
+/// assert_eq!(error.kind(), posthog_api::ErrorKind::NotComputed);
 /// # Ok::<(), posthog_api::Error>(())
 /// ```
 pub fn result(insight: &Value) -> Result<&Value> {
     found(insight).ok_or_else(|| {
         let (kind, why) = why_not(insight);
-        Error::insight(kind, format!("{} {why}", name(insight)))
+        Error::from_text(kind, &format!("{} {why}", name(insight)))
     })
 }
 
@@ -63,7 +63,7 @@ pub(super) fn name(insight: &Value) -> String {
     }
 }
 
-fn why_not(insight: &Value) -> (FailureKind, String) {
+fn why_not(insight: &Value) -> (ErrorKind, String) {
     let status = insight.get("query_status").unwrap_or(&Value::Null);
     let text = |of: &Value, name: &str| {
         of.get(name).and_then(Value::as_str).filter(|text| !text.is_empty()).map(excerpt)
@@ -76,7 +76,7 @@ fn why_not(insight: &Value) -> (FailureKind, String) {
         } else {
             format!("has no result: computing it failed: {message}")
         };
-        (FailureKind::Other, why)
+        (ErrorKind::QueryFailed, why)
     };
     if flag("error") == Some(true) {
         return failed(
@@ -90,16 +90,16 @@ fn why_not(insight: &Value) -> (FailureKind, String) {
     if flag("complete") == Some(false) {
         let query = text(status, "id").map_or("a query".to_owned(), |id| format!("query {id}"));
         let why = format!("has no result yet: {query} is still computing it; ask again later");
-        return (FailureKind::Running, why);
+        return (ErrorKind::Running, why);
     }
     if insight.get("result").is_some() || insight.get("results").is_some() {
-        let why = "was never computed, or its result is no longer in the cache: compute it with \
+        let why = "was never computed, or its result is no longer in the cache; compute it with \
                    insight_refreshed";
-        return (FailureKind::NotComputed, why.to_owned());
+        return (ErrorKind::NotComputed, why.to_owned());
     }
     let why = "comes without a result: it was listed with `basic`, or it is not an insight; get it \
                by its id";
-    (FailureKind::Other, why.to_owned())
+    (ErrorKind::WrongShape, why.to_owned())
 }
 
 #[cfg(test)]
@@ -113,49 +113,48 @@ mod tests {
         for (insight, kind, why) in [
             (
                 json!({"id": 7, "result": null, "last_refresh": null}),
-                FailureKind::NotComputed,
+                ErrorKind::NotComputed,
                 "insight 7 was never computed",
             ),
             (
                 json!({"id": 7, "result": null, "query_status": {"id": "q1", "complete": false, "error": false}}),
-                FailureKind::Running,
+                ErrorKind::Running,
                 "query q1 is still",
             ),
             (
                 json!({"query_status": {"id": null, "complete": false, "error": false}}),
-                FailureKind::Running,
+                ErrorKind::Running,
                 "a query is still",
             ),
             (
                 json!({"result": null, "query_status": {"error": true, "error_message": "boom"}}),
-                FailureKind::Other,
+                ErrorKind::QueryFailed,
                 "failed: boom",
             ),
             (
                 json!({"result": null, "query_status": {"error": true, "error_message": huge}}),
-                FailureKind::Other,
+                ErrorKind::QueryFailed,
                 "failed: xxx",
             ),
             (
                 json!({"result": null, "query_status": {"error": true, "error_message": null}}),
-                FailureKind::Other,
+                ErrorKind::QueryFailed,
                 "does not say why",
             ),
             (
                 json!({"result": null, "query_status": {"error": true, "error_message": "concurrency_limit_exceeded"}}),
-                FailureKind::Other,
+                ErrorKind::QueryFailed,
                 "try again",
             ),
-            (json!({"results": null, "error": "boom"}), FailureKind::Other, "failed: boom"),
-            (json!({"id": 7, "name": "x"}), FailureKind::Other, "`basic`"),
-            (json!(null), FailureKind::Other, "`basic`"),
-            (json!([1]), FailureKind::Other, "`basic`"),
+            (json!({"results": null, "error": "boom"}), ErrorKind::QueryFailed, "failed: boom"),
+            (json!({"id": 7, "name": "x"}), ErrorKind::WrongShape, "`basic`"),
+            (json!(null), ErrorKind::WrongShape, "`basic`"),
+            (json!([1]), ErrorKind::WrongShape, "`basic`"),
         ] {
             let error = result(&insight).unwrap_err();
-            let Error::Insight(failure) = &error else { panic!("{error}") };
-            assert_eq!(failure.kind(), kind, "{error}");
+            assert_eq!(error.kind(), kind, "{error}");
             assert!(error.to_string().contains(why), "{error}");
-            assert!(failure.message().len() < 300, "{error}");
+            assert!(error.to_string().len() < 300, "{error}");
         }
     }
 

@@ -24,7 +24,7 @@ pub struct RetentionCohort {
 /// The rows of a retention, one for each period.
 ///
 /// # Errors
-/// [`Error::Insight`](crate::Error::Insight), if the insight has no result, or is of another kind:
+/// [`WrongShape`](crate::ErrorKind::WrongShape), if the insight has no result, or is of another kind:
 /// the message names the function that reads it.
 ///
 /// # Examples

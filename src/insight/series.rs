@@ -6,7 +6,7 @@ use super::result::name;
 use super::shape::{Shape, elements};
 use super::{breakdown, label, text};
 use crate::error::text::excerpt;
-use crate::error::{Error, FailureKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// One line of an insight.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,7 +30,7 @@ pub struct Series {
 /// The lines of an insight, in PostHog's order.
 ///
 /// # Errors
-/// [`Error::Insight`], if the insight has no result, if it is of another kind (the message names
+/// Those of [`result`](super::result) if the insight has no result, if it is of another kind (the message names
 /// the function that reads it), or if a line does not have as many points as days.
 ///
 /// # Examples
@@ -63,7 +63,7 @@ fn read(insight: &Value, line: &Value) -> Result<Series> {
             data.len(),
             days.len()
         );
-        return Err(Error::insight(FailureKind::Other, message));
+        return Err(Error::new(ErrorKind::WrongShape, message));
     }
     Ok(Series {
         label,
@@ -108,7 +108,7 @@ mod tests {
             let good = json!({"label": "good", "data": [1], "days": ["d"]});
             let bad = json!({"label": "bad", "data": data, "days": days});
             let error = series(&json!({"id": 5, "result": [good, bad]})).unwrap_err();
-            assert!(matches!(error, Error::Insight(_)), "{error}");
+            assert_eq!(error.kind(), ErrorKind::WrongShape, "{error}");
             let text = error.to_string();
             assert!(text.contains("series 'bad' of insight 5") && text.contains(points), "{text}");
         }

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::result::{found, name, result};
 use super::table::is_table;
-use crate::error::{Error, FailureKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// What a result is, and so which reader reads it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,13 +128,13 @@ impl Shape {
 
     fn hint(self) -> &'static str {
         match self {
-            Shape::Totals => "it is a total: use insight::totals or insight::aggregated_value",
-            Shape::Series => "it is a line: use insight::series",
-            Shape::Funnel => "it is a funnel: use insight::funnel_steps",
-            Shape::Retention => "it is a retention: use insight::retention",
-            Shape::Paths => "it is paths: use insight::paths",
-            Shape::TimeToConvert => "it is a time to convert: use insight::time_to_convert",
-            Shape::Table => "it is a table: use insight::table or insight::rows",
+            Shape::Totals => "it is a total; use insight::totals or insight::aggregated_value",
+            Shape::Series => "it is a line; use insight::series",
+            Shape::Funnel => "it is a funnel; use insight::funnel_steps",
+            Shape::Retention => "it is a retention; use insight::retention",
+            Shape::Paths => "it is paths; use insight::paths",
+            Shape::TimeToConvert => "it is a time to convert; use insight::time_to_convert",
+            Shape::Table => "it is a table; use insight::table or insight::rows",
             Shape::Empty => "it has no series: no event is chosen, or nothing was found",
             Shape::Unknown => "its shape is not known: read `result` itself",
         }
@@ -165,7 +165,7 @@ pub(super) fn elements<'a>(insight: &'a Value, shape: Shape, what: &str) -> Resu
 /// The error of a reader that got an insight of another shape.
 pub(super) fn not(what: &str, insight: &Value) -> Error {
     let hint = Shape::hint_of(insight);
-    Error::insight(FailureKind::Other, format!("{} has no {what}: {hint}", name(insight)))
+    Error::from_text(ErrorKind::WrongShape, &format!("{} has no {what}: {hint}", name(insight)))
 }
 
 fn is_step(value: &Value) -> bool {

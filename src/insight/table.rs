@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::limit::{self, Asked};
 use super::result::{answer_of, name, own_result, result};
 use super::shape::{Shape, asked_query};
-use crate::error::{Error, FailureKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// The rows of a query or of an SQL insight, with the columns in the order of the SELECT.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,10 +25,10 @@ pub struct Table {
 /// The columns keep the order of the SELECT; [`rows`] returns the rows by column name.
 ///
 /// # Errors
-/// [`Error::Query`], if the answer has no rows with columns, or if its kind is
-/// [`CutShort`](FailureKind::CutShort): the server cut the rows, or may have cut them. PostHog
+/// [`WrongShape`](crate::ErrorKind::WrongShape), if the answer has no rows with columns;
+/// [`CutShort`](crate::ErrorKind::CutShort): the server cut the rows, or may have cut them. PostHog
 /// returns 100 rows unless the SQL has a LIMIT, and 50,000 at most (10,000 on servers of 2023).
-/// [`Error::Insight`], if an insight has no result.
+/// As [`result`](super::result), if an insight has no result.
 ///
 /// # Examples
 /// ```
@@ -67,7 +67,7 @@ pub fn table(response: &Value) -> Result<Table> {
 /// assert_eq!(insight::rows(&answer)?[0]["n"], 3);
 ///
 /// let cut = json!({"columns": ["n"], "results": [[1], [2]], "hasMore": true});
-/// assert!(insight::rows(&cut).unwrap_err().is_cut_short());
+/// assert_eq!(insight::rows(&cut).unwrap_err().kind(), posthog_api::ErrorKind::CutShort);
 /// # Ok::<(), posthog_api::Error>(())
 /// ```
 pub fn rows(response: &Value) -> Result<Vec<Map<String, Value>>> {
@@ -113,7 +113,7 @@ fn complete<'a>(
     match limit::cut(found.holder, found.rows.len(), asked) {
         Some(why) => {
             let message = format!("the {} rows of {} {why}", found.rows.len(), name(response));
-            Err(Error::query(FailureKind::CutShort, message))
+            Err(Error::from_text(ErrorKind::CutShort, &message))
         }
         None => Ok(found),
     }
@@ -130,12 +130,11 @@ fn asked(insight: &Value) -> Asked<'_> {
 }
 
 fn no_rows(response: &Value) -> Error {
-    // A query that is still running says so, as an insight does.
-    if let Err(Error::Insight(why)) = result(response) {
-        return Error::query(why.kind(), why.message());
+    if let Err(why) = result(response) {
+        return why;
     }
     let (name, hint) = (name(response), Shape::hint_of(response));
-    Error::query(FailureKind::Other, format!("{name} has no rows with columns: {hint}"))
+    Error::from_text(ErrorKind::WrongShape, &format!("{name} has no rows with columns: {hint}"))
 }
 
 /// Columns and rows, and the object that holds them.
@@ -175,7 +174,7 @@ impl Found<'_> {
                     row.len(),
                     columns.len()
                 );
-                Err(Error::query(FailureKind::Other, message))
+                Err(Error::new(ErrorKind::WrongShape, message))
             }
         }
     }
@@ -221,13 +220,6 @@ mod tests {
         limit: Option<u64>,
     ) -> Result<Vec<Map<String, Value>>> {
         Ok(table_of(response, sql, limit)?.into_maps())
-    }
-
-    fn kind(error: &Error) -> FailureKind {
-        match error {
-            Error::Query(failure) | Error::Insight(failure) => failure.kind(),
-            other => panic!("{other}"),
-        }
     }
 
     #[test]
@@ -297,9 +289,9 @@ mod tests {
     fn a_query_that_runs_is_an_error_of_the_query() {
         let running = json!({"query_status": {"id": "q1", "complete": false, "error": false}});
         let error = rows_of(&running, Some("select 1"), None).unwrap_err();
-        assert!(matches!(error, Error::Query(_)) && error.is_running(), "{error}");
+        assert_eq!(error.kind(), ErrorKind::Running, "{error}");
         let error = rows(&running).unwrap_err();
-        assert!(matches!(error, Error::Insight(_)) && error.is_running(), "{error}");
+        assert_eq!(error.kind(), ErrorKind::Running, "{error}");
     }
 
     #[test]
@@ -324,11 +316,8 @@ mod tests {
             let read = rows(&insight);
             assert_eq!(read.is_err(), cut, "{insight}");
             if let Err(error) = read {
-                assert_eq!(kind(&error), FailureKind::CutShort);
-                assert!(
-                    error.is_cut_short() && error.to_string().contains("of insight 7"),
-                    "{error}"
-                );
+                assert_eq!(error.kind(), ErrorKind::CutShort);
+                assert!(error.to_string().contains("of insight 7"), "{error}");
             }
         }
         // Servers of 2023 put the whole answer of an EventsQuery into `result`.
@@ -341,12 +330,18 @@ mod tests {
     fn what_the_caller_asked_for_comes_first() {
         let answer =
             json!({"columns": ["a"], "results": vec![json!([1]); 100], "query": "select a from t"});
-        assert!(rows_of(&answer, None, None).unwrap_err().is_cut_short());
+        assert_eq!(
+            rows_of(&answer, None, None).unwrap_err().kind(),
+            crate::error::ErrorKind::CutShort
+        );
         assert!(rows_of(&answer, Some("select a from t limit 100"), None).is_ok());
         assert!(table_of(&answer, Some("select a from t limit 100"), None).is_ok());
         let more = json!({"columns": ["a"], "results": [[1], [2]], "hasMore": true});
         assert!(rows_of(&more, None, Some(2)).is_ok());
-        assert!(rows_of(&more, None, Some(3)).unwrap_err().is_cut_short());
+        assert_eq!(
+            rows_of(&more, None, Some(3)).unwrap_err().kind(),
+            crate::error::ErrorKind::CutShort
+        );
         assert_eq!(page_of(&more).unwrap().len(), 2);
     }
 

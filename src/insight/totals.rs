@@ -6,7 +6,7 @@ use super::result::name;
 use super::shape::{Shape, elements, not};
 use super::{breakdown, label, text};
 use crate::error::text::excerpt;
-use crate::error::{Error, FailureKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// One number of an insight that shows totals.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,7 +28,7 @@ pub struct Total {
 /// world map. If there are several series, it is the number of the first.
 ///
 /// # Errors
-/// [`Error::Insight`], if there is no such number. The message says why: the insight was never
+/// [`WrongShape`](crate::ErrorKind::WrongShape), if there is no such number. The message says why: the insight was never
 /// computed, is running, or failed; there was nothing to aggregate; or it is another kind of
 /// insight, and which function reads it.
 ///
@@ -42,7 +42,7 @@ pub struct Total {
 ///
 /// let line = json!({"id": 8, "result": [{"data": [1.0], "days": ["2026-01-02"], "label": "a"}]});
 /// let error = aggregated_value(&line).unwrap_err();
-/// assert!(error.to_string().ends_with("it is a line: use insight::series"));
+/// assert!(error.to_string().ends_with("it is a line; use insight::series"));
 /// # Ok::<(), posthog_api::Error>(())
 /// ```
 pub fn aggregated_value(insight: &Value) -> Result<f64> {
@@ -63,7 +63,7 @@ pub fn aggregated_value(insight: &Value) -> Result<f64> {
 /// of a breakdown and each period of a comparison.
 ///
 /// # Errors
-/// [`Error::Insight`], if the insight has no result or is of another kind, or if a value is not a
+/// [`WrongShape`](crate::ErrorKind::WrongShape), if the insight has no result or is of another kind, or if a value is not a
 /// number. A value that is null is not an error.
 ///
 /// # Examples
@@ -108,7 +108,7 @@ fn value(insight: &Value, series: &Value) -> Result<Option<f64>> {
 fn no_value(insight: &Value, series: &Value, why: &str) -> Error {
     let (insight, label) = (name(insight), excerpt(&label(series)));
     let message = format!("{insight} has no aggregated value: series '{label}' {why}");
-    Error::insight(FailureKind::Other, message)
+    Error::new(ErrorKind::WrongShape, message)
 }
 
 /// Whether a marker beside the null, such as `aggregated_value::nan`, says that it is NaN or
@@ -168,7 +168,9 @@ mod tests {
             (json!(null), "never computed"),
         ] {
             let error = aggregated_value(&json!({"id": 1, "result": result})).unwrap_err();
-            assert!(matches!(error, Error::Insight(_)), "{error}");
+            let computed = result != json!(null);
+            let kind = if computed { ErrorKind::WrongShape } else { ErrorKind::NotComputed };
+            assert_eq!(error.kind(), kind, "{error}");
             assert!(error.to_string().contains(why), "{result}: {error}");
         }
     }

@@ -90,7 +90,7 @@ impl InFlight {
             self.failure_counts = self.abandoned() == 0;
             self.fetch_here(want)
         };
-        if let Some(error) = fetched.as_ref().err().filter(|error| error.is_rate_limited()) {
+        if let Some(error) = fetched.as_ref().err().filter(|error| error.status() == Some(429)) {
             self.window.throttle(after(error.retry_after().unwrap_or_default()));
         }
         fetched

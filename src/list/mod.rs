@@ -1,11 +1,10 @@
 //! Lists: one mechanism for every shape in which PostHog answers.
 
-mod envelope;
 mod in_flight;
 mod insights;
-mod iter;
+mod page;
+mod pager;
 mod persons;
-mod rows;
 mod tally;
 mod union;
 mod walk;
@@ -19,13 +18,13 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 pub use insights::Insights;
-pub use iter::{Items, Page, Pages};
+pub use pager::{Items, Page, Pages};
 pub use persons::Persons;
 
 use crate::error::{Result, row_as};
 use crate::filter::PersonFilter;
 use crate::http::{Http, MAX_QUERY, Request};
-use iter::{Pager, ReadTyped, Reader};
+use pager::{Pager, ReadTyped, Reader};
 use tally::Ids;
 
 /// How many persons a page has by default: 100 would be slow at PostHog's 240 requests a minute.
@@ -45,7 +44,7 @@ pub struct Any;
 /// All rows come, in the server's order, whatever shape PostHog answers in. A list ends where
 /// `next` is null and nowhere else: a page may be short or empty before that. Only the query of
 /// `next` is used, so the key is sent to the configured host only. Where the server repeats some
-/// rows and leaves out others, the list ends with an [`Error::Paging`](crate::Error::Paging). If
+/// rows and leaves out others, the list ends with an [`Paging`](crate::ErrorKind::Paging). If
 /// rows are created or deleted meanwhile, paging by offset can still repeat or miss some;
 /// [`Query::scan`](crate::Query::scan) and [`Project::events`](crate::Project::events) cannot.
 ///
@@ -148,7 +147,7 @@ impl<K> List<K> {
     /// The first page.
     ///
     /// # Errors
-    /// As [`Request::send`]; [`Error::Decode`](crate::Error::Decode) also where the answer is not a
+    /// As [`Request::send`]; [`Decode`](crate::ErrorKind::Decode) also where the answer is not a
     /// list.
     pub fn page(self) -> Result<Page> {
         self.prefetch(0).pages().next().unwrap_or_else(|| Ok(Page::default()))
@@ -157,7 +156,7 @@ impl<K> List<K> {
     /// The pages, each fetched when it is asked for. After an error there are no more.
     ///
     /// # Errors
-    /// Those of [`page`](List::page); [`Error::Paging`](crate::Error::Paging), after the last page
+    /// Those of [`page`](List::page); [`Paging`](crate::ErrorKind::Paging), after the last page
     /// that could be read, where the list cannot be continued or rows are missing.
     pub fn pages(self) -> Pages {
         Pages { pager: self.pager(None, |_, row| Ok(row)) }
@@ -179,7 +178,7 @@ impl<K> List<K> {
     ///
     /// # Errors
     /// Those of [`pages`](List::pages). A row that is not a `T` is an
-    /// [`Error::Decode`](crate::Error::Decode) of the kind [`Row`](crate::FailureKind::Row),
+    /// [`Decode`](crate::ErrorKind::Decode) of the kind [`Row`](crate::ErrorKind::Row),
     /// which names the row and the field, and the iterator continues with the next row.
     ///
     /// # Examples
@@ -200,7 +199,7 @@ impl<K> List<K> {
     /// # }
     /// ```
     pub fn items_as<T: DeserializeOwned>(self) -> Items<T> {
-        Items::new(self.pager(Some(rows::typed), |position, row| row_as(position, &row)))
+        Items::new(self.pager(Some(page::typed), |position, row| row_as(position, &row)))
     }
 
     /// The first row, if there is one. Requests pages of one row, unless a page size was set.
@@ -242,7 +241,7 @@ impl<K> List<K> {
         }
         if route == "events" && !self.allow_missing_rows {
             request.fail(
-                "the list of events loses rows in every order: use Project::events(), which returns each event once, or \
+                "the list of events loses rows in every order; use Project::events(), which returns each event once, or \
                  allow_missing_rows()",
             );
         }
@@ -257,7 +256,7 @@ impl<K> List<K> {
         }
         if self.filtered && request.params().has("properties") {
             request
-                .fail("properties cannot be given with param(): use filter(), which checks them");
+                .fail("properties cannot be given with param(); use filter(), which checks them");
         }
         let mut lists = union::requests(self.request, &self.filters);
         for list in &mut lists {
@@ -269,7 +268,7 @@ impl<K> List<K> {
         if !self.filters.is_empty() && lists.iter().any(too_long) {
             for list in &mut lists {
                 list.fail(
-                    "the filter is longer than a URL can be: use HogQL, which sends it in the body",
+                    "the filter is longer than a URL can be; use HogQL, which sends it in the body",
                 );
             }
         }

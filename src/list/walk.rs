@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 
-use super::envelope::{Envelope, Next};
+use super::page::{Envelope, Next};
 use crate::error::text::excerpt;
 use crate::http::{MAX_QUERY, Params, Response};
 

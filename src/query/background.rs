@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{Query, checked, is_true, query_failed, status_failed};
-use crate::error::{Error, Failure, FailureKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Request, after, segment};
 use crate::refresh::Refresh;
 
@@ -31,7 +31,7 @@ pub(super) fn run(mut query: Query) -> Result<Value> {
         Poll::Done(answer) => return Ok(answer),
         Poll::Running(id) => id.and_then(|id| segment(&id).ok()).ok_or_else(|| {
             let message = "the server started the query but returned no id to poll";
-            Error::query(FailureKind::Running, message)
+            Error::new(ErrorKind::Running, message)
         })?,
     };
     let status = Request::new(&http, "GET", Ok(format!("{path}{id}/"))).with_bearer();
@@ -42,14 +42,14 @@ pub(super) fn run(mut query: Query) -> Result<Value> {
         pause = (pause * 3 / 2).min(LONGEST_PAUSE);
         let asked = if http.left().is_some_and(|left| left.is_zero()) {
             let message = format!("the query was not done within {timeout:?}, and was cancelled");
-            Err(Error::Timeout(Failure::new(FailureKind::Other, message)))
+            Err(Error::new(ErrorKind::Timeout, message))
         } else {
             status.clone().send().map_err(failed_poll)
         };
         match asked.and_then(|answer| poll(answer, accepts_old)) {
             Ok(Poll::Done(answer)) => return Ok(answer),
             Ok(Poll::Running(_)) => {}
-            Err(e @ Error::Query(_)) => return Err(e),
+            Err(e) if e.kind() == ErrorKind::QueryFailed => return Err(e),
             Err(e) => {
                 // Nobody waits for it any more; if this fails, it ends by itself.
                 let http = http.until(after(CANCEL_TIMEOUT));
@@ -95,14 +95,11 @@ fn poll(mut answer: Value, accepts_old: bool) -> Result<Poll> {
 /// The error status of a poll: where the query failed, its body is a `query_status` instead of
 /// PostHog's standard error.
 fn failed_poll(error: Error) -> Error {
-    let Error::Api(api) = &error else {
-        return error;
-    };
-    let body: Value = serde_json::from_str(api.body()).unwrap_or_default();
+    let body: Value = serde_json::from_str(error.body().unwrap_or_default()).unwrap_or_default();
     match body.get("query_status") {
         Some(status) if status.is_object() => status_failed(status),
-        _ if api.status() == 404 => Error::query(
-            FailureKind::Other,
+        _ if error.kind() == ErrorKind::NotFound => Error::from_text(
+            ErrorKind::QueryFailed,
             "the query is gone: the server keeps a result for 20 minutes; run it again",
         ),
         _ => error,

@@ -7,11 +7,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::pages::{self, Ends, PAGE, Row, Rows, Walk};
+use super::rows::{self, Ends, PAGE, Row, Rows, Walk};
 use super::{Query, to_value};
 use crate::date::{Moment, Precision};
 use crate::error::text::excerpt;
-use crate::error::{Error, FailureKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::http::Http;
 use crate::insight;
 use crate::refresh::Refresh;
@@ -50,9 +50,9 @@ const STORED: (i64, i64) = (-2_208_988_800_000_000, 10_413_791_999_999_999);
 /// contain what arrives later.
 ///
 /// # Errors
-/// The items are errors as those of [`Query::send`](crate::Query::send). [`Error::Config`] if
-/// [`after`](Events::after) is missing, or anything given is not valid; [`Error::Query`] if the
-/// server does not keep to the order. After an error there are no more events.
+/// The items are errors as those of [`Query::send`](crate::Query::send). [`Config`](crate::ErrorKind::Config) if
+/// [`after`](Events::after) is missing, or anything given is not valid;
+/// [`Paging`](crate::ErrorKind::Paging) if the server does not keep to the order. After an error there are no more events.
 ///
 /// # Examples
 /// ```no_run
@@ -117,7 +117,7 @@ impl Events {
     ///
     /// RFC 3339 text (also with a space instead of `T`, or with ` UTC`), a date, which is midnight
     /// in UTC, or the type of a time crate that prints itself like that. A time without an offset
-    /// from UTC is an [`Error::Config`].
+    /// from UTC is an [`Config`](crate::ErrorKind::Config).
     pub fn after(mut self, time: impl Display) -> Self {
         self.after = self.moment(&time);
         self
@@ -195,14 +195,14 @@ impl Events {
     /// The events, each read as a `T` by column name.
     ///
     /// # Errors
-    /// As [`Events`]; an event that is not a `T` is an [`Error::Decode`] of the kind
-    /// [`Row`](FailureKind::Row), which names the row and the field, and the iterator continues
+    /// As [`Events`]; an event that is not a `T` is an [`Decode`](crate::ErrorKind::Decode) of the kind
+    /// [`Row`](crate::ErrorKind::Row), which names the row and the field, and the iterator continues
     /// with the next event.
     pub fn items_as<T: DeserializeOwned>(self) -> impl Iterator<Item = Result<T>> {
         self.into_iter().read_as()
     }
 
-    fn fail(&mut self, why: impl Into<String>) {
+    fn fail(&mut self, why: impl AsRef<str>) {
         self.query.request.fail(why);
     }
 
@@ -211,13 +211,13 @@ impl Events {
         let shown = excerpt(&text);
         match Moment::parse(&text) {
             Some(Moment { precision: Precision::Local, .. }) => {
-                self.fail(format!("the time {shown:?} has no offset from UTC: add Z or +02:00"));
+                self.fail(format!("the time {shown:?} has no offset from UTC; add Z or +02:00"));
                 None
             }
             Some(moment) => Some(moment),
             None => {
                 self.fail(format!(
-                    "{shown:?} is not a time: use 2026-11-24T10:00:00Z or 2026-11-24"
+                    "{shown:?} is not a time; use 2026-11-24T10:00:00Z or 2026-11-24"
                 ));
                 None
             }
@@ -229,7 +229,7 @@ impl Events {
         let shown = excerpt(part);
         if part.trim().is_empty() {
             self.fail(format!("a {what} is empty"));
-        } else if pages::has_placeholder(part, RESERVED) {
+        } else if rows::has_placeholder(part, RESERVED) {
             self.fail("the placeholders {events_...} are reserved");
         } else if let Some(why) = insight::scan_obstacle(sql) {
             self.fail(format!("the {what} {shown:?}: {why}"));
@@ -245,7 +245,7 @@ impl IntoIterator for Events {
         let resumed = self.resumed.take();
         let start = self.after.or(resumed.as_ref().map(|(moment, _)| *moment));
         if start.is_none() {
-            self.fail("events need a beginning: call after()");
+            self.fail("events need a beginning; call after()");
         }
         let now = || {
             let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -349,7 +349,7 @@ impl Windows {
     fn go_on_after(&mut self, last: Option<&Row>) -> Result<i64> {
         let strange = |what: &str| {
             let message = format!("the events cannot be continued: {what}");
-            Error::query(FailureKind::Other, message)
+            Error::new(ErrorKind::Paging, message)
         };
         let (moment, uuid) = last
             .and_then(place)
@@ -390,9 +390,9 @@ impl Walk for Windows {
 
     fn read(&mut self, answer: &Value) -> Result<Vec<Row>> {
         let mut rows = insight::page_of(answer)?;
-        let limit = pages::limit(answer, self.limit);
+        let limit = rows::limit(answer, self.limit);
         let few = rows.len() <= limit.unwrap_or(self.limit as usize) / 4;
-        if pages::is_last(limit, rows.len()) {
+        if rows::is_last(limit, rows.len()) {
             (self.from, self.uuid) = (self.to(), None);
             self.ends.forget();
             self.largest = self.largest.saturating_add(self.largest / 4);

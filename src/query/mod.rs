@@ -2,7 +2,7 @@
 
 mod background;
 mod events;
-mod pages;
+mod rows;
 mod scan;
 
 use std::fmt;
@@ -13,11 +13,11 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 pub use events::Events;
-pub use pages::Rows;
+pub use rows::Rows;
 pub use scan::Scan;
 
 use crate::error::text::excerpt;
-use crate::error::{Error, FailureKind, Result, row_as};
+use crate::error::{Error, ErrorKind, Result, row_as};
 use crate::http::{Http, Request, to_value};
 use crate::insight::{self, Table};
 use crate::refresh::Refresh;
@@ -96,7 +96,7 @@ impl Query {
     /// Sets the value of a `{placeholder}` in the SQL. The server inserts it safely: never paste
     /// values into SQL.
     ///
-    /// A placeholder that the SQL does not have, or that is given twice, is an [`Error::Config`]
+    /// A placeholder that the SQL does not have, or that is given twice, is an [`Config`](crate::ErrorKind::Config)
     /// when the query is sent.
     pub fn value(mut self, placeholder: &str, value: impl Serialize) -> Self {
         if let Err(why) = self.put_value(placeholder, &value) {
@@ -140,8 +140,8 @@ impl Query {
     /// HogQL, `results` and more for others.
     ///
     /// # Errors
-    /// As [`Request::send`]; [`Error::Query`] where the query failed; [`Error::Timeout`] where a
-    /// background query is not done in time.
+    /// As [`Request::send`]; [`QueryFailed`](crate::ErrorKind::QueryFailed);
+    /// [`Timeout`](crate::ErrorKind::Timeout) where a background query is not done in time.
     pub fn send(self) -> Result<Value> {
         let request = self.request.clone();
         self.run().map_err(|e| request.error(e))
@@ -150,8 +150,8 @@ impl Query {
     /// Runs the query and returns its rows by column name, as [`insight::rows`] reads them.
     ///
     /// # Errors
-    /// As [`send`](Query::send); [`Error::Query`] where the answer has no rows, or is or may be cut
-    /// by the server ([`is_cut_short`](Error::is_cut_short)): PostHog returns 100 rows unless
+    /// As [`send`](Query::send); [`WrongShape`](crate::ErrorKind::WrongShape) where the answer has no
+    /// rows; [`CutShort`](crate::ErrorKind::CutShort) where the server cut it, or may have: PostHog returns 100 rows unless
     /// the SQL has a LIMIT, and 50,000 at most.
     pub fn rows(self) -> Result<Vec<Map<String, Value>>> {
         Ok(self.table()?.into_maps())
@@ -160,7 +160,7 @@ impl Query {
     /// Runs the query and reads each row as a `T`, by column name.
     ///
     /// # Errors
-    /// As [`rows`](Query::rows); [`Error::Decode`] of the kind [`Row`](FailureKind::Row) where a
+    /// As [`rows`](Query::rows); [`Decode`](crate::ErrorKind::Decode) of the kind [`Row`](crate::ErrorKind::Row) where a
     /// row is not a `T`: it names the row and the field.
     pub fn rows_as<T: DeserializeOwned>(self) -> Result<Vec<T>> {
         let request = self.request.clone();
@@ -264,10 +264,8 @@ fn is_true(object: &Value, name: &str) -> bool {
 }
 
 fn query_failed(message: &str) -> Error {
-    Error::query(
-        FailureKind::Other,
-        format!("the query failed: {}", crate::error::text::line(message, 500)),
-    )
+    let message = crate::error::text::line(message, 500);
+    Error::new(ErrorKind::QueryFailed, format!("the query failed: {message}"))
 }
 
 /// The error of a `query_status` that says that the query failed.

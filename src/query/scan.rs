@@ -6,10 +6,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::pages::{self, Ends, PAGE, Row, Rows, Walk};
+use super::rows::{self, Ends, PAGE, Row, Rows, Walk};
 use super::{Query, to_value};
 use crate::error::text::excerpt;
-use crate::error::{Error, FailureKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::insight;
 use crate::refresh::Refresh;
 
@@ -43,9 +43,9 @@ const OLD_MOST: usize = 10_000;
 /// [`max_body_bytes`](crate::ClientBuilder::max_body_bytes) is requested again at half the size.
 ///
 /// # Errors
-/// The items are errors as those of [`Query::send`]. [`Error::Config`] for SQL or a key that does
-/// not fit; [`Error::Query`] for a key that cannot be compared, a server that returns the same rows
-/// again, or too many rows without a key ([`is_cut_short`](Error::is_cut_short)). After an error
+/// The items are errors as those of [`Query::send`]. [`Config`](crate::ErrorKind::Config) for SQL or a key that does
+/// not fit; [`Paging`](crate::ErrorKind::Paging) for a key that cannot be compared, or a server that
+/// returns the same rows again; [`CutShort`](crate::ErrorKind::CutShort) for too many rows without a key. After an error
 /// there are no more rows.
 ///
 /// # Examples
@@ -108,8 +108,8 @@ impl Scan {
     /// The rows, each read as a `T` by column name.
     ///
     /// # Errors
-    /// As [`Scan`]; a row that is not a `T` is an [`Error::Decode`] of the kind
-    /// [`Row`](FailureKind::Row), which names the row and the field, and the iterator continues
+    /// As [`Scan`]; a row that is not a `T` is an [`Decode`](crate::ErrorKind::Decode) of the kind
+    /// [`Row`](crate::ErrorKind::Row), which names the row and the field, and the iterator continues
     /// with the next row.
     pub fn items_as<T: DeserializeOwned>(self) -> impl Iterator<Item = Result<T>> {
         self.into_iter().read_as()
@@ -175,11 +175,11 @@ impl Walk for ByKey {
         let mut rows = insight::page_of(answer)?;
         if let Part::Rest(_) = self.part {
             self.part = Part::Done;
-            let most = pages::limit(answer, MOST).unwrap_or(OLD_MOST);
+            let most = rows::limit(answer, MOST).unwrap_or(OLD_MOST);
             return if rows.len() < most { Ok(rows) } else { Err(too_many(&self.scan.key)) };
         }
         let Scan { key, after, page_size, .. } = &mut self.scan;
-        let is_last = pages::is_last(pages::limit(answer, *page_size), rows.len());
+        let is_last = rows::is_last(rows::limit(answer, *page_size), rows.len());
         if is_last && after.is_none() && matches!(self.part, Part::Keys) {
             // The first page is the only one: it has all rows, also those without a key.
             self.part = Part::Done;
@@ -192,7 +192,7 @@ impl Walk for ByKey {
         if let Some(last) = rows.last() {
             let last = last.get(key).unwrap_or(&Value::Null);
             check_key(last, is_float).map_err(|why| {
-                Error::query(FailureKind::Other, format!("the scan cannot continue: {why}"))
+                Error::from_text(ErrorKind::Paging, &format!("the scan cannot continue: {why}"))
             })?;
             self.ends.note(last.to_string())?;
             *after = Some(last.clone());
@@ -237,10 +237,10 @@ fn rest(kind: Option<&str>, key: &str) -> Part {
 
 fn too_many(key: &str) -> Error {
     let message = format!(
-        "too many rows have no {:?}, and they cannot be paged: scan along a column that is never null, such as an id",
+        "too many rows have no {:?}, and they cannot be paged; scan along a column that is never null, such as an id",
         excerpt(key)
     );
-    Error::query(FailureKind::CutShort, message)
+    Error::from_text(ErrorKind::CutShort, &message)
 }
 
 /// Whether a key can be sent back as it came.
@@ -251,7 +251,7 @@ fn check_key(key: &Value, is_float: bool) -> std::result::Result<(), String> {
         Value::Number(n)
             if (is_float || n.is_f64()) && n.as_f64().is_some_and(|n| n.abs() >= EXACT) =>
         {
-            Err(format!("the key {shown} may not be exact: use toString() in the SQL"))
+            Err(format!("the key {shown} may not be exact; use toString() in the SQL"))
         }
         Value::Number(_) | Value::String(_) => Ok(()),
         _ => Err(format!("the key must be a number or a string, not {shown}")),
@@ -266,7 +266,7 @@ fn obstacle(query: &Query, key: &str) -> Option<String> {
     let Some(sql) = query.sql() else {
         return Some("only a HogQL query can be scanned".to_owned());
     };
-    if pages::has_placeholder(sql, "scan_") {
+    if rows::has_placeholder(sql, "scan_") {
         return Some("the placeholders {scan_...} are reserved for the scan".to_owned());
     }
     insight::scan_obstacle(sql)

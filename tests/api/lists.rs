@@ -1,5 +1,5 @@
 //! Proves that every shape of list gives all of its items once, in order, or an error.
-use crate::support::expect::{paging, variant};
+use crate::support::expect::paging;
 use crate::support::{Act, KEY, Server, client, error, error_in};
 use crate::wire::{Thing, ids, json_text, ok, targets};
 use posthog_api::{Client, Error, List, Page};
@@ -333,16 +333,20 @@ fn first_skips_empty_pages() {
 fn a_list_is_finished_after_an_error() {
     let page = || ok(&json!({"results": ids(1..=2), "next": "http://in.example/?offset=2"}));
     let failing = [
-        ("a status", json_text(500, "{}"), "Api"),
-        ("no list", json_text(200, r#"{"id": 1}"#), "Decode"),
-        ("results that are no list", json_text(200, r#"{"results": {"a": 1}}"#), "Decode"),
-        ("no JSON", Act::status(200).body("text/html", "<html>"), "Decode"),
-        ("null", json_text(200, "null"), "Decode"),
-        ("an empty body", json_text(200, ""), "Decode"),
+        ("a status", json_text(500, "{}"), posthog_api::ErrorKind::Server),
+        ("no list", json_text(200, r#"{"id": 1}"#), posthog_api::ErrorKind::Decode),
+        (
+            "results that are no list",
+            json_text(200, r#"{"results": {"a": 1}}"#),
+            posthog_api::ErrorKind::Decode,
+        ),
+        ("no JSON", Act::status(200).body("text/html", "<html>"), posthog_api::ErrorKind::Decode),
+        ("null", json_text(200, "null"), posthog_api::ErrorKind::Decode),
+        ("an empty body", json_text(200, ""), posthog_api::ErrorKind::Decode),
         (
             "a row of another type",
             json_text(200, r#"{"results": [{"id": "x"}], "next": null}"#),
-            "Decode",
+            posthog_api::ErrorKind::Row,
         ),
     ];
     for (what, answer, wanted) in failing {
@@ -353,7 +357,7 @@ fn a_list_is_finished_after_an_error() {
             let two = [items.next().unwrap().unwrap(), items.next().unwrap().unwrap()];
             assert_eq!(two.map(|thing| thing.id), [1, 2]);
             let failed = error_in(what, items.next().unwrap());
-            assert_eq!(variant(&failed), wanted, "{what}: {failed:?}");
+            assert_eq!(failed.kind(), wanted, "{what}: {failed:?}");
             assert!(items.next().is_none() && items.next().is_none(), "{what}");
             drop(items);
             assert_eq!(script.all_requests().len(), 2, "{what}");
@@ -361,7 +365,7 @@ fn a_list_is_finished_after_an_error() {
         let script = Server::script(vec![page(), answer]);
         let all: Result<Vec<Thing>, Error> =
             client(&script).project(1).list("things").items_as().collect();
-        assert_eq!(variant(&error_in(what, all)), wanted);
+        assert_eq!(error_in(what, all).kind(), wanted);
     }
 }
 

@@ -1,15 +1,14 @@
 //! Proves that the readers read each shape of an insight's result, or explain why they cannot.
 use crate::support::error;
-use crate::support::expect::insight as explain;
 use posthog_api::insight::{
     funnel_steps, paths, result, retention, rows, series, time_to_convert, totals,
 };
-use posthog_api::{FailureKind, aggregated_value};
+use posthog_api::{ErrorKind, aggregated_value};
 use serde_json::{Map, json};
 
 #[test]
 fn a_missing_result_is_explained() {
-    use FailureKind::{NotComputed, Other, Running};
+    use ErrorKind::{NotComputed, QueryFailed, Running, WrongShape};
     for (insight, kind, why) in [
         (json!({"id": 7, "result": null, "last_refresh": null}), NotComputed, "7"),
         (
@@ -19,26 +18,26 @@ fn a_missing_result_is_explained() {
         ),
         (
             json!({"result": null, "query_status": {"error": true, "error_message": "boom"}}),
-            Other,
+            QueryFailed,
             "boom",
         ),
         (
             json!({"result": null, "query_status": {"error": true, "error_message": null}}),
-            Other,
+            QueryFailed,
             "failed",
         ),
         (
             json!({"result": null, "query_status": {"error": true,
                 "error_message": "concurrency_limit_exceeded"}}),
-            Other,
+            QueryFailed,
             "again",
         ),
-        (json!({"id": 7, "name": "x"}), Other, "basic"),
-        (json!(null), Other, "basic"),
+        (json!({"id": 7, "name": "x"}), WrongShape, "basic"),
+        (json!(null), WrongShape, "basic"),
     ] {
         let failed = error(result(&insight));
-        assert_eq!(explain(&failed).kind(), kind, "{failed}");
-        assert!(explain(&failed).message().contains(why), "no {why} in {failed}");
+        assert_eq!(failed.kind(), kind, "{failed}");
+        assert!(failed.to_string().contains(why), "no {why} in {failed}");
     }
     assert_eq!(result(&json!({"result": []})).unwrap(), &json!([]));
     assert_eq!(result(&json!({"results": [1]})).unwrap(), &json!([1]));
@@ -94,7 +93,7 @@ fn a_missing_total_is_explained() {
     ] {
         let insight = json!({"id": 1, "result": result});
         let failed = error(aggregated_value(&insight));
-        assert!(explain(&failed).message().contains(why), "no {why} in {failed}");
+        assert!(failed.to_string().contains(why), "no {why} in {failed}");
         assert!(totals(&insight).is_ok(), "{insight}");
     }
     for (result, why) in [
@@ -111,7 +110,7 @@ fn a_missing_total_is_explained() {
     ] {
         let insight = json!({"id": 1, "result": result});
         for failed in [error(aggregated_value(&insight)), error(totals(&insight))] {
-            assert!(explain(&failed).message().contains(why), "no {why} in {failed}");
+            assert!(failed.to_string().contains(why), "no {why} in {failed}");
         }
     }
 }

@@ -147,7 +147,7 @@ fn an_answer_is_read_as_json_as_a_type_or_as_text() {
     ] {
         let server = answer(200, body);
         let failed = error(client(&server).project(1).get("x/").send_as::<Thing>());
-        assert_eq!((failed.status(), decode(&failed).body()), (Some(200), body));
+        assert_eq!((failed.status(), decode(&failed).body()), (Some(200), Some(body)));
         for word in [why, "GET /api/projects/1/x/", "200", "application/json"] {
             assert!(failed.to_string().contains(word), "no {word} in {failed}");
         }

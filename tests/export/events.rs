@@ -1,6 +1,6 @@
 //! Proves that events() returns each event of a time range once, in order, and resumes after any.
 use crate::model::{Found, Rules, Table, limits, queries, ranked, serve, too_slow};
-use crate::support::expect::{config, query, too_large};
+use crate::support::expect::{config, paging, too_large};
 use crate::support::{Act, KEY, Server, builder, client, error, shows_key};
 use posthog_api::{Events, Result};
 use serde_derive::Deserialize;
@@ -442,7 +442,7 @@ fn a_server_that_does_not_keep_to_the_order_is_an_error() {
         let march = client(&server).project(1).events().after("2026-03-01").before("2026-03-02");
         let error = march.into_iter().find_map(Result::err).unwrap();
         let error = crate::support::seen(error);
-        assert!(query(&error).message().contains(why), "{what}: {error}");
+        assert!(paging(&error).message().contains(why), "{what}: {error}");
         assert!(error.to_string().contains("POST"), "{what}: {error}");
         assert!(server.count() <= 2, "{what}");
     }

@@ -1,8 +1,8 @@
 //! Proves that a scan returns each row once, whatever the key, the page size and the server's cap.
 use crate::model::{Found, Rules, Table, limits, queries, ranked, serve};
-use crate::support::expect::{config, query};
+use crate::support::expect::{config, paging};
 use crate::support::{Act, KEY, Server, Way, builder, client, error, shows_key};
-use posthog_api::{FailureKind, Project, Result, Scan};
+use posthog_api::{ErrorKind, Project, Result, Scan};
 use serde_json::{Map, Value, json};
 use std::cmp::Ordering;
 
@@ -247,7 +247,11 @@ fn too_many_rows_without_a_key_are_an_error() {
             continue;
         }
         let error = error(rows.next().unwrap());
-        assert!(error.is_cut_short() && error.to_string().contains("never null"), "{error}");
+        assert!(
+            error.kind() == posthog_api::ErrorKind::CutShort
+                && error.to_string().contains("never null"),
+            "{error}"
+        );
         assert!(rows.next().is_none());
     }
 }
@@ -276,7 +280,7 @@ fn a_key_that_cannot_be_sent_back_as_it_came_is_an_error() {
         let server = one_key(&text(key));
         let mut rows = scan(&server).page_size(1).into_iter();
         let error = error(rows.next().unwrap());
-        assert!(query(&error).message().contains("key"), "{key}: {error}");
+        assert!(paging(&error).message().contains("key"), "{key}: {error}");
         assert!(rows.next().is_none(), "{key}");
         assert_eq!(server.count(), 1, "{key}");
     }
@@ -300,7 +304,7 @@ fn a_float_that_is_written_as_a_whole_number_is_an_error() {
     let page = json!({"columns": ["k"], "types": [["k", "Float64"]], "results": [[71_428_571_428_571_420_u64]]});
     let server = Server::answers(&[page]);
     let error = error(scan(&server).page_size(1).into_iter().next().unwrap());
-    assert!(query(&error).message().contains("toString"), "{error}");
+    assert!(paging(&error).hint().unwrap().contains("toString"), "{error}");
 }
 
 #[test]
@@ -316,7 +320,7 @@ fn a_server_that_returns_the_same_pages_again_is_an_error() {
             rows.next().unwrap().unwrap();
         }
         let error = error(rows.next().unwrap());
-        assert_eq!(query(&error).kind(), FailureKind::Other);
+        assert_eq!(error.kind(), ErrorKind::Paging);
         assert!(error.to_string().contains("again"), "{error}");
         assert!(rows.next().is_none());
     }
@@ -326,7 +330,7 @@ fn a_server_that_returns_the_same_pages_again_is_an_error() {
 fn an_answer_without_the_key_is_an_error() {
     let server = Server::answers(&[json!({"columns": ["other"], "results": [[1]]})]);
     let error = error(scan(&server).page_size(1).into_iter().next().unwrap());
-    assert!(query(&error).message().contains("key"), "{error}");
+    assert!(paging(&error).message().contains("key"), "{error}");
 }
 
 #[test]

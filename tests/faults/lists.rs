@@ -2,7 +2,7 @@
 //! to another host.
 use crate::support::expect::{api, config, decode, not_found, paging, transport};
 use crate::support::{Act, KEY, REQUEST_ID, Server, client, error, seen, within};
-use posthog_api::{Client, FailureKind, Items, List};
+use posthog_api::{Client, ErrorKind, Items, List};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -241,7 +241,7 @@ fn an_answer_that_is_not_a_list_is_an_error_with_its_body() {
         assert_eq!(failed.status(), Some(200), "{name}");
         let failed = decode(&failed);
         assert_eq!(failed.request_id(), Some(REQUEST_ID), "{name}");
-        assert_eq!(failed.body(), body, "{name}");
+        assert_eq!(failed.body(), Some(body), "{name}");
     }
 }
 
@@ -314,7 +314,7 @@ fn a_row_of_another_type_is_an_error_of_items_as() {
     let mut items = things(&client(&server)).items_as::<u64>();
     assert_eq!(items.next().unwrap().unwrap(), 1);
     let failed = error(items.next().unwrap());
-    assert_eq!(decode(&failed).kind(), FailureKind::Row, "{failed}");
+    assert_eq!(decode(&failed).kind(), ErrorKind::Row, "{failed}");
     assert!(failed.to_string().contains("two"), "{failed}");
     // The other rows can be read.
     assert_eq!(items.next().unwrap().unwrap(), 3);

@@ -10,7 +10,7 @@ use posthog_api::ureq::http::Uri;
 use posthog_api::ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use posthog_api::ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use posthog_api::ureq::{self, Agent};
-use posthog_api::{Auth, Client, FailureKind, RetryPolicy};
+use posthog_api::{Auth, Client, ErrorKind, RetryPolicy};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -53,7 +53,6 @@ fn passing() -> Vec<(&'static str, Act)> {
         ("521", status(521)),
         ("522", status(522)),
         ("523", status(523)),
-        ("524", status(524)),
         ("525", status(525)),
         ("526", status(526)),
         ("527", status(527)),
@@ -244,7 +243,7 @@ fn the_last_error_is_returned() {
         Act::error(403, "authentication_error", "permission_denied", "No."),
     ]);
     let failed = error(trying(&server, 3).me());
-    assert!(failed.is_permission_denied(), "{failed}");
+    assert!(failed.kind() == posthog_api::ErrorKind::PermissionDenied, "{failed}");
 }
 
 /// Resolves twice to nothing, or to a port that refuses, and then to the server.
@@ -310,7 +309,7 @@ fn a_refused_connection_is_not_retried_by_a_write_without_a_body() {
     let server = Server::stranger();
     let (client, looked) = late(&server, true);
     let failed = error(client.delete("/api/x/").send());
-    assert_eq!(transport(&failed).kind(), FailureKind::Connect);
+    assert_eq!(transport(&failed).kind(), ErrorKind::Connect);
     assert_eq!(looked.load(SeqCst), 1);
 }
 
@@ -324,7 +323,8 @@ fn an_unfinished_handshake_is_retried_by_every_method() {
             .retry(RetryPolicy::default().max_retries(1))
             .build()
             .unwrap();
-        timeout(&within(AT_ONCE, || error_in(name, call(&client))));
+        let failed = within(AT_ONCE, || error_in(name, call(&client)));
+        assert_eq!(failed.kind(), ErrorKind::Connect, "{name}: {failed}");
         server.wait_closed(2);
         assert_eq!(server.connections(), 2, "{name}");
     });
@@ -426,16 +426,22 @@ fn the_waits_of_a_call_stay_within_max_wait() {
 fn a_hundred_retries_without_a_wait_end() {
     let server = Server::start(|_, _| status(429).header("Retry-After", "0"));
     let failed = within(AT_ONCE, || error(trying(&server, 100).me()));
-    assert!(failed.is_rate_limited() && failed.retry_after() == Some(Duration::ZERO));
+    assert!(
+        failed.kind() == posthog_api::ErrorKind::RateLimited
+            && failed.retry_after() == Some(Duration::ZERO)
+    );
     assert_eq!(server.count(), 101);
 }
 
 #[test]
-fn retry_policy_none_never_retries() {
+fn retry_policy_none_sends_a_read_twice_at_most() {
     for (fault, act) in passing() {
-        let server = Server::script([act]);
+        // A read whose connection broke before the answer's header was there is sent once more.
+        let at_once = ["before the answer", "status line", "header"];
+        let most = 1 + usize::from(at_once.iter().any(|place| fault.ends_with(place)));
+        let server = Server::script(vec![act; most]);
         error_in(fault, client(&server).me());
-        assert_eq!(server.count(), 1, "{fault}");
+        assert_eq!(server.count(), most, "{fault}");
     }
 }
 

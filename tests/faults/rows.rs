@@ -2,7 +2,7 @@
 //! no parameter of a list is lost on the way.
 use crate::support::expect::{config, decode, paging, redirect};
 use crate::support::{Act, Server, client, error, error_in, seen, within};
-use posthog_api::{FailureKind, PersonFilter};
+use posthog_api::{ErrorKind, PersonFilter};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -55,7 +55,7 @@ fn a_value_that_cannot_be_read_becomes_text_and_costs_nothing_else() {
                 Ok(row) => assert!(row["id"] == id && (at != 1 || typed), "{name}: {row}"),
                 Err(e) => {
                     let failed = seen(e);
-                    assert_eq!(decode(&failed).kind(), FailureKind::Row, "{name}");
+                    assert_eq!(decode(&failed).kind(), ErrorKind::Row, "{name}");
                     assert!(at == 1 && !typed, "{name}: {failed}");
                     for words in ["row 2", "properties.bad", "\"id\": 2"] {
                         assert!(failed.to_string().contains(words), "{name}: {failed}");
@@ -93,7 +93,7 @@ fn a_whole_row_that_cannot_be_read_is_text() {
 fn all_and_collect_stop_at_a_row_that_is_not_the_type() {
     let server = Server::script([Act::page(&json!([1, "two", 3]), &Value::Null)]);
     let rows: Result<Vec<u64>, _> = client(&server).list("/api/x/").items_as().collect();
-    assert_eq!(decode(&error(rows)).kind(), FailureKind::Row);
+    assert_eq!(decode(&error(rows)).kind(), ErrorKind::Row);
 }
 
 /// A page with a count.

@@ -1,7 +1,7 @@
 //! Proves that no text of an error is longer than 64 KiB, however much a server or a caller gives.
 use crate::support::expect::{api, config, decode, paging, query, redirect};
 use crate::support::{AT_ONCE, Act, Server, client, error_in, seen, within};
-use posthog_api::{ApiError, Error, PersonFilter, Refresh};
+use posthog_api::{Error, PersonFilter, Refresh};
 use serde_json::{Value, json};
 
 /// Much more than an error keeps.
@@ -151,8 +151,8 @@ fn an_error_of_a_reader_is_short() {
 fn an_error_made_by_a_caller_is_as_short_as_one_of_the_client() {
     let long = long();
     for body in [long.clone(), json!({"detail": long, "extra": {"a": long}}).to_string()] {
-        let made = ApiError::new(429, body);
-        assert!(!made.body().is_empty());
-        seen(Error::Api(Box::new(made)));
+        let made = Error::from_answer(429, body);
+        assert!(!made.body().unwrap().is_empty());
+        seen(made);
     }
 }

@@ -1,11 +1,11 @@
 //! Proves that a connection which fails, breaks, hangs or sends garbage is an error in time, never
 //! a wrong answer.
-use crate::support::expect::{broken, decode, timeout, transport};
+use crate::support::expect::{broken, decode, no_answer, timeout, transport};
 use crate::support::{
     AT_ONCE, Act, End, REFUSED, SLOW, Server, TIMEOUT, agent, builder, client, error, error_in,
     hasty, together, within,
 };
-use posthog_api::Error;
+use posthog_api::ErrorKind;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -17,10 +17,9 @@ fn good() -> Act {
 
 /// The result of one call without retries to a server with this act.
 fn fate(act: Act) -> posthog_api::Result<Value> {
-    let server = Server::script([act]);
-    let result = within(AT_ONCE, || client(&server).me());
-    assert_eq!(server.count(), 1);
-    result
+    // A read whose connection broke at once is sent once more.
+    let server = Server::script([act.clone(), act]);
+    within(AT_ONCE, || client(&server).me())
 }
 
 #[test]
@@ -30,7 +29,7 @@ fn a_refused_connection_is_an_error() {
     let failure = transport(&failed);
     assert_eq!(failure.call(), Some(("GET", ME)));
     assert!(failure.message().contains(REFUSED), "{failed}");
-    assert!(failed.status().is_none() && !failed.is_timeout());
+    assert!(failed.status().is_none() && failed.kind() != posthog_api::ErrorKind::Timeout);
 }
 
 #[test]
@@ -38,7 +37,7 @@ fn a_name_that_does_not_resolve_is_an_error() {
     let client = builder("https://nothing.invalid").build().unwrap();
     let failed = within(Duration::from_secs(15), || error(client.me()));
     assert!(failed.to_string().contains("nothing.invalid"), "{failed}");
-    assert!(matches!(failed, Error::Transport(_) | Error::Timeout(_)), "{failed:?}");
+    no_answer(&failed);
 }
 
 #[test]
@@ -193,7 +192,10 @@ fn an_answer_without_an_end_is_an_error_in_time() {
     together(rows, |(name, begin, block)| {
         let server = Server::script([Act::raw(begin).repeat(block, u64::MAX)]);
         let failed = within(SLOW, || error_in(name, hasty(&server).me()));
-        assert!(matches!(failed, Error::Transport(_) | Error::Timeout(_)), "{name}: {failed:?}");
+        // A header of gzip has an end, however long it is.
+        if failed.kind() != ErrorKind::Decode {
+            no_answer(&failed);
+        }
         assert!(server.sent() < 1 << 30, "{name}: {} bytes", server.sent());
     });
 }
@@ -229,7 +231,7 @@ fn a_content_length_that_is_too_short_does_not_affect_the_next_answer() {
     let server = Server::script([good().length(9), good()]);
     let client = client(&server);
     let failed = error(client.me());
-    assert_eq!(decode(&failed).body(), r#"{"answer""#);
+    assert_eq!(decode(&failed).body(), Some(r#"{"answer""#));
     assert_eq!(client.me().unwrap(), json!({"answer": "a good one, of some length"}));
 }
 
@@ -290,7 +292,7 @@ fn a_write_on_a_pooled_connection_closed_during_the_call_is_not_repeated() {
 }
 
 #[test]
-fn a_new_connection_that_breaks_is_not_treated_as_a_pooled_one() {
+fn a_read_whose_connection_breaks_at_once_is_sent_once_more() {
     let long = "x".repeat(3_000_000);
     for (name, first) in [
         ("nothing before it", None),
@@ -303,13 +305,13 @@ fn a_new_connection_that_breaks_is_not_treated_as_a_pooled_one() {
         ),
     ] {
         let before = usize::from(first.is_some());
-        let server = Server::script(first.into_iter().chain([Act::close()]));
+        let server = Server::script(first.into_iter().chain([Act::close(), Act::close()]));
         let client = client(&server);
         for _ in 0..before {
             let _ = client.me();
         }
         transport(&error_in(name, client.me()));
-        assert_eq!(server.count(), before + 1, "{name}");
+        assert_eq!(server.count(), before + 2, "{name}");
     }
 }
 
@@ -347,7 +349,7 @@ fn a_request_body_refused_halfway_is_an_error() {
     let client = hasty(&server);
     let body = json!({"big": "x".repeat(6 * 1024 * 1024)});
     let failed = within(AT_ONCE, || error(client.post("/api/x/").json(body).send()));
-    assert!(matches!(failed, Error::Api(_) | Error::Transport(_)), "{failed:?}");
+    assert!([ErrorKind::Refused, ErrorKind::Broken].contains(&failed.kind()), "{failed:?}");
 }
 
 #[test]
@@ -366,7 +368,7 @@ fn a_call_whose_timeout_is_zero_fails_at_once() {
     let server = Server::start(|_, _| Act::silence());
     let client = client(&server);
     let failed = within(AT_ONCE, || error(client.get("/api/x/").timeout(Duration::ZERO).send()));
-    assert!(matches!(failed, Error::Timeout(_) | Error::Config(_)), "{failed:?}");
+    assert_eq!(failed.kind(), ErrorKind::Config, "{failed:?}");
 }
 
 #[test]
@@ -453,8 +455,8 @@ fn a_proxy_that_refuses_the_connection_is_an_error() {
             .build()
             .unwrap();
         let failed = within(AT_ONCE, || error(client.me()));
-        assert_eq!(failed.is_timeout(), !in_time, "{name}: {failed:?}");
-        assert!(matches!(failed, Error::Transport(_) | Error::Timeout(_)), "{name}: {failed:?}");
+        assert_eq!(failed.to_string().contains("within 400ms"), !in_time, "{name}: {failed:?}");
+        no_answer(&failed);
         assert_eq!(proxy.requests()[0].method, "CONNECT", "{name}");
     }
 }

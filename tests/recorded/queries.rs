@@ -241,7 +241,7 @@ fn a_failed_query_in_the_background_is_an_error_with_its_message() {
         let query =
             query_of(&client(&replay.url()), started).refresh(Refresh::ForceBlocking).background();
         let error = query.send().unwrap_err();
-        assert!(check::query_error(&error).message().contains(word), "{error}");
+        assert!(error.message().contains(word), "{error}");
         check::request(&replay.requests()[1], failed);
     }
 }

@@ -9,7 +9,7 @@ use posthog_api::insight::{
 use serde_json::{Map, Value, json};
 
 use crate::ask::send;
-use crate::check::{cut_short, insight_error, json_of, reader_error};
+use crate::check::{cut_short, json_of};
 use crate::standin::recordings::one;
 use crate::standin::{Replay, client};
 use crate::table::Got;
@@ -173,7 +173,7 @@ fn total(insight: &Value, truth: &Value, name: &str) -> f64 {
     }
     let Some(first) = read[0].value else {
         let error = aggregated_value(insight).unwrap_err();
-        assert!(insight_error(&error).message().contains("never"), "{error}");
+        assert!(&error.message().contains("never"), "{error}");
         return f64::NAN;
     };
     let value = aggregated_value(insight).unwrap();
@@ -379,7 +379,7 @@ fn each_function_names_the_right_one_for_an_insight_of_another_kind() {
         for (reader, reads, read) in READERS {
             if reads != kind {
                 let error = read(&insight).unwrap_err();
-                let line = reader_error(&error).message();
+                let line = &error.to_string();
                 let insight = format!("insight {} ", insight["id"]);
                 assert!(
                     line.starts_with(&insight) && line.contains(right),
@@ -396,7 +396,7 @@ fn an_insight_of_a_kind_without_a_reader_is_an_error_of_every_function() {
     assert_eq!(result(&insight).unwrap().as_array().unwrap().len(), 55);
     for (reader, _, read) in READERS {
         let error = read(&insight).unwrap_err();
-        let line = reader_error(&error).message();
+        let line = &error.to_string();
         assert!(line.contains("insight 42"), "{reader}: {line}");
     }
     let InsightResult::Other(result) = read_any(&insight).unwrap() else { panic!("{insight}") };
@@ -415,7 +415,7 @@ fn read_returns_the_kind_that_an_insight_has() {
             Ok(InsightResult::Paths(edges)) => (Kind::Paths, edges.len()),
             Ok(InsightResult::TimeToConvert(times)) => (Kind::Times, times.bins.len()),
             Ok(InsightResult::Table(table)) => (Kind::Table, table.rows.len()),
-            Err(error) if error.is_cut_short() => (Kind::Table, 100),
+            Err(error) if error.kind() == posthog_api::ErrorKind::CutShort => (Kind::Table, 100),
             other => panic!("{year} {name}: {other:?}"),
         };
         let truth = json_of(one(year, name));
@@ -448,10 +448,13 @@ fn an_insight_without_a_result_is_an_error_that_says_how_to_compute_it() {
         ("2026", "insight_empty"),
     ] {
         let insight = asked_insight(year, name);
-        assert!(read_any(&insight).unwrap_err().is_not_computed(), "{name}");
+        assert!(
+            read_any(&insight).unwrap_err().kind() == posthog_api::ErrorKind::NotComputed,
+            "{name}"
+        );
         for (reader, _, read) in READERS {
             let error = read(&insight).unwrap_err();
-            let line = insight_error(&error).message();
+            let line = &error.to_string();
             let id = format!("insight {} ", insight["id"]);
             assert!(
                 line.contains(&id) && line.contains("insight_refreshed"),
@@ -465,10 +468,10 @@ fn an_insight_without_a_result_is_an_error_that_says_how_to_compute_it() {
 fn an_insight_that_is_being_computed_is_an_error_that_names_its_query() {
     let insight = asked_insight("2026", "insight_bold_refresh_force_async");
     let query = insight["query_status"]["id"].as_str().unwrap();
-    assert!(read_any(&insight).unwrap_err().is_running());
+    assert!(read_any(&insight).unwrap_err().kind() == posthog_api::ErrorKind::Running);
     for (reader, _, read) in READERS {
         let error = read(&insight).unwrap_err();
-        let line = insight_error(&error).message();
+        let line = &error.to_string();
         assert!(line.contains(query), "{reader}: {line}");
     }
 }

@@ -35,7 +35,7 @@ fn recorded(name: &str) -> Value {
 #[track_caller]
 fn config<T: std::fmt::Debug>(result: Result<T, Error>) -> String {
     match result {
-        Err(Error::Config(message)) => message,
+        Err(error) if error.kind() == posthog_api::ErrorKind::Config => error.to_string(),
         other => panic!("{other:?}"),
     }
 }

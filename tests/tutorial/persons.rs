@@ -316,6 +316,6 @@ fn one_person_by_number_uuid_and_distinct_id() {
 
     assert_eq!(project.person(&listed).unwrap(), person);
     assert_eq!(one_sent(&standin), get(&format!("/api/projects/1/persons/{uuid}/")));
-    assert!(project.person(99_999_999).unwrap_err().is_not_found());
+    assert!(project.person(99_999_999).unwrap_err().kind() == posthog_api::ErrorKind::NotFound);
     assert_eq!(one_sent(&standin), get("/api/projects/1/persons/99999999/"));
 }

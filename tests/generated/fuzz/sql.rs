@@ -3,7 +3,6 @@
 use crate::desk::{Desk, ok};
 use crate::fuzz;
 use crate::input::{Random, change_text};
-use crate::support::expect::variant;
 use crate::support::seen;
 use posthog_api::{Client, Error};
 use serde_json::{Value, json};
@@ -184,12 +183,12 @@ fn answer(rows: usize, more: &Value) -> Value {
 fn cut(client: &Client, sql: &str) -> Option<bool> {
     match client.project(1).hogql(sql).rows() {
         Ok(_) => Some(false),
-        Err(error) if error.is_cut_short() => {
+        Err(error) if error.kind() == posthog_api::ErrorKind::CutShort => {
             seen(error);
             Some(true)
         }
         Err(error) => {
-            assert_eq!(variant(&seen(error)), "Config");
+            assert_eq!(seen(error).kind(), posthog_api::ErrorKind::Config);
             None
         }
     }
@@ -249,7 +248,11 @@ fn a_scan_refuses_exactly_the_sql_that_orders_or_limits_its_rows() {
         desk.lay([empty.clone()]);
         let error = scan(&client, &sql);
         if semicolon || composed.has_clause {
-            assert_eq!(error.as_ref().map(variant), Some("Config"), "{composed:#?}");
+            assert_eq!(
+                error.as_ref().map(Error::kind),
+                Some(posthog_api::ErrorKind::Config),
+                "{composed:#?}"
+            );
             assert!(desk.seen().is_empty());
             refused += 1;
         } else {

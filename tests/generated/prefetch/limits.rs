@@ -1,6 +1,5 @@
 //! Proves that nothing goes on after an iterator is dropped or its deadline has passed.
 use crate::script::throttled;
-use crate::support::expect::variant;
 use crate::support::{Act, Server, builder, together, within};
 use posthog_api::RetryPolicy;
 use serde_json::json;
@@ -64,12 +63,20 @@ fn with_a_deadline_a_list_ends_in_time() {
     // What the server does from page 4 on, and which errors can follow: a throttled request may be
     // the last thing before the deadline.
     type Later = fn(u64) -> Act;
-    let acts: [(&str, Later, &[&str]); 5] = [
-        ("nothing", |_| Act::silence(), &["Timeout"]),
-        ("slow bytes", |at| endless(at).drip_body(Duration::from_millis(50)), &["Timeout"]),
-        ("good pages without end", endless, &["Timeout"]),
-        ("429 at once", |_| throttled("0").after(Duration::from_millis(5)), &["Timeout", "Api"]),
-        ("a long wait", |_| throttled("1"), &["Api"]),
+    let acts: [(&str, Later, &[posthog_api::ErrorKind]); 5] = [
+        ("nothing", |_| Act::silence(), &[posthog_api::ErrorKind::Timeout]),
+        (
+            "slow bytes",
+            |at| endless(at).drip_body(Duration::from_millis(50)),
+            &[posthog_api::ErrorKind::Timeout],
+        ),
+        ("good pages without end", endless, &[posthog_api::ErrorKind::Timeout]),
+        (
+            "429 at once",
+            |_| throttled("0").after(Duration::from_millis(5)),
+            &[posthog_api::ErrorKind::Timeout, posthog_api::ErrorKind::RateLimited],
+        ),
+        ("a long wait", |_| throttled("1"), &[posthog_api::ErrorKind::RateLimited]),
     ];
     let rows = acts.iter().flat_map(|act| [0, 1, 5, 12].map(|ahead| (act, ahead)));
     together(rows, |(&(name, act, errors), ahead)| {
@@ -90,7 +97,7 @@ fn with_a_deadline_a_list_ends_in_time() {
         }
         let took = start.elapsed();
         let last = end.unwrap().unwrap_err();
-        assert!(errors.contains(&variant(&last)), "{name}, {ahead} ahead: {last}");
+        assert!(errors.contains(&last.kind()), "{name}, {ahead} ahead: {last}");
         assert!(rows >= 8, "{name}, {ahead} ahead: {rows} rows");
         assert!(took < LIMIT + Duration::from_millis(600), "{name}, {ahead} ahead: {took:?}");
     });

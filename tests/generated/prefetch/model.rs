@@ -1,13 +1,14 @@
 //! What a caller must get from a list, computed without a client.
 use crate::script::{Answer, Fault, Form, List, Query};
+use posthog_api::ErrorKind;
 use std::collections::HashSet;
 
 /// What one call of `next` of an iterator returns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Item {
     Row(String),
-    /// The variant, and a word of its message.
-    Error(&'static str, &'static str),
+    /// The kind, and a word of its message.
+    Error(ErrorKind, &'static str),
 }
 
 /// How the rows are read.
@@ -21,20 +22,15 @@ pub enum Way {
 impl Fault {
     fn error(self) -> Item {
         match self {
-            Fault::Status(status) => Item::Error(
-                "Api",
-                match status {
-                    401 => "401",
-                    404 => "404",
-                    429 => "429",
-                    500 => "500",
-                    _ => "502",
-                },
-            ),
-            Fault::Cut | Fault::Close => Item::Error("Transport", "broke"),
-            Fault::Garbage => Item::Error("Decode", "line 1"),
-            Fault::WebPage => Item::Error("Decode", "html"),
-            Fault::NoList => Item::Error("Decode", "results"),
+            Fault::Status(401) => Item::Error(ErrorKind::Unauthenticated, "401"),
+            Fault::Status(404) => Item::Error(ErrorKind::NotFound, "404"),
+            Fault::Status(429) => Item::Error(ErrorKind::RateLimited, "429"),
+            Fault::Status(500) => Item::Error(ErrorKind::Server, "500"),
+            Fault::Status(_) => Item::Error(ErrorKind::Server, "502"),
+            Fault::Cut | Fault::Close => Item::Error(ErrorKind::Broken, "broke"),
+            Fault::Garbage => Item::Error(ErrorKind::Decode, "line 1"),
+            Fault::WebPage => Item::Error(ErrorKind::Decode, "html"),
+            Fault::NoList => Item::Error(ErrorKind::Decode, "results"),
         }
     }
 }
@@ -62,7 +58,7 @@ pub fn items(list: &List, way: Way) -> Vec<Item> {
         } else {
             out.extend(values.iter().zip(shown(&values)).map(|(value, row)| {
                 if way == Way::Typed && value["id"].is_string() {
-                    Item::Error("Decode", "id")
+                    Item::Error(ErrorKind::Row, "id")
                 } else {
                     Item::Row(row)
                 }
@@ -70,13 +66,13 @@ pub fn items(list: &List, way: Way) -> Vec<Item> {
         }
         match next(list, page, &first) {
             Ok(Some(next)) if seen.contains(&next) => {
-                out.push(Item::Error("Paging", "already read"));
+                out.push(Item::Error(ErrorKind::Paging, "already read"));
                 return out;
             }
             Ok(Some(next)) => query = next,
             Ok(None) => break,
             Err(word) => {
-                out.push(Item::Error("Paging", word));
+                out.push(Item::Error(ErrorKind::Paging, word));
                 return out;
             }
         }
@@ -85,7 +81,7 @@ pub fn items(list: &List, way: Way) -> Vec<Item> {
     let repeats = way == Way::Typed || received < rows;
     let expected = list.count().map(|count| count.saturating_sub(u64::from(list.start)));
     if repeats && expected.is_some_and(|expected| received < expected) {
-        out.push(Item::Error("Paging", "rows"));
+        out.push(Item::Error(ErrorKind::Paging, "rows"));
     }
     out
 }

@@ -2,7 +2,6 @@
 use crate::host::Host;
 use crate::model::{self, Item, Way};
 use crate::script::{self, List, SEARCH};
-use crate::support::expect::variant;
 use crate::support::seen;
 use posthog_api::{Error, Result};
 use proptest::prelude::Strategy;
@@ -81,18 +80,9 @@ fn collect(rows: impl Iterator<Item = Result<String>>, caller: &Caller) -> Vec<R
 fn shown(read: &[Read], path: &str) -> Vec<String> {
     let error = |error: &Error| {
         let line = error.to_string().replace(path, "PATH");
-        format!("{}: {line} ({:?})", variant(error), kind(error))
+        format!("{}: {line}", error.kind())
     };
     read.iter().map(|row| row.as_ref().map_or_else(error, String::clone)).collect()
-}
-
-fn kind(error: &Error) -> Option<posthog_api::FailureKind> {
-    match error {
-        Error::Transport(f) | Error::Timeout(f) | Error::Decode(f) | Error::Paging(f) => {
-            Some(f.kind())
-        }
-        _ => None,
-    }
 }
 
 fn case(host: &Host, list: &List, caller: &Caller) -> std::result::Result<(), TestCaseError> {
@@ -106,7 +96,7 @@ fn case(host: &Host, list: &List, caller: &Caller) -> std::result::Result<(), Te
         && expected.iter().zip(&alone).all(|pair| match pair {
             (Item::Row(row), Ok(read)) => row == read,
             (Item::Error(name, word), Err(error)) => {
-                *name == variant(error) && error.to_string().contains(word)
+                *name == error.kind() && error.to_string().contains(word)
             }
             _ => false,
         });

@@ -1,7 +1,7 @@
 //! The only server that the clients of these tests can find.
 use crate::KEY;
 use crate::rules::strictly_decoded;
-use crate::support::{Act, Request, Server, Way, agent, expect};
+use crate::support::{Act, Request, Server, Way, agent};
 use posthog_api::ureq::Agent;
 use posthog_api::ureq::config::Config as AgentConfig;
 use posthog_api::ureq::http::Uri;
@@ -141,9 +141,8 @@ impl Home {
         std::mem::take(&mut locked(&self.state).asked)
     }
 
-    /// The request of a call that is `right`. A call that is not must return [`Error::Config`] and
-    /// send
-    /// nothing.
+    /// The request of a call that is `right`. A call that is not must return an error of the kind `Config` and
+    /// send nothing.
     pub fn arrived<T: Debug>(
         &self,
         outcome: &Result<T, Error>,
@@ -167,8 +166,8 @@ impl Home {
             }
             return Ok(seen.pop());
         }
-        let refused = outcome.as_ref().err().map(expect::variant);
-        prop_assert_eq!(refused, Some("Config"), "{:?}", outcome);
+        let refused = outcome.as_ref().err().map(Error::kind);
+        prop_assert_eq!(refused, Some(posthog_api::ErrorKind::Config), "{:?}", outcome);
         prop_assert!(seen.is_empty(), "{:?}", seen);
         Ok(None)
     }

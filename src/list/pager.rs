@@ -5,12 +5,12 @@ use std::iter::FusedIterator;
 
 use serde_json::Value;
 
-use super::envelope::{Envelope, Next};
 use super::in_flight::InFlight;
-use super::rows;
+use super::page;
+use super::page::{Envelope, Next};
 use super::tally::{Ids, Tally};
 use super::walk::Walk;
-use crate::error::{Error, Failure, FailureKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Params, Request, Response};
 
 /// One page of a list.
@@ -164,13 +164,13 @@ impl<T> Pager<T> {
             };
             let Some(query) = list.next.take() else {
                 if let Some(why) = list.tally.missing_rows().filter(|_| self.complete) {
-                    return Err(paging(why));
+                    return Err(paging(&why));
                 }
                 self.list = None;
                 continue;
             };
             let query =
-                query.map_err(|why| paging(format!("the list cannot be continued: {why}")))?;
+                query.map_err(|why| paging(&format!("the list cannot be continued: {why}")))?;
             let mut batch = list.read(&query, &mut self.reader)?;
             batch.has_next |= !self.lists.as_slice().is_empty();
             return Ok(Some(batch));
@@ -178,8 +178,8 @@ impl<T> Pager<T> {
     }
 }
 
-fn paging(why: String) -> Error {
-    Error::Paging(Failure::new(FailureKind::Other, why))
+fn paging(why: &str) -> Error {
+    Error::from_text(ErrorKind::Paging, why)
 }
 
 impl OpenList {
@@ -220,7 +220,7 @@ impl<T> Reader<T> {
             tally.note_typed(page.results.len());
             return Ok(page);
         }
-        Ok(rows::values(response)?.map(|mut rows| {
+        Ok(page::values(response)?.map(|mut rows| {
             for row in &rows {
                 tally.note(row);
             }

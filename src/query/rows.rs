@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::{Query, checked};
 use crate::error::text::excerpt;
-use crate::error::{Error, FailureKind, Result, row_as};
+use crate::error::{Error, ErrorKind, Result, row_as};
 use crate::http::{Ahead, Request, Workers};
 use crate::insight;
 
@@ -94,13 +94,13 @@ impl Rows {
                     self.fetch_ahead();
                     return Ok(Some(rows));
                 }
-                Err(e) if is_too_slow(&e) => {
+                Err(e) if e.kind() == ErrorKind::TooSlow => {
                     // The last way out: PostHog gives a query in the background more time.
                     if !self.walk.narrow() && mem::replace(&mut self.background, true) {
                         return Err(e);
                     }
                 }
-                Err(Error::TooLarge(_)) if self.walk.halve() => {}
+                Err(e) if e.kind() == ErrorKind::TooLarge && self.walk.halve() => {}
                 Err(e) => return Err(e),
             }
         }
@@ -146,12 +146,6 @@ impl Iterator for Rows {
 
 impl FusedIterator for Rows {}
 
-/// Whether the server stopped the query because it took too long, or would have.
-fn is_too_slow(error: &Error) -> bool {
-    let Error::Api(api) = error else { return false };
-    matches!(api.status(), 504 | 512) || api.code() == Some("query_timeout")
-}
-
 /// The most rows that a page can have, but for those WITH TIES: a server reduces a LIMIT that is too
 /// large for it. `None` where its answer does not show the LIMIT.
 pub(super) fn limit(answer: &Value, asked: u32) -> Option<usize> {
@@ -180,7 +174,7 @@ impl Ends {
         }
         let message =
             format!("the server returned the rows up to {shown} again: there would be no end");
-        Err(Error::query(FailureKind::Other, message))
+        Err(Error::new(ErrorKind::Paging, message))
     }
 
     pub(super) fn forget(&mut self) {
