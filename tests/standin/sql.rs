@@ -80,8 +80,11 @@ impl Tables {
             (values["events_from"].as_str(), values["events_to"].as_str())
         {
             let mut table = self.events.clone();
-            let time = table.columns.iter().position(|column| column == "timestamp")?;
+            let of = |name| table.columns.iter().position(|column| column == name);
+            let (time, uuid) = (of("timestamp")?, of("uuid")?);
             table.rows.retain(|row| row[time].as_str().is_some_and(|t| (from..to).contains(&t)));
+            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            table.rows.sort_by_key(|row| (text(&row[time]), sort_key(&text(&row[uuid]))));
             return Some(table);
         }
         let scan = SCAN.captures(sql)?;
