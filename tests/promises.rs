@@ -1,4 +1,5 @@
-//! Proves that each test that the page of promises names exists.
+//! Proves that each test that the page of promises names exists, and that `tests/README.md` names
+//! every entry of its folder.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -45,4 +46,21 @@ fn each_promise_names_tests_that_exist() {
             assert!(tests.contains(name), "{promise:?} names {name:?}, which is not a test");
         }
     }
+}
+
+#[test]
+fn the_readme_names_every_file_and_folder_of_the_tests() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let readme = fs::read_to_string(folder.join("README.md")).unwrap();
+    let named: BTreeSet<&str> = readme
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .flat_map(|line| line.split(" | ").next().unwrap().split('`').skip(1).step_by(2))
+        .collect();
+    let stem = |path: &Path| path.file_stem().unwrap().to_string_lossy().into_owned();
+    let entries: BTreeSet<String> =
+        fs::read_dir(folder).unwrap().map(|entry| stem(&entry.unwrap().path())).collect();
+    let entries: BTreeSet<&str> =
+        entries.iter().map(String::as_str).filter(|&name| name != "README").collect();
+    assert_eq!(named, entries);
 }

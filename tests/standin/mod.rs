@@ -1,7 +1,8 @@
 //! A small PostHog on a loopback port.
 //!
 //! Its data are the recorded answers of a server of August 2023. Persons and insights are listed,
-//! filtered and paged from recorded rows; HogQL runs over them and over made-up events. Every other
+//! filtered and paged from recorded rows. It answers the statements in `sql.rs` from them and from
+//! made-up events, and no other HogQL that was not recorded. Every other
 //! route gives its recorded answer byte for byte, found by method, path, parameters and body. What
 //! servers of 2026 added is there too: blocking queries, queries in the background, the key's own
 //! route. A write changes nothing, and nothing is throttled.
@@ -142,7 +143,7 @@ struct World {
     recorded: &'static [Recorded],
     persons: Vec<Person>,
     insights: Vec<Insight>,
-    tables: query::Tables,
+    tables: sql::Tables,
 }
 
 fn world() -> &'static World {
@@ -154,8 +155,11 @@ fn world() -> &'static World {
             serde_json::from_slice(&recordings::one("2023", "insight_query_table_hogql").body)
                 .unwrap();
         let counts = counts["result"]["results"].as_array().unwrap();
-        let tables =
-            query::Tables { events: events::table(counts), persons: persons::rows(&persons) };
+        let tables = sql::Tables {
+            events: events::table(counts),
+            persons: persons::rows(&persons),
+            counts: counts.clone(),
+        };
         World { insights: insights::table(recorded), persons, tables, recorded }
     })
 }

@@ -2,7 +2,7 @@
 use super::http::{Answer, Request, invalid};
 use super::properties::{self, Refusal, SERVER_ERROR, like};
 use super::recordings::{self, Recorded, raw_field};
-use super::sql::{Table, moment};
+use super::sql::Table;
 use serde_json::Value;
 
 pub struct Person {
@@ -48,7 +48,7 @@ pub fn table(recorded: &[Recorded]) -> Vec<Person> {
 pub fn rows(persons: &[Person]) -> Table {
     let row = |person: &Person| {
         let [uuid, created, name] = ["uuid", "created_at", "name"].map(|f| person.value[f].clone());
-        vec![uuid, moment(&created).unwrap(), name, person.properties.clone().into()]
+        vec![uuid, created, name, person.properties.clone().into()]
     };
     Table {
         columns: ["id", "created_at", "name", "properties"].map(str::to_owned).to_vec(),

@@ -1,30 +1,11 @@
-//! The query routes: recorded HogQL, statements over persons and events, and queries in the background.
+//! The query routes: recorded HogQL, known statements over persons and events, and queries in the
+//! background.
 use super::http::{Answer, Request, invalid};
 use super::properties::Refusal;
 use super::recordings::Recorded;
-use super::sql::{Context, Select, Table};
+use super::sql::Tables;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-
-/// The most rows of an answer, and the number without a LIMIT.
-const MAX_ROWS: usize = 50_000;
-const DEFAULT_ROWS: usize = 100;
-
-/// The tables that statements can read.
-pub struct Tables {
-    pub events: Table,
-    pub persons: Table,
-}
-
-impl Tables {
-    fn get(&self, name: &str) -> Option<Table> {
-        match name {
-            "events" => Some(self.events.clone()),
-            "persons" => Some(self.persons.clone()),
-            _ => None,
-        }
-    }
-}
 
 /// A query that was started in the background, with the answer that it will give.
 struct Task {
@@ -141,37 +122,9 @@ fn run(query: &Value, recorded: &[Recorded], tables: &Tables) -> Answer {
     if let Some(found) = recorded.iter().find(fits) {
         return Answer::recorded(found);
     }
-    if query["kind"] != "HogQLQuery" {
-        return invalid("This stand-in runs HogQL only.");
-    }
-    select(query, tables).unwrap_or_else(|detail| invalid(&detail))
-}
-
-/// The answer to a statement, with the LIMIT of the server where the statement has none.
-fn select(query: &Value, tables: &Tables) -> Result<Answer, String> {
     let sql = query["query"].as_str().unwrap_or_default();
-    let mut select = Select::parse(sql)?;
-    let own = select.limit;
-    // One row more than it returns, to know whether there are more.
-    let limit = own.map_or(DEFAULT_ROWS + 1, |own| own.min(MAX_ROWS));
-    select.limit = Some(limit);
-    let none = serde_json::Map::new();
-    let values = query["values"].as_object().unwrap_or(&none);
-    let mut table = select.run(&Context { table: &|name| tables.get(name), values })?;
-    let more = own.is_none().then_some(table.rows.len() > DEFAULT_ROWS);
-    if own.is_none() {
-        table.rows.truncate(DEFAULT_ROWS);
+    match tables.answer(sql, &query["values"]) {
+        Some((table, more)) => Answer::json(200, &table.body(sql, more).to_string()),
+        None => invalid("This stand-in has no answer to this query."),
     }
-    let hogql = match own {
-        None => format!("{}\nLIMIT {limit}\nOFFSET 0", sql.trim_end_matches([';', ' ', '\n'])),
-        Some(own) if own > limit => sql.replace(&own.to_string(), &limit.to_string()),
-        Some(_) => sql.to_owned(),
-    };
-    let types: Vec<_> = table.columns.iter().zip(table.types).collect();
-    let body = json!({
-        "columns": table.columns, "error": null, "hasMore": more, "hogql": hogql,
-        "is_cached": false, "limit": own.is_none().then_some(DEFAULT_ROWS),
-        "offset": own.is_none().then_some(0), "query": sql, "results": table.rows, "types": types,
-    });
-    Ok(Answer::json(200, &body.to_string()))
 }

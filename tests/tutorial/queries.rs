@@ -1,6 +1,7 @@
 //! Proves steps 7 and 8: HogQL, and any other route.
 
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 use crate::standin::{StandIn, client};
 use crate::{all_sent, get, one_sent, post, recorded};
@@ -46,6 +47,20 @@ fn a_scan_returns_every_row_of_a_statement_once() {
     found.sort();
     ids.sort();
     assert_eq!(found, ids);
+}
+
+#[test]
+fn every_event_comes_once_in_order_of_timestamp_and_uuid() {
+    let standin = StandIn::start();
+    let project = client(&standin.url()).project(1);
+    let events = project.events().after("2026-10-01").before("2026-12-01").into_iter();
+    let events: Vec<Value> = events.map(|event| Value::from(event.unwrap())).collect();
+    let uuids: BTreeSet<&str> =
+        events.iter().map(|event| event["uuid"].as_str().unwrap()).collect();
+    assert_eq!((events.len(), uuids.len()), (2000, 2000));
+    let times: Vec<&str> = events.iter().map(|e| e["timestamp"].as_str().unwrap()).collect();
+    assert!(times.is_sorted());
+    assert!(times.windows(2).any(|two| two[0] == two[1]), "no two events at the same time");
 }
 
 #[test]

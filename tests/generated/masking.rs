@@ -1,9 +1,9 @@
 //! Proves that no run of 8 bytes of the key is shown, whatever a server echoes and wherever, and that
 //! everything else is shown unchanged.
-use crate::desk::{Desk, ok};
-use crate::fuzz;
-use crate::input::Random;
+use crate::generate::Random;
+use crate::home::{Home, ok};
 use crate::support::{Act, KEY, builder};
+use crate::vary;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use posthog_api::{Client, Error};
 use serde_json::json;
@@ -87,11 +87,11 @@ fn hides(texts: &[String], key: &str) {
 
 #[test]
 fn exactly_the_runs_of_the_key_are_masked_in_the_body_of_an_error() {
-    let desk = Desk::open();
-    let client = desk.client();
-    fuzz(500, |random| {
+    let server = Home::start();
+    let client = server.plain();
+    vary(166, |random| {
         let body = echo(random, KEY);
-        desk.lay([Act::status(400).body("text/plain", &*body)]);
+        server.answers(vec![Act::status(400).body("text/plain", &*body)]);
         let error = client.get("/api/x/").send().unwrap_err();
         hides(&shown(&error), KEY);
         assert_eq!(error.body(), Some(&*masked(&body, KEY)));
@@ -100,14 +100,14 @@ fn exactly_the_runs_of_the_key_are_masked_in_the_body_of_an_error() {
 
 #[test]
 fn no_run_of_the_key_is_shown_wherever_a_server_echoes_it() {
-    let desk = Desk::open();
+    let server = Home::start();
     let clients = [KEY, HARD].map(|key| {
         let client =
-            posthog_api::Client::builder(key).host(desk.url()).agent(crate::support::agent());
+            posthog_api::Client::builder(key).host(&server.url).agent(crate::support::agent());
         (key, client.retry(posthog_api::RetryPolicy::none()).build().unwrap())
     });
     let mut errors = 0;
-    fuzz(500, |random| {
+    vary(166, |random| {
         let (key, client) = random.choose(&clients);
         let text = echo(random, key);
         let json = escaped(random, &text);
@@ -127,7 +127,7 @@ fn no_run_of_the_key_is_shown_wherever_a_server_echoes_it() {
                 ok(format!("{{\"results\":[{{\"id\":{}}}], \"next\": {}", json!(text), json!(line)))
             }
         };
-        desk.lay([act]);
+        server.answers(vec![act]);
         for error in calls(client) {
             hides(&shown(&error), key);
             errors += 1;
@@ -171,7 +171,7 @@ fn calls(client: &Client) -> Vec<Error> {
 fn no_run_of_the_key_is_shown_wherever_a_caller_puts_it() {
     // Nothing listens there, and it is not reached.
     let client = builder(crate::support::REFUSED).build().unwrap();
-    fuzz(150, |random| {
+    vary(50, |random| {
         let text = echo(random, KEY);
         let project = client.project(1);
         let request = project.get(&text).param(&text, &text);

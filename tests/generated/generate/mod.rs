@@ -1,4 +1,10 @@
 //! Generates the input of these tests: texts, values, JSON, links, filters and insights.
+mod recorded;
+
+pub use recorded::{
+    Random, bodies, change_json, change_text, changed_answer, changed_body, random, recorded,
+};
+
 use crate::KEY;
 use crate::home::Home;
 use crate::rules::{as_text, percent_encoded};

@@ -1,10 +1,14 @@
 //! Proves that the rows of a page are the elements of its `results`, whatever else the page has, and
 //! that an unreadable row costs no other row.
-use crate::decode::{body, value};
-use crate::desk::{Desk, ok};
-use crate::fuzz;
-use crate::input::{Random, bodies, change, change_json};
+use crate::answers::value;
+use crate::generate::{BODY, bodies, bytes, change_json, changed_body};
+use crate::home::{Home, ok};
 use crate::support::seen;
+use crate::{check, vary};
+use posthog_api::ErrorKind;
+use proptest::prelude::Strategy;
+use proptest::test_runner::TestCaseError;
+use proptest::{prop_assert, prop_assert_eq, prop_oneof};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
@@ -28,23 +32,23 @@ fn is_ambiguous(value: &Value) -> bool {
     both("results", "result") || both("count", "total_count")
 }
 
-fn check(client: &posthog_api::Client, expected: Option<(Vec<Value>, Option<u64>)>) {
+fn compare(client: &posthog_api::Client, expected: Option<(Vec<Value>, Option<u64>)>) {
     match (client.list("/api/x/").page(), expected) {
         (Ok(page), Some((rows, count))) => {
             assert_eq!(page.results, rows);
             assert_eq!(page.count, count);
         }
-        (Err(error), None) => assert_eq!(seen(error).kind(), posthog_api::ErrorKind::Decode),
+        (Err(error), None) => assert_eq!(seen(error).kind(), ErrorKind::Decode),
         (got, expected) => panic!("{got:?} instead of {expected:?}"),
     }
 }
 
 #[test]
 fn the_rows_of_any_page_are_its_results() {
-    let desk = Desk::open();
-    let client = desk.client();
+    let server = Home::start();
+    let client = server.plain();
     let mut pages = 0;
-    fuzz(800, |random| {
+    vary(266, |random| {
         let mut whole: Value = serde_json::from_slice(random.choose::<Vec<u8>>(bodies())).unwrap();
         change_json(random, &mut whole);
         if random.one_in(3) {
@@ -54,52 +58,62 @@ fn the_rows_of_any_page_are_its_results() {
         if is_ambiguous(&whole) {
             return;
         }
-        desk.lay([ok(whole.to_string())]);
+        server.answers(vec![ok(whole.to_string())]);
         let expected = page(value(whole.to_string().as_bytes()).unwrap());
         pages += usize::from(expected.is_some());
-        check(&client, expected);
+        compare(&client, expected);
     });
     assert!(pages > 60, "{pages} pages");
 }
 
 #[test]
 fn a_list_of_any_bytes_ends() {
-    let desk = Desk::open();
-    let client = desk.client();
-    fuzz(500, |random| {
-        let body = body(random);
+    let server = Home::start();
+    let client = server.plain();
+    let ids = bytes(BODY)
+        .prop_map(|end| [&br#"{"results":[{"id":1},{"id":"x"}],"a":"#[..], &end, b"}"].concat());
+    let bodies = prop_oneof![bytes(BODY), changed_body(), ids];
+    check(330, &(bodies, 0usize..3), |(body, ahead)| {
         // The second page, if there is one, is the last.
-        desk.lay([ok(&*body), ok("[]")]);
-        let items: Vec<_> = client.list("/api/x/").prefetch(random.below(3)).items().collect();
-        for (at, item) in items.iter().enumerate() {
-            if let Err(error) = item {
-                assert_eq!(at + 1, items.len(), "a row follows an error");
-                assert!(
-                    [
-                        posthog_api::ErrorKind::Decode,
-                        posthog_api::ErrorKind::Row,
-                        posthog_api::ErrorKind::Paging
-                    ]
-                    .contains(&error.kind()),
-                    "{error}"
-                );
-                seen(error.clone());
-            }
-        }
+        let lay = || server.answers(vec![ok(&body), ok("[]")]);
+        lay();
+        let list = client.list("/api/x/").prefetch(ahead);
+        let items = ends(list.items())?;
         if let Some(value) = value(&body).filter(|value| !is_ambiguous(value)) {
             let rows = page(value).map_or(0, |(rows, _)| rows.len());
-            assert_eq!(items.iter().filter(|item| item.is_ok()).count(), rows);
+            prop_assert_eq!(items, rows);
         }
+        lay();
+        ends(client.list("/api/x/").items_as::<HashMap<String, u64>>()).map(|_| ())
     });
+}
+
+/// The number of rows of a list, which goes on after the error of a row only.
+fn ends<T>(list: impl Iterator<Item = posthog_api::Result<T>>) -> Result<usize, TestCaseError> {
+    let (mut rows, mut over) = (0, false);
+    for item in list.take(1_000) {
+        prop_assert!(!over, "it goes on after an error");
+        match item {
+            Ok(_) => rows += 1,
+            Err(error) => {
+                let kind = seen(error).kind();
+                prop_assert!(
+                    [ErrorKind::Decode, ErrorKind::Row, ErrorKind::Paging].contains(&kind)
+                );
+                over = kind != ErrorKind::Row;
+            }
+        }
+    }
+    Ok(rows)
 }
 
 #[test]
 fn an_unreadable_row_costs_no_other_row() {
     const BAD: [&str; 4] = ["1e999", "-1e400", "[1e999]", "{\"a\":1e999}"];
-    let desk = Desk::open();
-    let client = desk.client();
+    let server = Home::start();
+    let client = server.plain();
     let deep = "[".repeat(140) + &"]".repeat(140);
-    fuzz(400, |random| {
+    vary(133, |random| {
         let mut rows = Vec::new();
         for id in 0..=random.below(6) {
             let good = json!({"id": id, "a": "x \\ud83d \" ]", "n": [0.1, -3, u64::MAX]});
@@ -116,7 +130,7 @@ fn an_unreadable_row_costs_no_other_row() {
             rows.push((text, (!is_bad).then_some(good)));
         }
         let texts: Vec<&str> = rows.iter().map(|(text, _)| text.as_str()).collect();
-        desk.lay([ok(format!("{{\"next\":null,\"results\":[{}]}}", texts.join(",")))]);
+        server.answers(vec![ok(format!("{{\"next\":null,\"results\":[{}]}}", texts.join(",")))]);
         let got = client.list("/api/x/").all().unwrap();
         assert_eq!(got.len(), rows.len());
         for (got, (text, good)) in got.iter().zip(&rows) {
@@ -145,28 +159,4 @@ fn check_repaired(got: &Value, text: &str) {
             Err(_) => assert_eq!(got[name], raw.get()),
         }
     }
-}
-
-#[test]
-fn a_typed_list_of_any_bytes_ends() {
-    let desk = Desk::open();
-    let client = desk.client();
-    fuzz(400, |random: &mut Random| {
-        let mut body =
-            br#"{"count":3,"next":null,"results":[{"id":1},{"id":2},{"id":"x"}]}"#.to_vec();
-        change(random, &mut body, crate::decode::TOKENS);
-        desk.lay([ok(&*body)]);
-        let items: Vec<_> = client.list("/api/x/").items_as::<HashMap<String, u64>>().collect();
-        assert!(items.len() < 20);
-        for error in items.into_iter().filter_map(Result::err) {
-            assert!(
-                [
-                    posthog_api::ErrorKind::Decode,
-                    posthog_api::ErrorKind::Row,
-                    posthog_api::ErrorKind::Paging
-                ]
-                .contains(&seen(error).kind())
-            );
-        }
-    });
 }

@@ -1,22 +1,27 @@
-//! Random numbers, recorded answers, and changes to both bytes and JSON.
+//! Recorded answers, and random changes to bytes and JSON.
+use super::{BODY, HTTP};
+use proptest::prelude::{Just, RngCore, Strategy};
+use proptest::test_runner::{RngAlgorithm, TestRng};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::OnceLock;
 
-/// Numbers that are the same in every run (SplitMix64).
-pub struct Random(u64);
+/// Random choices.
+#[derive(Clone, Debug)]
+pub struct Random(TestRng);
+
+pub fn random() -> impl Strategy<Value = Random> {
+    Just(()).prop_perturb(|(), rng| Random(rng))
+}
 
 impl Random {
-    pub fn new(seed: u64) -> Random {
-        Random(seed.wrapping_mul(0xd129_0d15_c6a7_35b9))
+    /// The same choices in every run.
+    pub fn fixed() -> Random {
+        Random(TestRng::deterministic_rng(RngAlgorithm::ChaCha))
     }
 
     pub fn number(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut n = self.0;
-        n = (n ^ (n >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        n = (n ^ (n >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        n ^ (n >> 31)
+        self.0.next_u64()
     }
 
     /// A number below `end`, or 0.
@@ -97,6 +102,28 @@ pub fn bodies() -> &'static [Vec<u8>] {
     })
 }
 
+/// A recorded body, usually changed.
+pub fn changed_body() -> impl Strategy<Value = Vec<u8>> {
+    random().prop_map(|mut random| {
+        let mut body = random.choose::<Vec<u8>>(bodies()).clone();
+        if !random.one_in(10) {
+            change(&mut random, &mut body, BODY);
+        }
+        body
+    })
+}
+
+/// A recorded answer whose head is changed, the part that matters here, and seldom its body.
+pub fn changed_answer() -> impl Strategy<Value = Vec<u8>> {
+    random().prop_map(|mut random| {
+        let mut head = random.choose(recorded()).bytes();
+        let end = head.windows(4).position(|w| w == b"\r\n\r\n").unwrap() + 4;
+        let body = head.split_off(if random.one_in(4) { head.len() } else { end });
+        change(&mut random, &mut head, HTTP);
+        [head, body].concat()
+    })
+}
+
 /// Changes a few places of `bytes`: bits, bytes, parts, and tokens that are put in.
 pub fn change(random: &mut Random, bytes: &mut Vec<u8>, tokens: &[&str]) {
     for _ in 0..=random.below(4) {
@@ -133,7 +160,7 @@ pub fn change_json(random: &mut Random, value: &mut Value) {
     for _ in 0..=random.below(3) {
         let mut pointers = Vec::new();
         collect(value, String::new(), &mut pointers);
-        let other = value.pointer(random.choose::<String>(&pointers)).cloned().unwrap_or_default();
+        let copy = value.pointer(random.choose::<String>(&pointers)).cloned().unwrap_or_default();
         let Some(part) = value.pointer_mut(random.choose::<String>(&pointers)) else { continue };
         match (random.below(8), part) {
             (0, Value::Array(list)) => list.clear(),
@@ -151,11 +178,11 @@ pub fn change_json(random: &mut Random, value: &mut Value) {
             }
             (2 | 3, Value::Object(fields)) => {
                 let name = random.pick(&["result", "results", "aggregated_value", "data", "id"]);
-                fields.insert(name.to_owned(), other);
+                fields.insert(name.to_owned(), copy);
             }
             (4, part) => *part = json!([part.take()]),
-            (5, part) => *part = other,
-            (_, part) => *part = scalar(random),
+            (5, part) => *part = copy,
+            (_, part) => *part = other(random),
         }
     }
 }
@@ -178,7 +205,7 @@ fn collect(value: &Value, here: String, out: &mut Vec<String>) {
     out.push(here);
 }
 
-pub fn scalar(random: &mut Random) -> Value {
+fn other(random: &mut Random) -> Value {
     match random.below(9) {
         0 => Value::Null,
         1 => random.one_in(2).into(),

@@ -1,10 +1,10 @@
 //! Proves that exactly the persons who match a filter are found, each once: the filter evaluated
 //! directly, against a server that evaluates flat lists, and against the groups that other routes
 //! read.
-use crate::fuzz;
-use crate::input::Random;
+use crate::generate::Random;
 use crate::support::expect::config;
 use crate::support::{Act, Request, Server, client, seen};
+use crate::vary;
 use posthog_api::PersonFilter;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -181,11 +181,11 @@ fn page(persons: &[Value], size: usize, request: &Request) -> Act {
 #[test]
 fn the_persons_of_a_filter_are_those_who_match_it() {
     let (mut found, mut refused) = (0, 0);
-    let persons = persons(&mut Random::new(1));
+    let persons = persons(&mut Random::fixed());
     let rows = persons.clone();
     let server = Server::counting(move |request, _| page(&rows, 5, request));
     let client = client(&server);
-    fuzz(900, |random| {
+    vary(300, |random| {
         let tree = tree(random, 3);
         let before = server.count();
         let list = client.project(1).persons().filter(tree.filter());
@@ -213,7 +213,7 @@ fn the_persons_of_a_filter_are_those_who_match_it() {
 
 #[test]
 fn the_groups_of_a_filter_say_what_it_says() {
-    fuzz(3_000, |random| {
+    vary(1000, |random| {
         let persons = persons(random);
         let tree = tree(random, 4);
         let groups = serde_json::to_value(tree.filter()).unwrap();

@@ -120,7 +120,7 @@ fn short_ids_and_distinct_ids_are_looked_up_unchanged() {
         } else {
             ("distinct_id", json!({"distinct_ids": [id]}))
         };
-        server.answer(&ok(&json!({"next": null, "results": [row]}).to_string()));
+        server.answer(&ok(json!({"next": null, "results": [row]}).to_string()));
         let project = client.project(1);
         let found = if short {
             project.insight(InsightId::short_id(&id)).map(Some)

@@ -1,12 +1,99 @@
 //! Proves that a redirect and a `next` lead to where they point, within the origin and with all
-//! parameters of the call, or are an error.
-use crate::desk::{Desk, ok};
-use crate::fuzz;
-use crate::input::{Random, change_text};
-use crate::support::{Act, Request, decode, seen};
+//! parameters of the call, or are an error; and that none leads the key to another host.
+use crate::KEY;
+use crate::generate::*;
+use crate::home::{Home, ok, raw};
+use crate::rules::*;
+use crate::support::{Act, Request, seen};
+use crate::{check, vary};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use posthog_api::{Auth, ErrorKind};
+use proptest::prelude::{Strategy, any};
+use proptest::sample::select;
+use proptest::{prop_assert, prop_assert_eq, prop_oneof};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+
+#[test]
+fn any_location_is_followed_within_the_origin_or_is_an_error_without_the_key() {
+    let server = Home::start();
+    let client = [Auth::Bearer, Auth::Body, Auth::Query]
+        .map(|auth| server.builder().auth(auth).build().unwrap());
+    let below = server.builder().host(format!("{}/sub", server.url));
+    let below = below.build().unwrap();
+    let statuses = select(&[301, 302, 303, 307, 308][..]);
+    let inputs = (statuses, link(&server), 0usize..4, any::<bool>());
+    check(1_500, &inputs, |(status, location, way, get)| {
+        let head = [b"Location: ", &location[..], b"\r\n"].concat();
+        server.answers(vec![raw(status, &head, b""), raw(status, &head, b""), ok("1")]);
+        let client = client.get(way).unwrap_or(&below);
+        let outcome = if get {
+            client.get("/api/x/").send()
+        } else {
+            client.post("/api/x/").json(json!({})).send()
+        };
+        if let Err(error) = &outcome {
+            prop_assert!(
+                [ErrorKind::Redirect, ErrorKind::Config].contains(&error.kind()),
+                "{}",
+                error
+            );
+            hides_key(error, KEY)?;
+        }
+        server.stayed_home()?;
+        let seen = server.seen();
+        prop_assert!(!seen.is_empty() && (outcome.is_err() || seen.len() == 3));
+        if location.starts_with(b"http://evil.example/") {
+            prop_assert!(outcome.is_err() && seen.len() == 1, "{:?}", seen);
+        }
+        for seen in seen {
+            carries_key_only_as(way, &seen)?;
+            prop_assert!(way != 3 || seen.target.starts_with("/sub/"), "{}", seen.target);
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn any_next_stays_on_the_path_of_the_list_or_is_an_error_without_the_key() {
+    let server = Home::start();
+    let client = [Auth::Bearer, Auth::Body, Auth::Query]
+        .map(|auth| server.builder().auth(auth).build().unwrap());
+    let next = prop_oneof![
+        4 => link(&server).prop_map(|l| Value::from(String::from_utf8_lossy(&l).into_owned())),
+        1 => any_json(),
+    ];
+    check(1_500, &(next, 0usize..3), |(next, way)| {
+        server.answer(&ok(json!({"results": [1, 2], "next": next}).to_string()));
+        let list = client[way].list("/api/x/").param("a", "b");
+        let mut rows = list.items().take(10).collect::<Vec<_>>();
+        match rows.pop() {
+            Some(Err(error)) => {
+                prop_assert!(
+                    [ErrorKind::Paging, ErrorKind::Config].contains(&error.kind()),
+                    "{}",
+                    error
+                );
+                hides_key(&error, KEY)?;
+                prop_assert!(!next.is_null());
+            }
+            end => {
+                prop_assert!(end.is_some() && next.is_null(), "it ended at {}", next);
+                rows.extend(end);
+            }
+        }
+        server.stayed_home()?;
+        let seen = server.seen();
+        // The second page has the same `next`, so there is no third.
+        prop_assert!((1..=2).contains(&seen.len()), "{} pages", seen.len());
+        prop_assert_eq!(rows.len(), 2 * seen.len());
+        for seen in seen {
+            prop_assert_eq!(seen.path(), "/api/x/");
+            carries_key_only_as(way, &seen)?;
+        }
+        Ok(())
+    });
+}
 
 /// A place that a server names, and where it leads: the path, if the place is within the origin.
 fn place(random: &mut Random, url: &str, from: &str) -> (String, Option<String>) {
@@ -48,8 +135,7 @@ fn place(random: &mut Random, url: &str, from: &str) -> (String, Option<String>)
 type Pairs = BTreeMap<String, String>;
 
 fn pairs(request: &Request) -> Pairs {
-    let pairs = request.query().split('&').filter_map(|pair| pair.split_once('='));
-    pairs.map(|(name, value)| (decode(name), decode(value))).collect()
+    request.params().into_iter().collect()
 }
 
 /// A query, and the pairs in it, without a key that it echoes.
@@ -80,12 +166,12 @@ fn query(random: &mut Random) -> (String, Pairs) {
 
 #[test]
 fn a_redirect_leads_to_where_it_points_or_is_an_error() {
-    let desk = Desk::open();
-    let client = desk.client();
+    let server = Home::start();
+    let client = server.plain();
     let (mut followed, mut refused) = (0, 0);
-    fuzz(1_200, |random| {
+    vary(400, |random| {
         let from = "/api/projects/1/x/";
-        let (place, path) = place(random, &desk.url(), from);
+        let (place, path) = place(random, &server.url, from);
         let (text, mut expected) = query(random);
         let location = match (text.as_str(), random.below(3)) {
             ("", _) => place,
@@ -93,9 +179,9 @@ fn a_redirect_leads_to_where_it_points_or_is_an_error() {
             (text, _) => format!("{place}?{text}"),
         };
         let status = random.pick(&[301, 302, 303, 307, 308]);
-        desk.lay([Act::status(status).header("Location", &*location), ok("[1]")]);
+        server.answers(vec![Act::status(status).header("Location", &*location), ok("[1]")]);
         let got = client.get(from).param("search", "é b").send();
-        let requests = desk.seen();
+        let requests = server.seen();
         if let Some(path) = path.filter(|_| !location.is_empty()) {
             assert_eq!(got.unwrap_or_else(|e| panic!("{location}: {e}")), json!([1]));
             assert_eq!(requests[1].path(), path, "{location}");
@@ -103,11 +189,7 @@ fn a_redirect_leads_to_where_it_points_or_is_an_error() {
             assert_eq!(pairs(&requests[1]), expected, "{location}");
             followed += 1;
         } else {
-            assert_eq!(
-                seen(got.unwrap_err()).kind(),
-                posthog_api::ErrorKind::Redirect,
-                "{location}"
-            );
+            assert_eq!(seen(got.unwrap_err()).kind(), ErrorKind::Redirect, "{location}");
             assert_eq!(requests.len(), 1, "{location}");
             refused += 1;
         }
@@ -117,10 +199,10 @@ fn a_redirect_leads_to_where_it_points_or_is_an_error() {
 
 #[test]
 fn a_next_leads_to_the_query_that_it_has() {
-    let desk = Desk::open();
-    let client = desk.client();
-    fuzz(1_200, |random| {
-        let (mut place, _) = place(random, &desk.url(), "/api/x/");
+    let server = Home::start();
+    let client = server.plain();
+    vary(400, |random| {
+        let (mut place, _) = place(random, &server.url, "/api/x/");
         if random.one_in(3) {
             place = change_text(random, &place, &["/", ":", "@", "..", "%2e", "\\", "é", " "]);
             place = place.replace(['?', '#'], "");
@@ -129,14 +211,14 @@ fn a_next_leads_to_the_query_that_it_has() {
         let next = format!("{place}?{text}");
         let first = json!({"results": [{"id": 1}], "next": next}).to_string();
         let last = json!({"results": [{"id": 2}], "next": null}).to_string();
-        desk.lay([ok(first), ok(last)]);
+        server.answers(vec![ok(first), ok(last)]);
         let walk = client.list("/api/x/").param("search", "é b").prefetch(random.below(2));
         let rows: Vec<posthog_api::Result<Value>> = walk.items().collect();
-        let requests = desk.seen();
+        let requests = server.seen();
         assert!(requests.iter().all(|request| request.path() == "/api/x/"), "{next}");
         if expected.is_empty() {
             let error = rows.into_iter().next_back().unwrap().unwrap_err();
-            assert_eq!(seen(error).kind(), posthog_api::ErrorKind::Paging, "{next}");
+            assert_eq!(seen(error).kind(), ErrorKind::Paging, "{next}");
             assert_eq!(requests.len(), 1, "{next}");
             return;
         }
