@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::ErrorKind;
+use super::kind::ErrorKind;
 use super::text::line;
 
 /// What an error keeps of an answer.

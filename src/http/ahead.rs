@@ -9,12 +9,16 @@ use std::mem::ManuallyDrop;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::wait::{after, is_in_hook, set_in_hook};
-use super::{AFTER_DEADLINE, Pace, Request, Response, timed_out};
+use super::pace::Pace;
+use super::request::Request;
+use super::response::Response;
+use super::wait::{
+    AFTER_DEADLINE, Failed, MAX_TIMEOUT, Watch, after, is_in_hook, set_in_hook, timed_out,
+};
 use crate::error::{Error, ErrorKind, Result};
 
 /// How long a request that was given up is waited for: its answer would be late anyway.
@@ -72,7 +76,7 @@ impl<P: PartialEq> Ahead<P> {
     /// taken out of the queue already.
     pub(crate) fn has_room(&mut self, pace: Option<&Pace>, taken: usize) -> bool {
         for (_, sent) in &self.queue {
-            self.window.note(sent);
+            self.window.note(&sent.watch, sent.epoch);
         }
         let in_flight = self.queue.len() + self.running_given_up() + taken;
         // A request that is only foreseen would take the turn of one that is wanted.
@@ -83,9 +87,10 @@ impl<P: PartialEq> Ahead<P> {
     pub(crate) fn send(&mut self, place: P, mut request: Request) -> bool {
         let beside = !self.queue.is_empty() || self.running_given_up() > 0;
         request.buffer = self.spare.pop().unwrap_or_default();
-        let Some(ticket) = self.threads.send(request) else { return false };
+        let Some((watch, answer)) = self.threads.send(request) else { return false };
         self.share();
-        self.queue.push_back((place, Sent { ticket, shared: beside, epoch: self.window.epoch }));
+        let sent = Sent { watch, answer, shared: beside, epoch: self.window.epoch };
+        self.queue.push_back((place, sent));
         true
     }
 
@@ -104,18 +109,21 @@ impl<P: PartialEq> Ahead<P> {
     ) -> Result<(Response, T)> {
         let mut read = |answer: Response| read(&answer).map(|page| (answer, page));
         let deadline = request.http().deadline();
-        let (answer, counts) = match self.queue.front() {
-            Some((first, _)) if first == place => {
-                let Some((_, sent)) = self.queue.pop_front() else { return Err(stopped()) };
-                let answer = sent.ticket.take(deadline);
-                self.window.note(&sent);
-                (answer, !sent.shared)
-            }
-            _ => {
+        let sent = match self.queue.pop_front() {
+            Some((first, sent)) if first == *place => Some(sent),
+            other => {
+                self.queue.extend(other);
                 self.give_up();
-                let counts = self.running_given_up() == 0;
-                (self.fetch(request), counts)
+                None
             }
+        };
+        let (answer, counts) = if let Some(sent) = sent {
+            let answer = sent.wait(deadline);
+            self.window.note(&sent.watch, sent.epoch);
+            (answer, !sent.shared)
+        } else {
+            let counts = self.running_given_up() == 0;
+            (self.fetch(request), counts)
         };
         if answer.is_ok() {
             refill(self);
@@ -144,24 +152,24 @@ impl<P: PartialEq> Ahead<P> {
     fn fetch(&mut self, request: &Request) -> Result<Response> {
         let mut request = request.clone();
         request.buffer = self.spare.pop().unwrap_or_default();
-        let ticket = Arc::new(Ticket::default());
-        *request.http_mut() = request.http().watched(&ticket);
+        let watch = Arc::new(Watch::default());
+        *request.http_mut() = request.http().watched(&watch);
         let answer = request.run_json();
-        self.window.note(&Sent { ticket, shared: false, epoch: self.window.epoch });
+        self.window.note(&watch, self.window.epoch);
         answer
     }
 
     /// Gives up the queue: its answers and errors do not count.
     pub(crate) fn give_up(&mut self) {
         for (_, sent) in self.queue.drain(..) {
-            sent.ticket.stop();
+            sent.watch.stop();
             self.given_up.push(sent);
         }
     }
 
     /// How many requests that were given up still run.
     fn running_given_up(&mut self) -> usize {
-        self.given_up.retain(|sent| !sent.ticket.is_over());
+        self.given_up.retain(|sent| !sent.watch.is_done());
         self.given_up.len()
     }
 
@@ -176,19 +184,17 @@ impl<P: PartialEq> Ahead<P> {
     fn wait_until_alone(&mut self, deadline: Option<Instant>) {
         self.share();
         let sent = || self.queue.iter().map(|(_, sent)| sent).chain(&self.given_up);
-        sent().for_each(|sent| sent.ticket.stop());
+        sent().for_each(|sent| sent.watch.stop());
         let until = after(GIVEN_UP);
         let until = deadline.map_or(until, |deadline| deadline.min(until));
-        for sent in sent() {
-            sent.ticket.wait_until(Some(until), |state| state.answer.is_some());
-        }
+        sent().for_each(|sent| sent.watch.wait_until_done(until));
     }
 }
 
 impl<P> Drop for Ahead<P> {
     fn drop(&mut self) {
         for (_, sent) in &self.queue {
-            sent.ticket.stop();
+            sent.watch.stop();
         }
     }
 }
@@ -205,10 +211,27 @@ pub(crate) fn is_own(error: &Error) -> bool {
 
 /// A request that was sent.
 struct Sent {
-    ticket: Arc<Ticket>,
+    watch: Arc<Watch>,
+    answer: Receiver<Answer>,
     /// Another request ran at the same time.
     shared: bool,
     epoch: u32,
+}
+
+/// The outer error is the panic of a caller's hook. The drop of its payload may panic again, so one
+/// that nobody takes is never dropped.
+type Answer = std::result::Result<Result<Response>, ManuallyDrop<Box<dyn Any + Send>>>;
+
+impl Sent {
+    /// Waits for the answer, until the deadline.
+    fn wait(&self, deadline: Option<Instant>) -> Result<Response> {
+        let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+        match self.answer.recv_timeout(left.unwrap_or(MAX_TIMEOUT)) {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(panic)) => panic::resume_unwind(ManuallyDrop::into_inner(panic)),
+            Err(_) => Err(timed_out(AFTER_DEADLINE)),
+        }
+    }
 }
 
 /// How many requests may be in flight behind the first one.
@@ -250,10 +273,10 @@ impl Window {
         self.size = self.size.min(1);
     }
 
-    /// Notes the failed attempts of a request.
-    fn note(&mut self, sent: &Sent) {
-        let Failed { failed, throttled_until } = std::mem::take(&mut sent.ticket.state().failed);
-        if failed && sent.epoch == self.epoch {
+    /// Notes the failed attempts of a request that was sent in this epoch.
+    fn note(&mut self, watch: &Watch, epoch: u32) {
+        let Failed { any, throttled_until } = watch.take_failed();
+        if any && epoch == self.epoch {
             self.size /= 2;
             self.careful = (self.size, CAREFUL);
             self.epoch = self.epoch.wrapping_add(1);
@@ -273,7 +296,8 @@ struct Threads {
 
 struct Job {
     request: Request,
-    ticket: Arc<Ticket>,
+    watch: Arc<Watch>,
+    answer: Sender<Answer>,
     /// A hook asked for it, so no hook sees its waits.
     in_hook: bool,
 }
@@ -285,120 +309,30 @@ impl Threads {
     }
 
     /// Sends a request on a thread; `None` where there is none and none can be started.
-    fn send(&self, mut request: Request) -> Option<Arc<Ticket>> {
+    fn send(&self, mut request: Request) -> Option<(Arc<Watch>, Receiver<Answer>)> {
         let take_one = |idle: usize| idle.checked_sub(1);
         if self.idle.fetch_update(Ordering::AcqRel, Ordering::Acquire, take_one).is_err() {
             let (queue, idle) = (Arc::clone(&self.queue), Arc::clone(&self.idle));
             let thread = thread::Builder::new().name("posthog-api".to_owned());
             thread.spawn(move || work(&queue, &idle)).ok()?;
         }
-        let ticket = Arc::new(Ticket::default());
-        *request.http_mut() = request.http().watched(&ticket);
-        self.jobs.send(Job { request, ticket: Arc::clone(&ticket), in_hook: is_in_hook() }).ok()?;
-        Some(ticket)
+        let watch = Arc::new(Watch::default());
+        *request.http_mut() = request.http().watched(&watch);
+        let (answer, received) = mpsc::channel();
+        let job = Job { request, watch: Arc::clone(&watch), answer, in_hook: is_in_hook() };
+        self.jobs.send(job).ok()?;
+        Some((watch, received))
     }
 }
 
 /// The life of a thread: it ends when there is no job and no [`Threads`] to send one.
 fn work(queue: &Mutex<Receiver<Job>>, idle: &AtomicUsize) {
     let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-    while let Ok(Job { request, ticket, in_hook }) = next() {
+    while let Ok(Job { request, watch, answer, in_hook }) = next() {
         set_in_hook(in_hook);
-        let answer = panic::catch_unwind(AssertUnwindSafe(|| request.run_json()));
+        let got = panic::catch_unwind(AssertUnwindSafe(|| request.run_json()));
         idle.fetch_add(1, Ordering::AcqRel);
-        ticket.state().answer = Some(answer.map_err(ManuallyDrop::new));
-        ticket.changed.notify_all();
+        let _ = answer.send(got.map_err(ManuallyDrop::new)); // it may have been dropped
+        watch.finish();
     }
-}
-
-/// What a thread and the caller know of a request together.
-#[derive(Default)]
-pub(crate) struct Ticket {
-    state: Mutex<State>,
-    changed: Condvar,
-}
-
-/// The panic of a caller's hook. The drop of its payload may panic again, so one that nobody takes is
-/// never dropped.
-type Panic = ManuallyDrop<Box<dyn Any + Send>>;
-
-#[derive(Default)]
-struct State {
-    stopped: bool,
-    failed: Failed,
-    answer: Option<std::result::Result<Result<Response>, Panic>>,
-}
-
-/// The failed attempts since the last look.
-#[derive(Default)]
-struct Failed {
-    failed: bool,
-    /// When the wait of the last throttled answer ends.
-    throttled_until: Option<Instant>,
-}
-
-impl Ticket {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The state, once it is like this; `None` where the deadline passes before.
-    fn wait_until(
-        &self,
-        deadline: Option<Instant>,
-        is: impl Fn(&State) -> bool,
-    ) -> Option<MutexGuard<'_, State>> {
-        let not_yet = |state: &mut State| !is(state);
-        let state = self.state();
-        let Some(deadline) = deadline else {
-            let state = self.changed.wait_while(state, not_yet);
-            return Some(state.unwrap_or_else(PoisonError::into_inner));
-        };
-        let left = deadline.saturating_duration_since(Instant::now());
-        let waited = self.changed.wait_timeout_while(state, left, not_yet);
-        let (state, waited) = waited.unwrap_or_else(PoisonError::into_inner);
-        (!waited.timed_out()).then_some(state)
-    }
-
-    /// Waits for the answer, until the deadline.
-    fn take(&self, deadline: Option<Instant>) -> Result<Response> {
-        let answer = self.wait_until(deadline, |state| state.answer.is_some());
-        let answer = answer.and_then(|mut state| state.answer.take());
-        match answer {
-            Some(Ok(answer)) => answer,
-            Some(Err(panic)) => panic::resume_unwind(ManuallyDrop::into_inner(panic)),
-            None => Err(timed_out(AFTER_DEADLINE)),
-        }
-    }
-
-    /// Ends its waits; a request that was sent runs to its end, and is not retried.
-    fn stop(&self) {
-        self.state().stopped = true;
-        self.changed.notify_all();
-    }
-
-    fn is_over(&self) -> bool {
-        self.state().answer.is_some()
-    }
-
-    /// Waits; false where the request was given up.
-    pub(super) fn wait(&self, wait: Duration) -> bool {
-        self.wait_until(Some(after(wait)), |state| state.stopped).is_none()
-    }
-
-    pub(super) fn is_stopped(&self) -> bool {
-        self.state().stopped
-    }
-
-    /// Notes a failed attempt. `throttled`: the wait that a 429 asks for.
-    pub(super) fn note_failed(&self, throttled: Option<Duration>) {
-        let failed = &mut self.state().failed;
-        failed.failed = true;
-        failed.throttled_until = failed.throttled_until.max(throttled.map(after));
-    }
-}
-
-/// The error of a request that was given up. Nobody sees it.
-pub(super) fn stopped() -> Error {
-    Error::new(ErrorKind::Broken, "the request was given up")
 }

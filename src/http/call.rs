@@ -2,21 +2,72 @@
 //! error.
 
 use std::borrow::Cow;
+use std::thread;
 use std::time::{Duration, SystemTime};
 
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::ahead::stopped;
 use super::redirect;
 use super::request::Request;
 use super::response::Response;
 use super::retry::{self, Decision, Outcome, Spent};
 use super::transport::{Accept, Answer, Attempt, NoAnswer};
-use super::{Auth, Http, RetryEvent, timed_out};
-use crate::error::{Error, Result};
+use super::wait::{self, RetryEvent, timed_out};
+use super::{Auth, Http};
+use crate::error::{Error, ErrorKind, Result};
+
+impl Request {
+    /// Sends the request and reads the answer as JSON; an empty body of a 2xx answer is
+    /// [`Value::Null`].
+    ///
+    /// # Errors
+    /// [`Config`](crate::ErrorKind::Config) for a mistake in what was given; a kind from
+    /// [`Dns`](crate::ErrorKind::Dns) to [`Timeout`](crate::ErrorKind::Timeout) without a complete
+    /// answer; a kind from [`Unauthenticated`](crate::ErrorKind::Unauthenticated) to
+    /// [`Redirect`](crate::ErrorKind::Redirect) for an answer that is an error;
+    /// [`TooLarge`](crate::ErrorKind::TooLarge), and [`Decode`](crate::ErrorKind::Decode) for an
+    /// answer that is not JSON.
+    pub fn send(self) -> Result<Value> {
+        self.send_as()
+    }
+
+    /// Sends the request and reads the JSON of the answer as a `T`; an empty body of a 2xx answer
+    /// is read as `null`.
+    ///
+    /// # Errors
+    /// As [`send`](Request::send); [`Decode`](crate::ErrorKind::Decode) also where the JSON is not a `T`.
+    pub fn send_as<T: DeserializeOwned>(self) -> Result<T> {
+        self.run_json()?.json()
+    }
+
+    /// Sends the request and returns the whole answer, with its status and headers.
+    ///
+    /// The answer is not compressed, so that one which was cut is noticed.
+    ///
+    /// # Errors
+    /// As [`send`](Request::send), without [`Decode`](crate::ErrorKind::Decode).
+    pub fn response(self) -> Result<Response> {
+        send(self, Accept::Anything)
+    }
+
+    /// Sends the request and returns the body as text, such as CSV. See [`Response::text`].
+    ///
+    /// # Errors
+    /// As [`send`](Request::send); [`Decode`](crate::ErrorKind::Decode) where the body is a web page, is not UTF-8, or
+    /// may be cut.
+    pub fn text(self) -> Result<String> {
+        self.response()?.text()
+    }
+
+    /// Sends the request and returns the answer, to be read as JSON.
+    pub(crate) fn run_json(self) -> Result<Response> {
+        send(self, Accept::Json)
+    }
+}
 
 /// Sends a request until there is an answer, or an error that another attempt would not change.
-pub(super) fn send(mut request: Request, accept: Accept) -> Result<Response> {
+fn send(mut request: Request, accept: Accept) -> Result<Response> {
     if let Some(mistake) = request.mistake.take() {
         return Err(request.error(mistake));
     }
@@ -88,7 +139,7 @@ impl Http {
             let path = self.core.key.mask(&request.path);
             self.notify(|| RetryEvent::Pace { method: request.method, path, wait });
         }
-        if wait.is_zero() || self.wait(wait) { Ok(()) } else { Err(stopped()) }
+        if wait.is_zero() || self.wait(wait) { Ok(()) } else { Err(given_up()) }
     }
 
     /// Whether a request may be sent now.
@@ -96,7 +147,7 @@ impl Http {
         if self.is_over() {
             return Err(timed_out("the deadline has passed: nothing was sent"));
         }
-        if self.is_stopped() { Err(stopped()) } else { Ok(()) }
+        if self.is_stopped() { Err(given_up()) } else { Ok(()) }
     }
 
     /// Waits before a retry; false where the wait does not fit before the deadline, or the request
@@ -116,6 +167,39 @@ impl Http {
         });
         self.wait(wait)
     }
+
+    fn notify(&self, event: impl FnOnce() -> RetryEvent) {
+        if let Some(hook) = &self.core.on_retry {
+            wait::show(hook.as_ref(), event);
+        }
+    }
+
+    /// Waits; false where another thread ended the wait.
+    fn wait(&self, wait: Duration) -> bool {
+        if let Some(watch) = &self.watch {
+            return watch.wait(wait);
+        }
+        thread::sleep(wait);
+        true
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.watch.as_ref().is_some_and(|watch| watch.is_stopped())
+    }
+
+    /// Notes a failed attempt for the queue in which the request is. One that is too slow alone is
+    /// too slow beside others.
+    fn note_failed(&self, error: &Error, wait: Option<Duration>) {
+        if let Some(watch) = &self.watch {
+            if error.is_transient() && error.kind() != ErrorKind::TooSlow {
+                watch.note_failed(wait.filter(|_| error.status() == Some(429)));
+            }
+        }
+    }
+}
+
+fn given_up() -> Error {
+    Error::new(ErrorKind::Broken, "the request was given up")
 }
 
 /// The body, with the key in it for `Auth::Body`.

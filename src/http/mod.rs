@@ -26,7 +26,6 @@ pub use retry::RetryPolicy;
 pub use url::{EU, US};
 pub use wait::RetryEvent;
 
-use ahead::Ticket;
 pub(crate) use ahead::{Ahead, is_own};
 pub(crate) use json::{to_value, without_bare_words};
 pub(crate) use key::Key;
@@ -34,12 +33,10 @@ pub(crate) use pace::Pace;
 pub(crate) use params::Params;
 pub(crate) use transport::Transport;
 pub(crate) use url::{Base, MAX_QUERY, checked_path, segment};
-pub(crate) use wait::{OnRetry, after};
+pub(crate) use wait::{MAX_TIMEOUT, OnRetry, after};
 
-use crate::error::{Error, ErrorKind};
-
-/// A clock cannot add every `Duration`: a longer limit is cut to a year.
-pub(crate) const MAX_TIMEOUT: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+use crate::error::Error;
+use wait::Watch;
 
 /// Where the key goes in a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -74,12 +71,12 @@ pub(crate) struct Core {
 pub(crate) struct Http {
     core: Arc<Core>,
     deadline: Option<Instant>,
-    ticket: Option<Arc<Ticket>>,
+    watch: Option<Arc<Watch>>,
 }
 
 impl Http {
     pub(crate) fn new(core: Core) -> Http {
-        Http { core: Arc::new(core), deadline: None, ticket: None }
+        Http { core: Arc::new(core), deadline: None, watch: None }
     }
 
     pub(crate) fn core(&self) -> &Core {
@@ -98,8 +95,8 @@ impl Http {
     }
 
     /// The same for a call that another thread may stop.
-    fn watched(&self, ticket: &Arc<Ticket>) -> Http {
-        Http { ticket: Some(Arc::clone(ticket)), ..self.clone() }
+    fn watched(&self, watch: &Arc<Watch>) -> Http {
+        Http { watch: Some(Arc::clone(watch)), ..self.clone() }
     }
 
     pub(crate) fn deadline(&self) -> Option<Instant> {
@@ -126,11 +123,4 @@ impl Http {
     pub(crate) fn write_debug(&self, f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
         f.write_str(&self.core.key.mask(text))
     }
-}
-
-/// The message of a call that its deadline ended.
-const AFTER_DEADLINE: &str = "no complete answer arrived before the deadline";
-
-fn timed_out(message: &str) -> Error {
-    Error::new(ErrorKind::Timeout, message)
 }

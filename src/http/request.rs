@@ -4,14 +4,10 @@ use std::fmt;
 use std::time::Duration;
 
 use serde::Serialize;
-use serde::de::DeserializeOwned;
-use serde_json::Value;
 
-use super::call;
 use super::params::Params;
-use super::response::Response;
-use super::transport::Accept;
-use super::{Auth, Http, MAX_TIMEOUT, json, url};
+use super::wait::MAX_TIMEOUT;
+use super::{Auth, Http, json, url};
 use crate::error::{Error, Result};
 
 const TIMEOUT: Duration = Duration::from_secs(120);
@@ -112,53 +108,6 @@ impl Request {
     pub fn timeout(mut self, d: Duration) -> Self {
         self.set_timeout(d);
         self
-    }
-
-    /// Sends the request and reads the answer as JSON; an empty body of a 2xx answer is
-    /// [`Value::Null`].
-    ///
-    /// # Errors
-    /// [`Config`](crate::ErrorKind::Config) for a mistake in what was given; a kind from
-    /// [`Dns`](crate::ErrorKind::Dns) to [`Timeout`](crate::ErrorKind::Timeout) without a complete
-    /// answer; a kind from [`Unauthenticated`](crate::ErrorKind::Unauthenticated) to
-    /// [`Redirect`](crate::ErrorKind::Redirect) for an answer that is an error;
-    /// [`TooLarge`](crate::ErrorKind::TooLarge), and [`Decode`](crate::ErrorKind::Decode) for an
-    /// answer that is not JSON.
-    pub fn send(self) -> Result<Value> {
-        self.send_as()
-    }
-
-    /// Sends the request and reads the JSON of the answer as a `T`; an empty body of a 2xx answer
-    /// is read as `null`.
-    ///
-    /// # Errors
-    /// As [`send`](Request::send); [`Decode`](crate::ErrorKind::Decode) also where the JSON is not a `T`.
-    pub fn send_as<T: DeserializeOwned>(self) -> Result<T> {
-        self.run_json()?.json()
-    }
-
-    /// Sends the request and returns the whole answer, with its status and headers.
-    ///
-    /// The answer is not compressed, so that one which was cut is noticed.
-    ///
-    /// # Errors
-    /// As [`send`](Request::send), without [`Decode`](crate::ErrorKind::Decode).
-    pub fn response(self) -> Result<Response> {
-        call::send(self, Accept::Anything)
-    }
-
-    /// Sends the request and returns the body as text, such as CSV. See [`Response::text`].
-    ///
-    /// # Errors
-    /// As [`send`](Request::send); [`Decode`](crate::ErrorKind::Decode) where the body is a web page, is not UTF-8, or
-    /// may be cut.
-    pub fn text(self) -> Result<String> {
-        self.response()?.text()
-    }
-
-    /// Sends the request and returns the answer, to be read as JSON.
-    pub(crate) fn run_json(self) -> Result<Response> {
-        call::send(self, Accept::Json)
     }
 
     /// The URL, with the key in it for `Auth::Query`.

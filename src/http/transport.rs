@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 use ureq::http::{self, HeaderMap, Method, Version, header};
 
 use super::retry::Outcome;
+use super::tls;
 use super::url::Base;
-use super::{AFTER_DEADLINE, tls};
+use super::wait::AFTER_DEADLINE;
 use crate::error::text::{MAX_TEXT, lossy};
 use crate::error::{Error, ErrorAnswer, ErrorKind as Kind, Result};
 

@@ -1,11 +1,20 @@
-//! The waits of a call, and the hook that sees them.
+//! The waits of a request: their limits, the hook that sees them, and how another thread ends them.
 
 use std::cell::Cell;
-use std::thread;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{Http, MAX_TIMEOUT};
 use crate::error::{Error, ErrorKind};
+
+/// A clock cannot add every `Duration`: a longer limit is cut to a year.
+pub(crate) const MAX_TIMEOUT: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+
+/// The message of a request that its deadline ended.
+pub(super) const AFTER_DEADLINE: &str = "no complete answer arrived before the deadline";
+
+pub(super) fn timed_out(message: &str) -> Error {
+    Error::new(ErrorKind::Timeout, message)
+}
 
 /// A wait that a client is about to make, for [`on_retry`](crate::ClientBuilder::on_retry).
 #[derive(Debug, Clone)]
@@ -66,42 +75,91 @@ pub(super) fn set_in_hook(is_in_hook: bool) {
     IN_HOOK.set(is_in_hook);
 }
 
-impl Http {
-    /// Shows an event to the hook. A hook that makes calls of its own is not called for their
-    /// waits: it would call itself without end.
-    pub(super) fn notify(&self, event: impl FnOnce() -> RetryEvent) {
-        let Some(hook) = &self.core.on_retry else { return };
-        if !IN_HOOK.replace(true) {
-            let _end = HookEnd;
-            hook(&event());
-        }
-    }
-
-    /// Waits; false where another thread ended the wait.
-    pub(super) fn wait(&self, wait: Duration) -> bool {
-        if let Some(ticket) = &self.ticket {
-            return ticket.wait(wait);
-        }
-        thread::sleep(wait);
-        true
-    }
-
-    pub(super) fn is_stopped(&self) -> bool {
-        self.ticket.as_ref().is_some_and(|ticket| ticket.is_stopped())
-    }
-
-    /// Notes a failed attempt for the queue in which the request is. One that is too slow alone is
-    /// too slow beside others.
-    pub(super) fn note_failed(&self, error: &Error, wait: Option<Duration>) {
-        if let Some(ticket) = &self.ticket {
-            if error.is_transient() && error.kind() != ErrorKind::TooSlow {
-                ticket.note_failed(wait.filter(|_| error.status() == Some(429)));
-            }
-        }
+/// Shows an event to the hook. A hook that makes calls of its own is not called for their waits: it
+/// would call itself without end.
+pub(super) fn show(hook: &OnRetry, event: impl FnOnce() -> RetryEvent) {
+    if !IN_HOOK.replace(true) {
+        let _end = HookEnd;
+        hook(&event());
     }
 }
 
 /// The time after a wait, however long that is.
 pub(crate) fn after(wait: Duration) -> Instant {
     Instant::now() + wait.min(MAX_TIMEOUT)
+}
+
+/// What the caller's thread and the one that sends a request ahead know of it together.
+#[derive(Default)]
+pub(super) struct Watch {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    stopped: bool,
+    done: bool,
+    failed: Failed,
+}
+
+/// The failed attempts since the last look.
+#[derive(Default)]
+pub(super) struct Failed {
+    pub(super) any: bool,
+    /// When the wait of the last throttled answer ends.
+    pub(super) throttled_until: Option<Instant>,
+}
+
+impl Watch {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until the state is like this; false where `until` comes before.
+    fn wait_until(&self, until: Instant, is: impl Fn(&State) -> bool) -> bool {
+        let left = until.saturating_duration_since(Instant::now());
+        let waited = self.changed.wait_timeout_while(self.state(), left, |state| !is(state));
+        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+    }
+
+    /// Gives the request up: its waits end, and it is not sent again.
+    pub(super) fn stop(&self) {
+        self.state().stopped = true;
+        self.changed.notify_all();
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.state().stopped
+    }
+
+    /// Notes that the request has ended.
+    pub(super) fn finish(&self) {
+        self.state().done = true;
+        self.changed.notify_all();
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        self.state().done
+    }
+
+    pub(super) fn wait_until_done(&self, until: Instant) {
+        self.wait_until(until, |state| state.done);
+    }
+
+    /// Waits; false where the request was given up.
+    pub(super) fn wait(&self, wait: Duration) -> bool {
+        !self.wait_until(after(wait), |state| state.stopped)
+    }
+
+    /// Notes a failed attempt. `throttled`: the wait that a 429 asks for.
+    pub(super) fn note_failed(&self, throttled: Option<Duration>) {
+        let failed = &mut self.state().failed;
+        failed.any = true;
+        failed.throttled_until = failed.throttled_until.max(throttled.map(after));
+    }
+
+    pub(super) fn take_failed(&self) -> Failed {
+        std::mem::take(&mut self.state().failed)
+    }
 }
