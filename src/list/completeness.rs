@@ -10,6 +10,9 @@ use crate::http::Params;
 /// A list that ends brings a new row at the latest after so many pages with rows.
 const MAX_STALE_PAGES: u32 = 10;
 
+/// From this page on, a list of typed rows without a `count` may be one without an end.
+const MANY_PAGES: usize = 100;
+
 /// Hashes of rows: 8 bytes for each, and the room of a hash table.
 pub(super) type Hashes = HashSet<u64, BuildHasherDefault<AsItIs>>;
 
@@ -78,17 +81,11 @@ impl Completeness {
         self.stale_pages >= MAX_STALE_PAGES
     }
 
-    /// Whether the next row is one more than the list has.
-    pub(super) fn is_past_count(&self) -> bool {
-        self.expected.is_some_and(|expected| self.rows > expected)
-    }
-
-    pub(super) fn has_count(&self) -> bool {
-        self.expected.is_some()
-    }
-
-    pub(super) fn is_typed(&self) -> bool {
-        self.typed
+    /// Whether the rows of a list of so many pages are looked at. Typed rows are only where there may
+    /// be no end.
+    pub(super) fn looks_at_rows(&self, pages: usize) -> bool {
+        let is_long = self.expected.map_or(pages > MANY_PAGES, |expected| self.rows > expected);
+        !self.typed || is_long
     }
 
     /// Why rows are missing, if some are.

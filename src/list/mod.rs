@@ -37,12 +37,12 @@ pub struct Any;
 /// [`items`](List::items), [`items_as`](List::items_as), [`first`](List::first) or
 /// [`all`](List::all), or before a `for` loop over it.
 ///
-/// All rows come, in the server's order, whatever shape PostHog answers in. A list ends where
-/// `next` is null and nowhere else: a page may be short or empty before that. Only the query of
-/// `next` is used, so the key is sent to the configured host only. Where the server repeats some
-/// rows and leaves out others, the list ends with an [`Paging`](crate::ErrorKind::Paging). If
-/// rows are created or deleted meanwhile, paging by offset can still repeat or miss some;
-/// [`Query::scan`](crate::Query::scan) and [`Project::events`](crate::Project::events) cannot.
+/// All rows come, in the server's order, whatever shape PostHog answers in, or the list ends with an
+/// error of the kind [`Paging`](crate::ErrorKind::Paging); [Behaviour](crate::docs::behaviour#lists)
+/// says how a list goes on and ends. Only the query of `next` is used, so the key is sent to the
+/// configured host only. If rows are created or deleted meanwhile, paging by offset can repeat or
+/// miss some; [`Query::scan`](crate::Query::scan) and
+/// [`Project::events`](crate::Project::events) cannot.
 ///
 /// # Examples
 /// ```no_run
@@ -104,8 +104,8 @@ impl<K> List<K> {
         self
     }
 
-    /// Sets how many rows a page has, as the parameter `limit`. Defaults to the server's 100, and
-    /// to 1,000 for persons.
+    /// Sets how many rows a page has, as the parameter `limit`. Defaults to the server's, to
+    /// 1,000 for persons and to 50 for recordings.
     pub fn page_size(mut self, limit: u32) -> Self {
         self.request.add_param("limit", &limit);
         self
@@ -131,8 +131,8 @@ impl<K> List<K> {
         self
     }
 
-    /// Allows lists that lose rows: `events`, and lists in which rows are found missing at the end.
-    /// Defaults to an error.
+    /// Allows lists that may lose rows: those that are refused, such as `events`, those in which rows
+    /// are found missing, and those that go on only by a guess. Defaults to an error.
     pub fn allow_missing_rows(mut self) -> Self {
         self.allow_missing_rows = true;
         self
@@ -227,11 +227,6 @@ impl<K> List<K> {
     ) -> Pager<T> {
         let request = &mut self.request;
         let route = routes::of(request.path());
-        for (name, value) in route.sends {
-            if !request.params().has(name) {
-                request.params_mut().set(name, *value);
-            }
-        }
         for name in ["limit", "offset"] {
             if request.params().has(name) && request.params().number(name).is_none() {
                 request.fail(format!(
@@ -250,6 +245,13 @@ impl<K> List<K> {
                 .fail("properties cannot be given with param(); use filter(), which checks them");
         }
         let mut lists = union::requests(self.request, &self.filters);
+        for params in lists.iter_mut().map(Request::params_mut) {
+            for (name, value) in route.sends {
+                if !params.has(name) {
+                    params.set(name, *value);
+                }
+            }
+        }
         let too_long = |list: &Request| list.params().encoded().len() > MAX_QUERY;
         if !self.filters.is_empty() && lists.iter().any(too_long) {
             for list in &mut lists {

@@ -11,9 +11,6 @@ use crate::http::{Key, MAX_QUERY, Params};
 /// How many empty pages may follow each other.
 const MAX_EMPTY_PAGES: u32 = 1_000;
 
-/// From this page on, a list of typed rows without a `count` may be one without an end.
-const MANY_PAGES: usize = 100;
-
 /// Parameters that say which part of a list a page is: they come, go and change from page to page.
 const PAGING: [&str; 6] = ["offset", "cursor", "page", "before", "after", "limit"];
 
@@ -83,63 +80,16 @@ impl Walk {
         keys: impl FnOnce() -> Keys,
         key: &Key,
     ) -> Outcome<Option<Params>> {
-        let mut made = Made::Elsewhere;
-        let next = match (&page.next, page.has_more) {
-            // `next` decides where there is one.
-            (Next::Null, Some(true)) => {
-                return Err("its `next` is null, though it says that there are more".to_owned());
-            }
-            (Next::Null, _) => None,
-            (Next::Link(link), _) => Some(
-                Params::of_link(link)
-                    .ok_or_else(|| format!("its `next` has no query: {:?}", excerpt(link)))?,
-            ),
-            (Next::Unreadable(next), _) => {
-                return Err(format!("its `next` is not a link: {}", excerpt(next)));
-            }
-            // Then `has_next` and its other names.
-            (Next::Absent, Some(false)) => None,
-            (Next::Absent, Some(true)) => {
-                made = Made::Told;
-                Some(match &page.next_cursor {
-                    Some(cursor) => {
-                        let mut next = query.clone();
-                        next.remove("offset");
-                        next.set(self.cursor, cursor);
-                        next
-                    }
-                    None => next_offset(query, rows)?,
-                })
-            }
-            (Next::Absent, None) if !self.complete || self.made == Made::Whole => None,
-            (Next::Absent, None) => match page.count {
-                // Then `count`.
-                Some(count) if count > offset(query).saturating_add(rows) => {
-                    made = Made::Told;
-                    Some(next_offset(query, rows)?)
-                }
-                Some(_) => None,
-                // Then a full page.
-                None if query.number("limit") == Some(rows) => {
-                    made = Made::Guessed;
-                    Some(next_offset(query, rows)?)
-                }
-                None => None,
-            },
-        };
+        let (next, made) = self.continues(query, page, rows)?;
         let next = next.map(|next| self.checked(next, key)).transpose()?;
+        let came_by = std::mem::replace(&mut self.made, made);
 
         self.seen.insert(hash(query));
         self.empty_pages = if rows == 0 { self.empty_pages + 1 } else { 0 };
-        let by_cursor = |next: &Params| has_place(next) && !next.has("page") && !next.has("offset");
-        self.by_cursor |= next.as_ref().is_some_and(by_cursor);
-        let came_by = std::mem::replace(&mut self.made, made);
-        // Typed rows are looked at only where rows can repeat without an end, or must not repeat.
-        let look = !all.is_typed()
-            || self.by_cursor
-            || [came_by, made].iter().any(|made| *made != Made::Elsewhere)
-            || all.is_past_count()
-            || (!all.has_count() && self.seen.len() > MANY_PAGES);
+        let is_cursor = |next: &Params| has_place(next) && !next.has("page") && !next.has("offset");
+        self.by_cursor |= next.as_ref().is_some_and(is_cursor);
+        let is_made = [came_by, made].iter().any(|made| *made != Made::Elsewhere);
+        let look = self.by_cursor || is_made || all.looks_at_rows(self.seen.len());
         let same = look && all.note_keys(&keys());
 
         self.came_before = came_by == Made::Whole || (came_by == Made::Guessed && same);
@@ -182,6 +132,47 @@ impl Walk {
             }
             _ => Ok(next),
         }
+    }
+
+    /// The query of the next page, and what it is made from.
+    fn continues(
+        &self,
+        query: &Params,
+        page: &Frame,
+        rows: u64,
+    ) -> Outcome<(Option<Params>, Made)> {
+        // `next`, where the page has it.
+        match (&page.next, page.has_more) {
+            (Next::Null, Some(true)) => {
+                return Err("its `next` is null, though it says that there are more".to_owned());
+            }
+            (Next::Null, _) => return Ok((None, Made::Elsewhere)),
+            (Next::Link(link), _) => {
+                let why = || format!("its `next` has no query: {:?}", excerpt(link));
+                return Ok((Some(Params::of_link(link).ok_or_else(why)?), Made::Elsewhere));
+            }
+            (Next::Unreadable(next), _) => {
+                return Err(format!("its `next` is not a link: {}", excerpt(next)));
+            }
+            (Next::Absent, _) => {}
+        }
+        // `has_next`, or another of its names.
+        if let (Some(true), Some(cursor)) = (page.has_more, &page.next_cursor) {
+            let mut next = query.clone();
+            next.remove("offset");
+            next.set(self.cursor, cursor);
+            return Ok((Some(next), Made::Told));
+        }
+        let guesses = page.has_more.is_none() && self.complete && self.made != Made::Whole;
+        let made = match page.count {
+            _ if page.has_more == Some(true) => Made::Told,
+            // More rows than came.
+            Some(count) if guesses && count > offset(query).saturating_add(rows) => Made::Told,
+            // As many rows as the page can have.
+            None if guesses && query.number("limit") == Some(rows) => Made::Guessed,
+            _ => return Ok((None, Made::Elsewhere)),
+        };
+        Ok((Some(next_offset(query, rows)?), made))
     }
 
     /// The query of the next page, which keeps the caller's parameters and has no key.
