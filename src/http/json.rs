@@ -214,7 +214,7 @@ fn not_utf8(body: &[u8], error: Utf8Error) -> serde_json::Error {
 
 /// `json` with `null` for each NaN, Infinity and -Infinity that is not in a string, if there is
 /// one.
-pub(crate) fn without_bare_words(json: &str) -> Option<String> {
+fn without_bare_words(json: &str) -> Option<String> {
     let mut mended = String::new();
     let mut kept = 0; // how much of `json` is in `mended`
     let (mut at, mut in_string) = (0, false);

@@ -52,15 +52,9 @@ impl InFlight {
         self.ahead.reuse(page);
     }
 
-    /// Notes what the page with `query` said: the query of the next page, whether it can be foreseen
-    /// from this one, and how many rows the list has. Requests the next page.
-    pub(super) fn learn(
-        &mut self,
-        query: &Params,
-        next: Option<&Params>,
-        linked: bool,
-        count: Option<u64>,
-    ) {
+    /// Notes what the page with `query` said: the query of the next page, and how many rows the list
+    /// has. Requests the next page.
+    pub(super) fn learn(&mut self, query: &Params, next: Option<&Params>, count: Option<u64>) {
         if self.prefetch == 0 {
             return;
         }
@@ -77,9 +71,7 @@ impl InFlight {
             Some(_) => self.ahead.window().reset(),
             None => {}
         }
-        if linked {
-            self.forecast.learn(query, next);
-        }
+        self.forecast.learn(query, next);
         let request = self.page_request(next);
         match self.ahead.first() {
             // The list has named it now.

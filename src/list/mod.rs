@@ -1,15 +1,17 @@
 //! Lists: one mechanism for every shape in which PostHog answers.
 
+mod completeness;
 mod in_flight;
 mod insights;
 mod page;
 mod pager;
 mod persons;
-mod tally;
+mod routes;
 mod union;
 mod walk;
 
 use std::fmt;
+use std::hash::RandomState;
 use std::marker::PhantomData;
 use std::time::Duration;
 
@@ -24,14 +26,8 @@ pub use persons::Persons;
 use crate::error::{Result, row_as};
 use crate::filter::PersonFilter;
 use crate::http::{Http, MAX_QUERY, Request};
+use completeness::Hashes;
 use pager::{Pager, ReadTyped, Reader};
-use tally::Ids;
-
-/// How many persons a page has by default: 100 would be slow at PostHog's 240 requests a minute.
-const PERSONS_PER_PAGE: u32 = 1_000;
-
-/// The server returns at most this many persons a page, and no `next`.
-const MAX_PERSONS_PER_PAGE: u64 = 50_000;
 
 /// Marks a [`List`] of anything.
 #[derive(Debug, Clone, Copy, Default)]
@@ -41,12 +37,12 @@ pub struct Any;
 /// [`items`](List::items), [`items_as`](List::items_as), [`first`](List::first) or
 /// [`all`](List::all), or before a `for` loop over it.
 ///
-/// All rows come, in the server's order, whatever shape PostHog answers in. A list ends where
-/// `next` is null and nowhere else: a page may be short or empty before that. Only the query of
-/// `next` is used, so the key is sent to the configured host only. Where the server repeats some
-/// rows and leaves out others, the list ends with an [`Paging`](crate::ErrorKind::Paging). If
-/// rows are created or deleted meanwhile, paging by offset can still repeat or miss some;
-/// [`Query::scan`](crate::Query::scan) and [`Project::events`](crate::Project::events) cannot.
+/// All rows come, in the server's order, whatever shape PostHog answers in, or the list ends with an
+/// error of the kind [`Paging`](crate::ErrorKind::Paging); [Behaviour](crate::docs::behaviour#lists)
+/// says how a list goes on and ends. Only the query of `next` is used, so the key is sent to the
+/// configured host only. If rows are created or deleted meanwhile, paging by offset can repeat or
+/// miss some; [`Query::scan`](crate::Query::scan) and
+/// [`Project::events`](crate::Project::events) cannot.
 ///
 /// # Examples
 /// ```no_run
@@ -65,7 +61,8 @@ pub struct List<K = Any> {
     request: Request,
     filters: Vec<PersonFilter>,
     prefetch: usize,
-    default_page_size: Option<u32>,
+    /// Only the first row is wanted, and the page size was left to the crate.
+    first: bool,
     /// Its filters are checked, so `properties` cannot be given in another way.
     filtered: bool,
     drop_similar: bool,
@@ -90,7 +87,7 @@ impl<K> List<K> {
             request: Request::new(http, "GET", path),
             filters: Vec::new(),
             prefetch: 0,
-            default_page_size: None,
+            first: false,
             filtered: false,
             drop_similar: false,
             allow_missing_rows: false,
@@ -107,12 +104,9 @@ impl<K> List<K> {
         self
     }
 
-    /// Sets how many rows a page has, as the parameter `limit`. Defaults to the server's 100, and
-    /// to 1,000 for persons.
+    /// Sets how many rows a page has, as the parameter `limit`. Defaults to the server's, to
+    /// 1,000 for persons and to 50 for recordings.
     pub fn page_size(mut self, limit: u32) -> Self {
-        if limit == 0 {
-            self.request.fail("the page size is 0: the server would use its default");
-        }
         self.request.add_param("limit", &limit);
         self
     }
@@ -137,8 +131,8 @@ impl<K> List<K> {
         self
     }
 
-    /// Allows lists that lose rows: `events`, and lists in which rows are found missing at the end.
-    /// Defaults to an error.
+    /// Allows lists that may lose rows: those that are refused, such as `events`, those in which rows
+    /// are found missing, and those that go on only by a guess. Defaults to an error.
     pub fn allow_missing_rows(mut self) -> Self {
         self.allow_missing_rows = true;
         self
@@ -202,13 +196,17 @@ impl<K> List<K> {
         Items::new(self.pager(Some(page::typed), |position, row| row_as(position, &row)))
     }
 
-    /// The first row, if there is one. Requests pages of one row, unless a page size was set.
+    /// The first row, if there is one. Requests a page of one row, and pages of 100 where that one is
+    /// empty, unless a page size was set.
     ///
     /// # Errors
     /// As [`page`](List::page).
     pub fn first(mut self) -> Result<Option<Value>> {
-        // Of a search, rows with similar names only are dropped: pages of one row would take long.
-        self.default_page_size = (!self.drop_similar).then_some(1);
+        // Of a search, rows with similar names only are dropped: one row would not be enough.
+        self.first = !self.drop_similar && !self.request.params().has("limit");
+        if self.first {
+            self.request.params_mut().set("limit", "1");
+        }
         self.prefetch(0).items().next().transpose()
     }
 
@@ -228,40 +226,30 @@ impl<K> List<K> {
         row: fn(u64, Value) -> Result<T>,
     ) -> Pager<T> {
         let request = &mut self.request;
-        let route =
-            request.path().trim_end_matches('/').rsplit('/').next().unwrap_or_default().to_owned();
-        if route == "insights" {
-            // Without an order the server repeats rows and loses others; servers of 2023 hide SQL
-            // insights without the second.
-            for (name, value) in [("order", "id"), ("include_query_insights", "true")] {
-                if !request.params().has(name) {
-                    request.params_mut().set(name, value);
-                }
+        let route = routes::of(request.path());
+        for name in ["limit", "offset"] {
+            if request.params().has(name) && request.params().number(name).is_none() {
+                request.fail(format!(
+                    "{name:?} is not a whole number: servers read it in different ways"
+                ));
             }
         }
-        if route == "events" && !self.allow_missing_rows {
-            request.fail(
-                "the list of events loses rows in every order; use Project::events(), which returns each event once, or \
-                 allow_missing_rows()",
-            );
+        if request.params().number("limit") == Some(0) {
+            request.fail("the page size is 0: the server would use its default");
         }
-        let limit = request.params().number("limit");
-        if route == "persons"
-            && !self.allow_missing_rows
-            && limit.is_some_and(|limit| limit > MAX_PERSONS_PER_PAGE)
-        {
-            request.fail(format!(
-                "a page of persons has at most {MAX_PERSONS_PER_PAGE} rows: the server would leave out the others"
-            ));
+        if let Some(why) = (route.loses)(request.params()).filter(|_| !self.allow_missing_rows) {
+            request.fail(why);
         }
         if self.filtered && request.params().has("properties") {
             request
                 .fail("properties cannot be given with param(); use filter(), which checks them");
         }
         let mut lists = union::requests(self.request, &self.filters);
-        for list in &mut lists {
-            if let Some(size) = self.default_page_size.filter(|_| !list.params().has("limit")) {
-                list.params_mut().set("limit", size.to_string());
+        for params in lists.iter_mut().map(Request::params_mut) {
+            for (name, value) in route.sends {
+                if !params.has(name) {
+                    params.set(name, *value);
+                }
             }
         }
         let too_long = |list: &Request| list.params().encoded().len() > MAX_QUERY;
@@ -272,23 +260,24 @@ impl<K> List<K> {
                 );
             }
         }
-        let seen = (lists.len() > 1).then(Ids::default);
+        let seen = (lists.len() > 1).then(Hashes::default);
         let typed = typed.filter(|_| !self.drop_similar && seen.is_none());
+        let (drop_similar, hasher) = (self.drop_similar, RandomState::new());
         Pager {
             lists: lists.into_iter(),
             list: None,
-            reader: Reader { typed, row, drop_similar: self.drop_similar, seen },
+            reader: Reader { typed, row, drop_similar, hasher, seen, returned: 0 },
             prefetch: self.prefetch,
+            route,
             complete: !self.allow_missing_rows,
+            first: self.first,
         }
     }
 }
 
 impl List<Persons> {
-    /// The list of persons, with larger pages than the server's.
     pub(crate) fn persons(http: &Http, path: Result<String>) -> List<Persons> {
         let mut list = List::new(http, path);
-        list.default_page_size = Some(PERSONS_PER_PAGE);
         list.filtered = true;
         list
     }

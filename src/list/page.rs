@@ -2,28 +2,53 @@
 //! read.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
+use std::hash::{BuildHasher, RandomState};
 use std::marker::PhantomData;
 
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
 
 use crate::error::{Result, row_error};
-use crate::http::{Response, without_bare_words};
+use crate::http::Response;
+
+/// A page on the wire: an object around its rows, or the rows alone.
+pub(super) struct Envelope<T> {
+    pub(super) rows: Vec<T>,
+    pub(super) frame: Frame,
+}
+
+/// What a page has beside its rows.
+#[derive(Default)]
+pub(super) struct Frame {
+    pub(super) count: Option<u64>,
+    pub(super) next: Next,
+    pub(super) has_more: Option<bool>,
+    pub(super) next_cursor: Option<String>,
+}
+
+/// The `next` of a page.
+#[derive(Default)]
+pub(super) enum Next {
+    #[default]
+    Absent,
+    Null,
+    Link(String),
+    Unreadable(String),
+}
 
 /// A page as values. A row that cannot be read costs only the smallest member that cannot: it
 /// becomes its JSON text.
 pub(super) fn values(response: &Response) -> Result<Envelope<Value>> {
-    match response.json::<Envelope<Value>>() {
-        Ok(page) => Ok(page),
-        Err(error) => {
-            let text = repaired_text(response);
-            let raw: Envelope<&RawValue> = serde_json::from_str(&text).map_err(|_| error)?;
-            Ok(raw.map(|rows| rows.into_iter().map(|row| value_or_text(row, 2)).collect()))
-        }
-    }
+    response.json().or_else(|error| {
+        let text = Text::of(response);
+        let Envelope { rows, frame } = text.rows().ok_or(error)?;
+        let rows = rows.into_iter().map(|row| text.value(row, 2)).collect();
+        Ok(Envelope { rows, frame })
+    })
 }
 
 /// A page as `T`s; a row that is none is an error. `before`: how many rows came before this page.
@@ -31,134 +56,153 @@ pub(super) fn typed<T: DeserializeOwned>(
     response: &Response,
     before: u64,
 ) -> Result<Envelope<Result<T>>> {
-    match response.json::<Envelope<T>>() {
-        Ok(page) => Ok(page.map(|rows| rows.into_iter().map(Ok).collect())),
+    match response.json() {
+        Ok(Envelope { rows, frame }) => {
+            Ok(Envelope { rows: rows.into_iter().map(Ok).collect(), frame })
+        }
         Err(error) => {
-            let text = readable_text(response);
-            let raw: Envelope<&RawValue> = serde_json::from_str(&text).map_err(|_| error)?;
-            let row = |(position, raw): (u64, &RawValue)| {
-                let error = |e| row_error(position, raw.get(), &e);
-                serde_json::from_str(raw.get()).map_err(error)
+            let text = Text::of(response);
+            let Envelope { rows, frame } = text.rows().ok_or(error)?;
+            let row = |(position, row): (u64, &RawValue)| {
+                serde_json::from_str(row.get()).map_err(|e| row_error(position, row.get(), &e))
             };
-            Ok(raw.map(|rows| (before + 1..).zip(rows).map(row).collect()))
+            Ok(Envelope { rows: (before + 1..).zip(rows).map(row).collect(), frame })
         }
     }
 }
 
-/// The body as text that a JSON scanner accepts.
-fn readable_text(response: &Response) -> String {
-    let text = String::from_utf8_lossy(response.body()).into_owned();
-    let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
-    without_bare_words(&text).unwrap_or(text)
+/// Which rows a page has.
+pub(super) struct Keys {
+    /// A hash of the `id` of each row, or of the whole row.
+    pub(super) hashes: Vec<u64>,
+    /// Every row has an `id`.
+    pub(super) are_ids: bool,
 }
 
-/// The same, with U+FFFD for what is not valid in a string: half a surrogate pair, or a control
-/// character.
-fn repaired_text(response: &Response) -> String {
-    with_valid_strings(&readable_text(response))
-}
-
-fn with_valid_strings(json: &str) -> String {
-    let code = |at: usize| {
-        let digits = json.get(at..at + 6)?.strip_prefix("\\u")?;
-        u32::from_str_radix(digits, 16).ok()
-    };
-    let mut out = String::with_capacity(json.len());
-    let (mut at, mut kept, mut in_string) = (0, 0, false);
-    while let Some(&byte) = json.as_bytes().get(at) {
-        let (length, valid) = match byte {
-            b'"' => {
-                in_string = !in_string;
-                (1, true)
-            }
-            b'\\' if in_string => match code(at) {
-                Some(0xD800..=0xDBFF) if matches!(code(at + 6), Some(0xDC00..=0xDFFF)) => {
-                    (12, true)
-                }
-                Some(0xD800..=0xDFFF) => (6, false),
-                _ => (2, true),
-            },
-            0..0x20 if in_string => (1, false),
-            _ => (1, true),
+impl Keys {
+    pub(super) fn of_values(rows: &[Value], hasher: &RandomState) -> Keys {
+        let id = |row: &Value| row.get("id").is_some_and(|id| !id.is_null());
+        let hash = |row: &Value| {
+            let id = row.get("id").filter(|id| !id.is_null());
+            hasher.hash_one(id.unwrap_or(row))
         };
-        if !valid {
-            out += json.get(kept..at).unwrap_or_default();
-            out += "\u{fffd}";
-            kept = at + length;
-        }
-        at += length;
+        Keys { hashes: rows.iter().map(hash).collect(), are_ids: rows.iter().all(id) }
     }
-    out + json.get(kept..).unwrap_or_default()
+
+    /// Those of a page that was read without values.
+    pub(super) fn of_text(response: &Response, hasher: &RandomState) -> Keys {
+        let text = Text::of(response);
+        let mut are_ids = true;
+        let mut hash = |row: &RawValue| {
+            let members = serde_json::from_str::<BTreeMap<String, &RawValue>>(row.get());
+            let id = members.ok().and_then(|members| members.get("id").copied());
+            let id = id.map(RawValue::get).filter(|id| *id != "null");
+            are_ids &= id.is_some();
+            hasher.hash_one(id.unwrap_or(row.get()))
+        };
+        let rows = text.rows().map(|page| page.rows).unwrap_or_default();
+        let hashes = rows.into_iter().map(&mut hash).collect();
+        Keys { hashes, are_ids }
+    }
 }
 
-/// A value; or, where it cannot be read, an object with the members that can, down to `depth`
-/// levels; or its text.
-fn value_or_text(raw: &RawValue, depth: u32) -> Value {
-    if let Ok(value) = serde_json::from_str(raw.get()) {
-        return value;
-    }
-    let members: Option<Map<String, Value>> =
-        serde_json::from_str::<Members<'_>>(raw.get()).ok().filter(|_| depth > 0).map(|members| {
-            let member = |(name, raw): (String, &RawValue)| {
-                // Only the row and its `properties` are taken apart.
-                let depth = if depth == 2 && name != "properties" { 0 } else { depth - 1 };
-                let value = value_or_text(raw, depth);
-                (name, value)
-            };
-            members.0.into_iter().map(member).collect()
-        });
-    members.map_or_else(|| Value::from(raw.get()), Value::Object)
+/// A body that a JSON scanner accepts: U+FFFD in place of what is not valid in a string, and null in
+/// place of `NaN` and infinities.
+struct Text {
+    json: String,
+    /// These words, and where null is in their place.
+    words: Vec<(usize, &'static str)>,
 }
 
-/// The members of an object, unread.
-struct Members<'a>(Vec<(String, &'a RawValue)>);
+impl Text {
+    fn of(response: &Response) -> Text {
+        let text = String::from_utf8_lossy(response.body());
+        Text::repaired(text.strip_prefix('\u{feff}').unwrap_or(&text))
+    }
 
-impl<'de> serde::Deserialize<'de> for Members<'de> {
-    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> std::result::Result<Self, D::Error> {
-        struct Visitor;
-        impl<'de> serde::de::Visitor<'de> for Visitor {
-            type Value = Members<'de>;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: serde::de::MapAccess<'de>>(
-                self,
-                mut map: A,
-            ) -> std::result::Result<Members<'de>, A::Error> {
-                let mut members = Vec::new();
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
+    fn repaired(json: &str) -> Text {
+        let code = |at: usize| {
+            let digits = json.get(at..at + 6)?.strip_prefix("\\u")?;
+            u32::from_str_radix(digits, 16).ok()
+        };
+        let word = |at: usize| {
+            let rest = json.get(at..).unwrap_or_default();
+            ["NaN", "Infinity", "-Infinity"].into_iter().find(|word| rest.starts_with(word))
+        };
+        let mut text = Text { json: String::with_capacity(json.len()), words: Vec::new() };
+        let (mut at, mut kept, mut in_string) = (0, 0, false);
+        while let Some(&byte) = json.as_bytes().get(at) {
+            // How many bytes belong together, and what replaces them.
+            let (length, by) = match byte {
+                b'"' => {
+                    in_string = !in_string;
+                    (1, None)
                 }
-                Ok(Members(members))
+                b'\\' if in_string => match code(at) {
+                    Some(0xD800..=0xDBFF) if matches!(code(at + 6), Some(0xDC00..=0xDFFF)) => {
+                        (12, None)
+                    }
+                    Some(0xD800..=0xDFFF) => (6, Some("\u{fffd}")),
+                    _ => (2, None),
+                },
+                0..0x20 if in_string => (1, Some("\u{fffd}")),
+                b'N' | b'I' | b'-' if !in_string => match word(at) {
+                    Some(word) => {
+                        text.words.push((text.json.len() + at - kept, word));
+                        (word.len(), Some("null"))
+                    }
+                    None => (1, None),
+                },
+                _ => (1, None),
+            };
+            if let Some(by) = by {
+                text.json += json.get(kept..at).unwrap_or_default();
+                text.json += by;
+                kept = at + length;
+            }
+            at += length;
+        }
+        text.json += json.get(kept..).unwrap_or_default();
+        text
+    }
+
+    fn rows(&self) -> Option<Envelope<&RawValue>> {
+        serde_json::from_str(&self.json).ok()
+    }
+
+    /// A value; or, where it cannot be read, an object with the members that can, down to `depth`
+    /// levels; or its text.
+    fn value(&self, part: &RawValue, depth: u32) -> Value {
+        if let Ok(value) = serde_json::from_str(part.get()) {
+            return value;
+        }
+        let members = serde_json::from_str::<BTreeMap<String, &RawValue>>(part.get());
+        let Some(members) = members.ok().filter(|_| depth > 0) else {
+            return Value::from(self.as_it_came(part.get()));
+        };
+        let member = |(name, part): (String, &RawValue)| {
+            // Only the row and its `properties` are taken apart.
+            let depth = if depth == 2 && name != "properties" { 0 } else { depth - 1 };
+            let value = self.value(part, depth);
+            (name, value)
+        };
+        members.into_iter().map(member).collect()
+    }
+
+    /// A part of the text with the words that null replaced.
+    fn as_it_came(&self, part: &str) -> String {
+        let start = part.as_ptr().addr() - self.json.as_ptr().addr();
+        let (mut out, mut at) = (String::with_capacity(part.len()), 0);
+        for (place, word) in &self.words {
+            let place = place.checked_sub(start).filter(|place| *place < part.len());
+            if let Some(place) = place {
+                out += part.get(at..place).unwrap_or_default();
+                out += word;
+                at = place + "null".len();
             }
         }
-        d.deserialize_map(Visitor)
+        out + part.get(at..).unwrap_or_default()
     }
-}
-
-/// A page on the wire: an object around its rows, or the rows alone.
-pub(crate) struct Envelope<T> {
-    pub(crate) results: Vec<T>,
-    pub(crate) count: Option<u64>,
-    pub(crate) next: Next,
-    pub(crate) has_next: bool,
-}
-
-impl<T> Envelope<T> {
-    pub(crate) fn map<U>(self, rows: impl FnOnce(Vec<T>) -> Vec<U>) -> Envelope<U> {
-        let Envelope { results, count, next, has_next } = self;
-        Envelope { results: rows(results), count, next, has_next }
-    }
-}
-
-/// The `next` of a page.
-pub(crate) enum Next {
-    Absent,
-    Null,
-    Link(String),
-    Unreadable(String),
 }
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Envelope<T> {
@@ -167,7 +211,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Envelope<T> {
     }
 }
 
-pub(crate) struct EnvelopeVisitor<T>(PhantomData<T>);
+struct EnvelopeVisitor<T>(PhantomData<T>);
 
 impl<'de, T: Deserialize<'de>> Visitor<'de> for EnvelopeVisitor<T> {
     type Value = Envelope<T>;
@@ -180,29 +224,42 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for EnvelopeVisitor<T> {
         self,
         mut seq: A,
     ) -> std::result::Result<Self::Value, A::Error> {
-        let mut results = Vec::new();
+        let mut rows = Vec::new();
         while let Some(row) = seq.next_element()? {
-            results.push(row);
+            rows.push(row);
         }
-        Ok(Envelope { results, count: None, next: Next::Absent, has_next: false })
+        Ok(Envelope { rows, frame: Frame::default() })
     }
 
     fn visit_map<A: MapAccess<'de>>(
         self,
         mut map: A,
     ) -> std::result::Result<Self::Value, A::Error> {
-        let (mut results, mut count, mut next, mut has_next) = (None, None, Next::Absent, false);
-        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
-            match key.as_ref() {
+        let (mut rows, mut frame) = (None, Frame::default());
+        while let Some(name) = map.next_key::<Cow<'de, str>>()? {
+            match name.as_ref() {
+                "results" => rows = map.next_value::<Option<Vec<T>>>()?.or(rows),
                 // The old insight routes write `result`.
-                "results" | "result" => results = Some(map.next_value()?),
-                "count" | "total_count" => count = map.next_value::<Value>()?.as_u64(),
-                "has_next" => has_next = map.next_value::<Value>()? == Value::Bool(true),
+                "result" if rows.is_none() => rows = map.next_value()?,
+                "count" | "total_count" => {
+                    frame.count = around::<u64, A>(&mut map)?.ok().or(frame.count);
+                }
+                "has_next" | "has_more" | "hasMore" => {
+                    // `None` is less than false.
+                    frame.has_more = around::<bool, A>(&mut map)?.ok().max(frame.has_more);
+                }
+                "next_cursor" => {
+                    frame.next_cursor = match around::<Value, A>(&mut map)? {
+                        Ok(Value::String(cursor)) if !cursor.is_empty() => Some(cursor),
+                        Ok(Value::Number(cursor)) => Some(cursor.to_string()),
+                        _ => None,
+                    }
+                }
                 "next" => {
-                    next = match map.next_value()? {
-                        Value::Null => Next::Null,
-                        Value::String(link) => Next::Link(link),
-                        other => Next::Unreadable(other.to_string()),
+                    frame.next = match around::<Option<String>, A>(&mut map)? {
+                        Ok(None) => Next::Null,
+                        Ok(Some(link)) => Next::Link(link),
+                        Err(other) => Next::Unreadable(other),
                     }
                 }
                 _ => {
@@ -210,10 +267,18 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for EnvelopeVisitor<T> {
                 }
             }
         }
-        let results =
-            results.ok_or_else(|| Error::custom("there is no `results`: this is not a list"))?;
-        Ok(Envelope { results, count, next, has_next })
+        let rows =
+            rows.ok_or_else(|| Error::custom("there is no `results`: this is not a list"))?;
+        Ok(Envelope { rows, frame })
     }
+}
+
+/// A value beside the rows, or its text: whatever it is, it costs no row.
+fn around<'de, T: DeserializeOwned, A: MapAccess<'de>>(
+    map: &mut A,
+) -> std::result::Result<std::result::Result<T, String>, A::Error> {
+    let raw = map.next_value::<Box<RawValue>>()?;
+    Ok(serde_json::from_str(raw.get()).map_err(|_| raw.get().to_owned()))
 }
 
 #[cfg(test)]
@@ -228,21 +293,22 @@ mod tests {
             (r#""\u00e9""#, r#""\u00e9""#),
             ("{\n\"a\": \"b\u{1}\\n\"}", "{\n\"a\": \"b\u{fffd}\\n\"}"),
         ] {
-            assert_eq!(with_valid_strings(json), repaired);
+            assert_eq!(Text::repaired(json).json, repaired);
         }
     }
 
     #[test]
     fn only_the_smallest_member_that_cannot_be_read_becomes_text() {
-        let deep = "[".repeat(200) + &"]".repeat(200);
-        let json =
-            format!(r#"{{"id":1,"properties":{{"deep":{deep},"big":1e999,"ok":[2]}},"x":1e999}}"#);
-        let raw = serde_json::from_str::<&RawValue>(&json).unwrap();
-        let value = value_or_text(raw, 2);
-        assert_eq!(value["id"], 1);
+        let deep = "[".repeat(200) + "NaN" + &"]".repeat(200);
+        let json = format!(
+            r#"[{{"a":NaN,"id":1,"properties":{{"deep":{deep},"big":1e999,"ok":[2,-Infinity]}},"x":{{"y":1e999}}}}]"#
+        );
+        let text = Text::repaired(&json);
+        let value = text.value(text.rows().unwrap().rows[0], 2);
+        assert_eq!((&value["id"], &value["a"]), (&Value::from(1), &Value::Null));
         assert_eq!(value["properties"]["deep"], deep);
         assert_eq!(value["properties"]["big"], "1e999");
-        assert_eq!(value["properties"]["ok"][0], 2);
-        assert_eq!(value["x"], "1e999");
+        assert_eq!(value["properties"]["ok"].to_string(), "[2,null]");
+        assert_eq!(value["x"], r#"{"y":1e999}"#);
     }
 }

@@ -1,14 +1,15 @@
 //! The pages and rows of a list, in order.
 
 use std::fmt;
+use std::hash::RandomState;
 use std::iter::FusedIterator;
 
 use serde_json::Value;
 
+use super::completeness::{Completeness, Hashes};
 use super::in_flight::InFlight;
-use super::page;
-use super::page::{Envelope, Next};
-use super::tally::{Ids, Tally};
+use super::page::{self, Envelope, Frame, Keys};
+use super::routes::Route;
 use super::walk::Walk;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Params, Request, Response};
@@ -114,8 +115,11 @@ pub(super) struct Pager<T> {
     pub(super) list: Option<OpenList>,
     pub(super) reader: Reader<T>,
     pub(super) prefetch: usize,
+    pub(super) route: Route,
     /// Checks that no rows are missing.
     pub(super) complete: bool,
+    /// Only the first row is wanted: pages have one row, and more after an empty one.
+    pub(super) first: bool,
 }
 
 /// Reads a page straight from its text; the number is that of the rows before it.
@@ -129,8 +133,21 @@ pub(super) struct Reader<T> {
     pub(super) row: fn(u64, Value) -> Result<T>,
     /// Drops rows that a search marks as similar only.
     pub(super) drop_similar: bool,
+    pub(super) hasher: RandomState,
     /// The rows so far, where several lists are merged.
-    pub(super) seen: Option<Ids>,
+    pub(super) seen: Option<Hashes>,
+    /// How many rows were returned.
+    pub(super) returned: u64,
+}
+
+/// A page that was read.
+struct ReadPage<T> {
+    frame: Frame,
+    /// How many rows it has, those that are dropped too.
+    received: u64,
+    rows: Vec<Result<T>>,
+    /// `None` if it was read without values.
+    keys: Option<Keys>,
 }
 
 /// The list that is being read.
@@ -139,7 +156,7 @@ pub(super) struct OpenList {
     walk: Walk,
     /// The query of the page to read next, or why there is none.
     next: Option<std::result::Result<Params, String>>,
-    tally: Tally,
+    all: Completeness,
 }
 
 impl<T> Pager<T> {
@@ -159,11 +176,12 @@ impl<T> Pager<T> {
         loop {
             let Some(list) = &mut self.list else {
                 let Some(request) = self.lists.next() else { return Ok(None) };
-                self.list = Some(OpenList::new(request, self.prefetch));
+                self.list = Some(self.open(request));
                 continue;
             };
-            let Some(query) = list.next.take() else {
-                if let Some(why) = list.tally.missing_rows().filter(|_| self.complete) {
+            // It stays until its page was read: a hook of the caller's can panic.
+            let Some(query) = list.next.clone() else {
+                if let Some(why) = list.all.missing_rows().filter(|_| self.complete) {
                     return Err(paging(&why));
                 }
                 self.list = None;
@@ -171,9 +189,21 @@ impl<T> Pager<T> {
             };
             let query =
                 query.map_err(|why| paging(&format!("the list cannot be continued: {why}")))?;
-            let mut batch = list.read(&query, &mut self.reader)?;
+            let Some(mut batch) = list.read(&query, &mut self.reader, self.first)? else {
+                continue;
+            };
             batch.has_next |= !self.lists.as_slice().is_empty();
             return Ok(Some(batch));
+        }
+    }
+
+    fn open(&self, request: Request) -> OpenList {
+        let first = request.params().clone();
+        OpenList {
+            pages: InFlight::new(request, self.prefetch),
+            all: Completeness::new(&first, self.reader.typed.is_some()),
+            walk: Walk::new(first.clone(), self.route.cursor, self.complete),
+            next: Some(Ok(first)),
         }
     }
 }
@@ -183,55 +213,58 @@ fn paging(why: &str) -> Error {
 }
 
 impl OpenList {
-    fn new(request: Request, prefetch: usize) -> OpenList {
-        let first = request.params().clone();
-        OpenList {
-            pages: InFlight::new(request, prefetch),
-            tally: Tally::new(&first),
-            walk: Walk::new(first.clone()),
-            next: Some(Ok(first)),
+    /// A page; `None` for one whose rows came before.
+    fn read<T>(
+        &mut self,
+        query: &Params,
+        reader: &mut Reader<T>,
+        first: bool,
+    ) -> Result<Option<Batch<T>>> {
+        let OpenList { pages, walk, next, all } = self;
+        let (response, page) = pages.take(query, |response| reader.read(response))?;
+        let ReadPage { frame, received, mut rows, keys } = page;
+        all.note_rows(received, frame.count);
+        let keys = || keys.unwrap_or_else(|| Keys::of_text(&response, &reader.hasher));
+        let after = walk.after(query, &frame, received, all, keys, response.key());
+        *next = after.transpose();
+        if let Some(Ok(next)) = next {
+            if first && received == 0 && !next.has("page") {
+                next.set("limit", "100");
+            }
         }
-    }
-
-    fn read<T>(&mut self, query: &Params, reader: &mut Reader<T>) -> Result<Batch<T>> {
-        let OpenList { pages, walk, next, tally } = self;
-        let before = tally.rows;
-        let (response, page) = pages.take(query, |response| reader.read(response, tally))?;
-        tally.note_count(page.count);
-        let following = walk.after(query, &page, tally.rows - before, &response);
         // The next page is requested before the rows of this one are returned.
-        let known = following.as_ref().ok().and_then(Option::as_ref);
-        pages.learn(query, known, matches!(page.next, Next::Link(_)), page.count);
-        *next = following.transpose();
+        let known = next.as_ref().and_then(|next| next.as_ref().ok());
+        pages.learn(query, known, frame.count);
         pages.reuse(response);
-        let mut rows = page.results;
+        if walk.came_before() {
+            return Ok(None);
+        }
+        reader.returned += rows.len() as u64;
         for error in rows.iter_mut().filter_map(|row| row.as_mut().err()) {
             *error = pages.request().error(error.clone());
         }
-        let count = page.count.filter(|_| reader.seen.is_none());
-        Ok(Batch { rows, count, has_next: next.is_some() })
+        let count = frame.count.filter(|_| reader.seen.is_none());
+        Ok(Some(Batch { rows, count, has_next: next.is_some() }))
     }
 }
 
 impl<T> Reader<T> {
-    fn read(&mut self, response: &Response, tally: &mut Tally) -> Result<Envelope<Result<T>>> {
-        let before = tally.rows;
+    fn read(&mut self, response: &Response) -> Result<ReadPage<T>> {
         if let Some(typed) = self.typed {
-            let page = typed(response, before)?;
-            tally.note_typed(page.results.len());
-            return Ok(page);
+            let Envelope { rows, frame } = typed(response, self.returned)?;
+            return Ok(ReadPage { frame, received: rows.len() as u64, rows, keys: None });
         }
-        Ok(page::values(response)?.map(|mut rows| {
-            for row in &rows {
-                tally.note(row);
-            }
-            if self.drop_similar {
-                rows.retain(|row| row.get("search_match_type").is_none_or(|m| m != "similar"));
-            }
-            if let Some(seen) = &mut self.seen {
-                rows.retain(|row| seen.is_new(row).unwrap_or(true));
-            }
-            (before + 1..).zip(rows).map(|(position, row)| (self.row)(position, row)).collect()
-        }))
+        let Envelope { rows, frame } = page::values(response)?;
+        let received = rows.len() as u64;
+        let keys = Keys::of_values(&rows, &self.hasher);
+        let mut is_wanted = |row: &Value, key: u64| {
+            let similar = || row.get("search_match_type").is_some_and(|kind| kind == "similar");
+            !(self.drop_similar && similar())
+                && self.seen.as_mut().is_none_or(|seen| seen.insert(key))
+        };
+        let rows = rows.into_iter().zip(&keys.hashes).filter(|(row, key)| is_wanted(row, **key));
+        let numbered = (self.returned + 1..).zip(rows);
+        let rows = numbered.map(|(position, (row, _))| (self.row)(position, row)).collect();
+        Ok(ReadPage { frame, received, rows, keys: Some(keys) })
     }
 }

@@ -1,12 +1,12 @@
-//! What `next` means: the query of the page after a page.
+//! What comes after a page of a list.
 
 use std::collections::HashSet;
-use std::collections::hash_map::DefaultHasher;
-use std::hash::{Hash, Hasher};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
-use super::page::{Envelope, Next};
+use super::completeness::Completeness;
+use super::page::{Frame, Keys, Next};
 use crate::error::text::excerpt;
-use crate::http::{MAX_QUERY, Params, Response};
+use crate::http::{Key, MAX_QUERY, Params};
 
 /// How many empty pages may follow each other.
 const MAX_EMPTY_PAGES: u32 = 1_000;
@@ -14,104 +14,206 @@ const MAX_EMPTY_PAGES: u32 = 1_000;
 /// Parameters that say which part of a list a page is: they come, go and change from page to page.
 const PAGING: [&str; 6] = ["offset", "cursor", "page", "before", "after", "limit"];
 
+/// Whether a query names a place in a list whose distance from the first row is unknown.
+pub(super) fn has_place(query: &Params) -> bool {
+    ["page", "cursor", "before", "after"].iter().any(|name| query.has(name))
+}
+
 /// The way from page to page of one list.
 pub(super) struct Walk {
     first: Params,
+    /// The parameter that takes `next_cursor`.
+    cursor: &'static str,
+    /// False where rows may be missing.
+    complete: bool,
     /// A hash of the query of each page so far: a list that returns to one would never end.
     seen: HashSet<u64>,
-    /// How many rows precede the next page, including skipped rows.
-    offset: u64,
     empty_pages: u32,
-    /// A hash of the last page, where the next one is asked for by an offset of our own.
-    last_page: Option<u64>,
+    by_cursor: bool,
+    /// What the query of the page was made from.
+    made: Made,
+    came_before: bool,
 }
 
+/// What a query was made from.
+#[derive(Clone, Copy, PartialEq)]
+enum Made {
+    /// A link, or the caller's parameters.
+    Elsewhere,
+    /// `has_next` or `count`.
+    Told,
+    /// The page before had as many rows as `limit`: the server may not know `offset`.
+    Guessed,
+    /// The server does not know `offset`; this is the whole list.
+    Whole,
+}
+
+type Outcome<T> = Result<T, String>;
+
 impl Walk {
-    pub(super) fn new(first: Params) -> Walk {
-        let offset = first.number("offset").unwrap_or(0);
-        Walk { first, seen: HashSet::new(), offset, empty_pages: 0, last_page: None }
+    pub(super) fn new(first: Params, cursor: &'static str, complete: bool) -> Walk {
+        Walk {
+            first,
+            cursor,
+            complete,
+            seen: HashSet::new(),
+            empty_pages: 0,
+            by_cursor: false,
+            made: Made::Elsewhere,
+            came_before: false,
+        }
     }
 
-    /// The query of the page after `page`, which has `query` and had `rows` rows; `None` after the
-    /// last page.
-    pub(super) fn after<T>(
+    /// Whether the rows of the last page came before: it only showed how the list goes on.
+    pub(super) fn came_before(&self) -> bool {
+        self.came_before
+    }
+
+    /// What comes after a page that has `query` and `rows` rows, which `all` knows already; `keys`
+    /// reads which ones they are.
+    pub(super) fn after(
         &mut self,
         query: &Params,
-        page: &Envelope<T>,
+        page: &Frame,
         rows: u64,
-        response: &Response,
-    ) -> Result<Option<Params>, String> {
-        let next = self.follow(query, &page.next, page.has_next, rows)?;
-        let by_offset = matches!(page.next, Next::Absent) && page.has_next;
-        let last = std::mem::replace(&mut self.last_page, by_offset.then(|| hash(response.body())));
-        if by_offset && last == self.last_page {
-            return Err("the server ignores `offset` and returned the same page again".to_owned());
+        all: &mut Completeness,
+        keys: impl FnOnce() -> Keys,
+        key: &Key,
+    ) -> Outcome<Option<Params>> {
+        let (next, made) = self.continues(query, page, rows)?;
+        let next = next.map(|next| self.checked(next, key)).transpose()?;
+        let came_by = std::mem::replace(&mut self.made, made);
+
+        self.seen.insert(hash(query));
+        self.empty_pages = if rows == 0 { self.empty_pages + 1 } else { 0 };
+        let is_cursor = |next: &Params| has_place(next) && !next.has("page") && !next.has("offset");
+        self.by_cursor |= next.as_ref().is_some_and(is_cursor);
+        let is_made = [came_by, made].iter().any(|made| *made != Made::Elsewhere);
+        let look = self.by_cursor || is_made || all.looks_at_rows(self.seen.len());
+        let same = look && all.note_keys(&keys());
+
+        self.came_before = came_by == Made::Whole || (came_by == Made::Guessed && same);
+        match came_by {
+            Made::Whole if same => return Ok(None),
+            Made::Whole => {
+                return Err(
+                    "the server ignores `offset`, and has other rows without `limit`; leave out \
+                     page_size, or use allow_missing_rows()"
+                        .to_owned(),
+                );
+            }
+            Made::Guessed if same => {
+                let mut whole = query.clone();
+                whole.remove("limit");
+                whole.remove("offset");
+                self.made = Made::Whole;
+                return Ok(Some(whole));
+            }
+            _ => {}
         }
-        if next.as_ref().is_some_and(|next| next.contain(response.key())) {
+        if same && (next.is_some() || came_by == Made::Told) {
+            return Err("the server returned the same page again".to_owned());
+        }
+        if self.by_cursor && self.complete && all.repeats {
+            return Err("a row came twice, so others are missing: the server's order is not unique; set a larger \
+                 page_size, or use allow_missing_rows()"
+                .to_owned());
+        }
+        match &next {
+            Some(_) if all.is_stale() => {
+                Err("many pages had no new row: the list would never end".to_owned())
+            }
+            Some(_) if self.empty_pages >= MAX_EMPTY_PAGES => {
+                Err(format!("{MAX_EMPTY_PAGES} pages in a row have no rows"))
+            }
+            Some(next) if self.seen.contains(&hash(next)) => {
+                Err("its `next` leads to a page that was already read: the list would never end"
+                    .to_owned())
+            }
+            _ => Ok(next),
+        }
+    }
+
+    /// The query of the next page, and what it is made from.
+    fn continues(
+        &self,
+        query: &Params,
+        page: &Frame,
+        rows: u64,
+    ) -> Outcome<(Option<Params>, Made)> {
+        // `next`, where the page has it.
+        match (&page.next, page.has_more) {
+            (Next::Null, Some(true)) => {
+                return Err("its `next` is null, though it says that there are more".to_owned());
+            }
+            (Next::Null, _) => return Ok((None, Made::Elsewhere)),
+            (Next::Link(link), _) => {
+                let why = || format!("its `next` has no query: {:?}", excerpt(link));
+                return Ok((Some(Params::of_link(link).ok_or_else(why)?), Made::Elsewhere));
+            }
+            (Next::Unreadable(next), _) => {
+                return Err(format!("its `next` is not a link: {}", excerpt(next)));
+            }
+            (Next::Absent, _) => {}
+        }
+        // `has_next`, or another of its names.
+        if let (Some(true), Some(cursor)) = (page.has_more, &page.next_cursor) {
+            let mut next = query.clone();
+            next.remove("offset");
+            next.set(self.cursor, cursor);
+            return Ok((Some(next), Made::Told));
+        }
+        let guesses = page.has_more.is_none() && self.complete && self.made != Made::Whole;
+        let made = match page.count {
+            _ if page.has_more == Some(true) => Made::Told,
+            // More rows than came.
+            Some(count) if guesses && count > offset(query).saturating_add(rows) => Made::Told,
+            // As many rows as the page can have.
+            None if guesses && query.number("limit") == Some(rows) => Made::Guessed,
+            _ => return Ok((None, Made::Elsewhere)),
+        };
+        Ok((Some(next_offset(query, rows)?), made))
+    }
+
+    /// The query of the next page, which keeps the caller's parameters and has no key.
+    fn checked(&self, mut next: Params, key: &Key) -> Outcome<Params> {
+        next.keep(&self.first, &PAGING).map_err(|name| {
+            format!("its `next` changes the parameter {:?}: other rows would come", excerpt(&name))
+        })?;
+        if next.encoded().len() > MAX_QUERY {
+            return Err("its `next` is longer than a URL can be".to_owned());
+        }
+        if next.contain(key) {
             return Err("its `next` contains the key under another name".to_owned());
         }
         Ok(next)
     }
-
-    /// The same without a look at the bytes of the page.
-    fn follow(
-        &mut self,
-        query: &Params,
-        next: &Next,
-        has_next: bool,
-        rows: u64,
-    ) -> Result<Option<Params>, String> {
-        self.seen.insert(hash(&query.sorted()));
-        self.empty_pages = if rows == 0 { self.empty_pages + 1 } else { 0 };
-        let before = self.offset;
-        self.offset = self.offset.saturating_add(rows);
-        let mut following = match next {
-            Next::Null => return Ok(None),
-            Next::Absent if !has_next => return Ok(None),
-            Next::Absent if rows == 0 => {
-                return Err(
-                    "the list has more pages, but this one has no rows to count from".to_owned()
-                );
-            }
-            Next::Absent if query.has("page") || query.has("cursor") => {
-                return Err("it has more pages, and no link to the next one".to_owned());
-            }
-            Next::Absent => {
-                let Some(offset) = before.checked_add(rows) else {
-                    return Err("the offset of the next page is too large".to_owned());
-                };
-                let mut following = query.clone();
-                following.set("offset", offset.to_string());
-                following
-            }
-            Next::Link(link) => Params::of_link(link)
-                .ok_or_else(|| format!("its `next` has no query: {:?}", excerpt(link)))?,
-            Next::Unreadable(next) => {
-                return Err(format!("its `next` is not a link: {}", excerpt(next)));
-            }
-        };
-        following.keep(&self.first, &PAGING).map_err(|name| {
-            format!("its `next` changes the parameter {:?}: other rows would come", excerpt(&name))
-        })?;
-        if self.empty_pages >= MAX_EMPTY_PAGES {
-            return Err(format!("{MAX_EMPTY_PAGES} pages in a row have no rows"));
-        }
-        if following.encoded().len() > MAX_QUERY {
-            return Err("its `next` is longer than a URL can be".to_owned());
-        }
-        if self.seen.contains(&hash(&following.sorted())) {
-            return Err(
-                "its `next` leads to a page that was already read: the list would never end"
-                    .to_owned(),
-            );
-        }
-        Ok(Some(following))
-    }
 }
 
-fn hash(value: &(impl Hash + ?Sized)) -> u64 {
+fn offset(query: &Params) -> u64 {
+    query.number("offset").unwrap_or(0)
+}
+
+/// The query of the page behind one with `rows` rows. The server may have removed some of them.
+fn next_offset(query: &Params, rows: u64) -> Outcome<Params> {
+    if has_place(query) {
+        return Err("it has more pages, and no link to the next one".to_owned());
+    }
+    let step = query.number("limit").unwrap_or(0).max(rows);
+    if step == 0 {
+        return Err("it has more pages, but no rows to count from; set page_size".to_owned());
+    }
+    let Some(offset) = offset(query).checked_add(step) else {
+        return Err("the offset of the next page is too large".to_owned());
+    };
+    let mut next = query.clone();
+    next.set("offset", offset.to_string());
+    Ok(next)
+}
+
+fn hash(query: &Params) -> u64 {
     let mut hasher = DefaultHasher::new();
-    value.hash(&mut hasher);
+    query.sorted().hash(&mut hasher);
     hasher.finish()
 }
 
@@ -119,51 +221,85 @@ fn hash(value: &(impl Hash + ?Sized)) -> u64 {
 mod tests {
     use super::*;
 
-    fn params(query: &str) -> Params {
-        Params::of_link(&format!("?{query}")).unwrap_or_default()
-    }
-
-    fn link(query: &str) -> Next {
-        Next::Link(format!("http://elsewhere.example/api/?{query}"))
-    }
-
     #[test]
-    fn a_walk_goes_on_or_ends_or_fails() {
-        for (first, next, has_next, rows, expected) in [
-            ("limit=2", Next::Null, true, 2, Ok(None)),
-            ("limit=2", Next::Absent, false, 2, Ok(None)),
-            ("limit=2&offset=3", Next::Absent, true, 2, Ok(Some("limit=2&offset=5"))),
-            ("limit=2", Next::Absent, true, 0, Err("no rows")),
-            ("offset=18446744073709551615", Next::Absent, true, 1, Err("offset")),
-            ("search=a", link("offset=2"), false, 2, Ok(Some("offset=2&search=a"))),
-            ("search=a", link("offset=2&search=b"), false, 2, Err("search")),
-            ("limit=2", link("limit=3&offset=2"), false, 2, Ok(Some("limit=3&offset=2"))),
-            ("limit=2", link("limit=2"), false, 2, Err("already read")),
-            ("limit=2", Next::Link("x".to_owned()), false, 2, Err("no query")),
-            ("limit=2", Next::Unreadable("5".to_owned()), false, 2, Err("not a link")),
-        ] {
-            let query = params(first);
-            let got = Walk::new(query.clone()).follow(&query, &next, has_next, rows);
+    fn each_rule_says_what_comes_next() {
+        let link = |query: &str| Next::Link(format!("http://elsewhere.example/api/?{query}"));
+        let other = |next: &str| Next::Unreadable(next.to_owned());
+        let absent = || Next::Absent;
+        let large = u64::MAX.to_string();
+        let large = format!("offset={large}");
+        // The query, `next`, `has_more`, `next_cursor`, `count`, rows; the next query or a word.
+        let table = [
+            ("limit=2", Next::Null, None, None, Some(9), 2, Ok(None)),
+            ("limit=2", Next::Null, Some(false), None, None, 2, Ok(None)),
+            ("limit=2", Next::Null, Some(true), None, None, 2, Err("null")),
+            (
+                "search=a",
+                link("offset=2"),
+                Some(false),
+                None,
+                None,
+                2,
+                Ok(Some("offset=2&search=a")),
+            ),
+            ("search=a", link("offset=2&search=b"), None, None, None, 2, Err("search")),
+            (
+                "limit=2",
+                link("limit=3&offset=2"),
+                None,
+                None,
+                None,
+                2,
+                Ok(Some("limit=3&offset=2")),
+            ),
+            ("limit=2", link("limit=2"), None, None, None, 2, Err("already read")),
+            ("limit=2", link("k=phx_0123456789"), None, None, None, 2, Err("key")),
+            ("limit=2", link("k=phx_01234567"), None, None, None, 2, Ok(Some("k=phx_01234567"))),
+            ("limit=2", Next::Link("x".to_owned()), None, None, None, 2, Err("no query")),
+            ("limit=2", other("5"), None, None, None, 2, Err("not a link")),
+            ("limit=2", absent(), Some(false), None, Some(9), 2, Ok(None)),
+            ("limit=2&offset=3", absent(), Some(true), None, None, 1, Ok(Some("limit=2&offset=5"))),
+            ("limit=2", absent(), Some(true), None, None, 3, Ok(Some("limit=2&offset=3"))),
+            ("limit=2", absent(), Some(true), None, None, 0, Ok(Some("limit=2&offset=2"))),
+            ("a=1", absent(), Some(true), None, None, 0, Err("no rows")),
+            (&large, absent(), Some(true), None, None, 1, Err("offset")),
+            (
+                "limit=2&offset=3",
+                absent(),
+                Some(true),
+                Some("c"),
+                None,
+                2,
+                Ok(Some("limit=2&after=c")),
+            ),
+            ("page=2", absent(), Some(true), None, None, 2, Err("no link")),
+            ("limit=2&offset=2", absent(), None, None, Some(5), 2, Ok(Some("limit=2&offset=4"))),
+            ("limit=2&offset=2", absent(), None, None, Some(4), 2, Ok(None)),
+            ("before=x", absent(), None, None, Some(4), 2, Err("no link")),
+            ("limit=2", absent(), None, None, None, 2, Ok(Some("limit=2&offset=2"))),
+            ("limit=2", absent(), None, None, None, 3, Ok(None)),
+            ("limit=2", absent(), None, None, None, 1, Ok(None)),
+            ("cursor=x&limit=2", absent(), None, None, None, 2, Err("no link")),
+            ("a=1", absent(), None, None, None, 2, Ok(None)),
+        ];
+        let key = Key::new("phx_0123456789".to_owned());
+        for (at, (first, next, has_more, cursor, count, rows, expected)) in
+            table.into_iter().enumerate()
+        {
+            let query = Params::of_link(&format!("?{first}")).unwrap();
+            let next_cursor = cursor.map(str::to_owned);
+            let page = Frame { count, next, has_more, next_cursor };
+            let mut all = Completeness::new(&query, false);
+            let keys = || Keys { hashes: (0..rows).collect(), are_ids: true };
+            let mut walk = Walk::new(query.clone(), "after", true);
+            let got = walk.after(&query, &page, rows, &mut all, keys, &key);
             match (got, expected) {
                 (Ok(got), Ok(expected)) => {
-                    let got = got.map(|p| p.encoded());
-                    assert_eq!(got.as_deref(), expected, "{first}");
+                    assert_eq!(got.map(|p| p.encoded()).as_deref(), expected, "row {at}: {first}");
                 }
-                (Err(got), Err(word)) => assert!(got.contains(word), "{got}"),
-                (got, expected) => panic!("{first}: {got:?} instead of {expected:?}"),
+                (Err(got), Err(word)) => assert!(got.contains(word), "row {at}: {got}"),
+                (got, expected) => panic!("row {at}: {got:?} instead of {expected:?}"),
             }
         }
-    }
-
-    #[test]
-    fn empty_pages_without_end_are_an_error() {
-        let mut walk = Walk::new(Params::default());
-        let mut query = Params::default();
-        for n in 1..MAX_EMPTY_PAGES {
-            let next = link(&format!("cursor={n}"));
-            query = walk.follow(&query, &next, false, 0).unwrap().unwrap();
-        }
-        let error = walk.follow(&query, &link("cursor=last"), false, 0).unwrap_err();
-        assert!(error.contains("no rows"), "{error}");
     }
 }

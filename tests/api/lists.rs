@@ -103,23 +103,25 @@ fn shapes() -> Vec<Shape> {
             ],
         },
         Shape {
-            what: "has_next, by offset",
-            begin: |c| c.project(1).list("session_recordings").param("version", 3),
+            what: "has_next, by offset; recordings that were deleted are missing in a page",
+            begin: |c| c.project(1).list("session_recordings").param("date_from", "all"),
             pages: vec![
                 json!({"results": ids(1..=2), "has_next": true, "version": 3}),
+                json!({"results": [], "has_next": true, "version": 3}),
                 json!({"results": ids(3..=4), "has_next": true, "version": 3}),
                 json!({"results": ids(5..=5), "has_next": false, "version": 3}),
             ],
             count: None,
             targets: vec![
-                "session_recordings/?version=3",
-                "session_recordings/?version=3&offset=2",
-                "session_recordings/?version=3&offset=4",
+                "session_recordings/?date_from=all&limit=50&version=3",
+                "session_recordings/?date_from=all&limit=50&version=3&offset=50",
+                "session_recordings/?date_from=all&limit=50&version=3&offset=100",
+                "session_recordings/?date_from=all&limit=50&version=3&offset=150",
             ],
         },
         Shape {
             what: "has_next, from an offset of the caller's",
-            begin: |c| c.project(1).list("session_recordings").param("offset", 10).page_size(3),
+            begin: |c| c.project(1).list("things").param("offset", 10).page_size(3),
             pages: vec![
                 json!({"results": ids(1..=3), "has_next": true}),
                 json!({"results": ids(4..=4), "has_next": true}),
@@ -127,10 +129,92 @@ fn shapes() -> Vec<Shape> {
             ],
             count: None,
             targets: vec![
-                "session_recordings/?offset=10&limit=3",
-                "session_recordings/?offset=13&limit=3",
-                "session_recordings/?offset=14&limit=3",
+                "things/?offset=10&limit=3",
+                "things/?offset=13&limit=3",
+                "things/?offset=16&limit=3",
             ],
+        },
+        Shape {
+            what: "has_next without a page size",
+            begin: plain,
+            pages: vec![
+                json!({"results": ids(1..=2), "hasMore": true}),
+                json!({"results": ids(3..=5), "hasMore": false}),
+            ],
+            count: None,
+            targets: vec!["things/", "things/?offset=2"],
+        },
+        Shape {
+            what: "next_cursor of recordings",
+            begin: |c| {
+                let path = "session_recording_playlists/7/recordings";
+                c.project(1).list(path).param("date_from", "all").page_size(3)
+            },
+            pages: vec![
+                json!({"results": ids(1..=3), "has_next": true, "next_cursor": "a+b"}),
+                json!({"results": [], "has_next": true, "next_cursor": "c"}),
+                json!({"results": ids(4..=5), "has_next": false, "next_cursor": null}),
+            ],
+            count: None,
+            targets: vec![
+                "session_recording_playlists/7/recordings/?date_from=all&limit=3&version=3",
+                "session_recording_playlists/7/recordings/?date_from=all&limit=3&version=3&after=a%2Bb",
+                "session_recording_playlists/7/recordings/?date_from=all&limit=3&version=3&after=c",
+            ],
+        },
+        Shape {
+            what: "next_cursor of others",
+            begin: plain,
+            pages: vec![
+                json!({"results": ids(1..=3), "has_more": true, "next_cursor": 17}),
+                json!({"results": ids(4..=5), "has_more": false}),
+            ],
+            count: None,
+            targets: vec!["things/", "things/?cursor=17"],
+        },
+        Shape {
+            what: "count without next, as saved",
+            begin: plain,
+            pages: vec![
+                json!({"results": ids(1..=2), "count": 5}),
+                json!({"results": ids(3..=4), "count": 5}),
+                json!({"results": ids(5..=5), "count": 5}),
+            ],
+            count: Some(5),
+            targets: vec!["things/", "things/?offset=2", "things/?offset=4"],
+        },
+        Shape {
+            what: "has_more, as heatmaps, with a count of the page's own rows",
+            begin: |c| c.project(1).list("heatmaps/events").page_size(2),
+            pages: vec![
+                json!({"results": ids(1..=2), "count": 2, "has_more": true}),
+                json!({"results": ids(3..=4), "count": 2, "has_more": true}),
+                json!({"results": ids(5..=5), "count": 2, "has_more": false}),
+            ],
+            count: Some(2),
+            targets: vec![
+                "heatmaps/events/?limit=2",
+                "heatmaps/events/?limit=2&offset=2",
+                "heatmaps/events/?limit=2&offset=4",
+            ],
+        },
+        Shape {
+            what: "rows alone, with a page size, as actions",
+            begin: limit,
+            pages: vec![
+                json!({"results": ids(1..=2)}),
+                json!({"results": ids(3..=4)}),
+                json!({"results": ids(5..=5)}),
+            ],
+            count: None,
+            targets: offsets.clone(),
+        },
+        Shape {
+            what: "more rows than the page size: the route ignores it",
+            begin: limit,
+            pages: vec![json!({"results": ids(1..=5)})],
+            count: None,
+            targets: vec!["things/?limit=2"],
         },
         Shape {
             what: "opaque cursor",
@@ -201,9 +285,11 @@ fn shapes() -> Vec<Shape> {
             ],
         },
         Shape {
-            what: "next null beside has_next",
+            what: "next null beside has_next false",
             begin: plain,
-            pages: vec![json!({"has_next": true, "count": 5, "results": ids(1..=5), "next": null})],
+            pages: vec![
+                json!({"has_next": false, "count": 5, "results": ids(1..=5), "next": null}),
+            ],
             count: Some(5),
             targets: vec!["things/"],
         },
@@ -300,8 +386,8 @@ fn first_requests_one_row() {
         let server = Server::answers(&shape.pages[..1]);
         let first = (shape.begin)(&client(&server)).prefetch(3).first().unwrap();
         assert_eq!(first, Some(json!({"id": 1})), "{}", shape.what);
-        let target = shape.targets[0];
-        let limit = match target {
+        let target = shape.targets[0].replace("limit=50", "limit=1");
+        let limit = match &target {
             _ if target.contains("limit=") => "",
             _ if target.contains('?') => "&limit=1",
             _ => "?limit=1",
@@ -314,13 +400,31 @@ fn first_requests_one_row() {
 fn first_skips_empty_pages() {
     let script = Server::answers(&[
         json!({"results": [], "next": "http://in.example/?limit=1&offset=1"}),
-        json!({"results": ids(9..=9), "next": "http://in.example/?limit=1&offset=2"}),
+        json!({"results": [], "next": "http://in.example/?limit=100&offset=101"}),
+        json!({"results": ids(9..=9), "next": "http://in.example/?limit=100&offset=201"}),
     ]);
     assert_eq!(client(&script).project(1).list("things").first().unwrap(), Some(json!({"id": 9})));
     assert_eq!(
         targets(&script),
-        ["GET /api/projects/1/things/?limit=1", "GET /api/projects/1/things/?limit=1&offset=1"]
+        [
+            "GET /api/projects/1/things/?limit=1",
+            "GET /api/projects/1/things/?limit=100&offset=1",
+            "GET /api/projects/1/things/?limit=100&offset=101",
+        ]
     );
+    // A number of a page would name other rows with another page size, and a caller's size stays.
+    for (next, size, second) in
+        [("?page=2&limit=1", 0, "?page=2&limit=1"), ("?offset=7&limit=7", 7, "?offset=7&limit=7")]
+    {
+        let script = Server::answers(&[
+            json!({"results": [], "next": next}),
+            json!({"results": ids(9..=9), "next": null}),
+        ]);
+        let list = client(&script).project(1).list("things");
+        let list = if size > 0 { list.page_size(size) } else { list };
+        assert_eq!(list.first().unwrap(), Some(json!({"id": 9})));
+        assert_eq!(targets(&script)[1], format!("GET /api/projects/1/things/{second}"));
+    }
     let script = Server::answers(&[json!({"results": [], "next": null})]);
     assert_eq!(client(&script).project(1).persons().first().unwrap(), None);
     assert_eq!(targets(&script), ["GET /api/projects/1/persons/?limit=1"]);
@@ -445,4 +549,26 @@ fn a_next_to_the_same_page_is_detected_in_any_order_of_parameters() {
     assert_eq!(json!(rows), ids(1..=2));
     paging(&error(items.next().unwrap()));
     script.all_requests();
+}
+
+#[test]
+fn a_route_with_something_special_gets_its_parameters() {
+    for (path, sent) in [
+        ("/api/projects/1/insights", "?order=id&include_query_insights=true"),
+        ("/api/environments/1/persons/", "?limit=1000"),
+        ("/api/projects/1/cohorts/5/persons", "?limit=1000"),
+        ("/api/projects/1/%70ersons/", "?limit=1000"),
+        ("/api/projects/1/insights/5/activity", ""),
+        ("/api/projects/1/groups/persons/", ""),
+        ("/api/insights/", ""),
+    ] {
+        let script = Server::answers(&[json!({"results": [], "next": null})]);
+        client(&script).list(path).all().unwrap();
+        assert_eq!(targets(&script), [format!("GET {path}{sent}")]);
+    }
+    let script = Server::answers(&[json!({"results": [], "next": null})]);
+    let list = client(&script).project(1).list("session_recordings").param("version", 4);
+    list.param("date_from", "-7d").page_size(9).all().unwrap();
+    let sent = "session_recordings/?version=4&date_from=-7d&limit=9";
+    assert_eq!(targets(&script), [format!("GET /api/projects/1/{sent}")]);
 }

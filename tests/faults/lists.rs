@@ -2,8 +2,9 @@
 //! to another host.
 use crate::support::expect::{api, config, decode, not_found, paging, transport};
 use crate::support::{Act, KEY, REQUEST_ID, Server, client, error, seen, within};
-use posthog_api::{Client, ErrorKind, Items, List};
+use posthog_api::{Client, ErrorKind, Items, List, RetryPolicy};
 use serde_json::{Value, json};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 const PATH: &str = "/api/projects/1/things/";
@@ -204,11 +205,8 @@ fn every_shape_of_a_single_page_is_read() {
         ("an empty array", json!([]), vec![]),
         ("has_next false without next", json!({"results": [1], "has_next": false}), vec![1]),
         ("has_next as text", json!({"results": [1], "has_next": "true"}), vec![1]),
-        (
-            "next null beside has_next",
-            json!({"results": [1], "next": null, "has_next": true}),
-            vec![1],
-        ),
+        ("result null beside it", json!({"results": [1], "result": null}), vec![1]),
+        ("results null beside result", json!({"result": [1], "results": null}), vec![1]),
         (
             "unknown keys around it",
             json!({"a": {"next": "?x=1"}, "results": [1], "b": [[[]]]}),
@@ -246,9 +244,33 @@ fn an_answer_that_is_not_a_list_is_an_error_with_its_body() {
 }
 
 #[test]
+fn what_stands_around_the_rows_costs_none() {
+    let deep = "[".repeat(200) + &"]".repeat(200);
+    for around in [
+        r#""count": 1e999"#,
+        r#""count": "3""#,
+        r#""has_next": 1e999"#,
+        r#""next_cursor": 1e999"#,
+        r#""other": 1e999"#,
+        &format!(r#""count": {deep}"#),
+    ] {
+        for body in [
+            format!(r#"{{{around}, "results": [{{"id": 1}}], "next": null}}"#),
+            format!(r#"{{"results": [{{"id": 1}}], {around}}}"#),
+        ] {
+            let server =
+                Server::start(move |_, _| Act::status(200).body("application/json", body.clone()));
+            let list = || things(&client(&server));
+            assert_eq!(list().all().unwrap(), [json!({"id": 1})], "{around}");
+            let typed: Result<Vec<Value>, _> = list().items_as().collect();
+            assert_eq!(typed.unwrap(), [json!({"id": 1})], "{around}");
+        }
+    }
+}
+
+#[test]
 fn a_wrong_count_does_not_change_the_rows() {
     for (name, count, total) in [
-        ("too many", json!(1_000_000), Some(1_000_000)),
         ("too few", json!(0), Some(0)),
         ("negative", json!(-1), None),
         ("text", json!("3"), None),
@@ -396,4 +418,244 @@ fn a_lookup_continues_after_an_empty_page_with_a_next() {
     ]);
     let found = client(&server).project(1).person_by_distinct_id("a");
     assert_eq!(found.unwrap().unwrap()["id"], "u");
+}
+
+/// Reads a list as values and as a type: both must agree. The number of rows, and whether the list
+/// ends with an error of paging.
+#[track_caller]
+fn both_ways(what: &str, list: impl Fn() -> List) -> (usize, bool) {
+    let values = list().items().collect::<Vec<_>>();
+    let typed = list().items_as::<Value>().collect::<Vec<_>>();
+    let failed = |rows: &[posthog_api::Result<Value>]| match rows.last() {
+        Some(Err(e)) => {
+            paging(&seen(e.clone()));
+            true
+        }
+        _ => false,
+    };
+    assert_eq!(failed(&values), failed(&typed), "{what}: {values:?}, {typed:?}");
+    (values.iter().filter(|row| row.is_ok()).count(), failed(&values))
+}
+
+#[test]
+fn a_list_without_an_end_is_an_error() {
+    type Body = fn(usize) -> Value;
+    let by_offset = |n: usize| format!("?offset={}", n + 1);
+    let bodies: [(&str, usize, Body); 7] = [
+        ("the same page", 4, |n| json!({"results": [{"id": 1}, {"id": 2}], "n": n})),
+        ("two pages in turn", 24, |n| json!({"results": [{"id": n % 2}, {"id": 7}]})),
+        ("a body that changes", 13, |n| json!({"results": [{"id": 1, "now": n}, {"id": n % 3}]})),
+        ("rows without an id", 24, |n| json!({"results": [{"a": n % 2}, {"b": 1}]})),
+        ("has_more", 4, |n| json!({"results": [{"id": 1}, {"id": 2}], "has_more": true, "n": n})),
+        (
+            "has_more, two in turn",
+            24,
+            |n| json!({"results": [{"id": n % 2}, {"id": 7}], "has_more": true}),
+        ),
+        (
+            "next_cursor",
+            4,
+            |n| json!({"results": [{"id": 1}, {"id": 2}], "has_more": true, "next_cursor": n + 1}),
+        ),
+    ];
+    for (what, most, body) in bodies {
+        let server = Server::start(move |_, n| {
+            let mut body = body(n);
+            if body.get("has_more").is_none() {
+                body["next"] = json!(by_offset(n));
+            }
+            Act::json(200, &body)
+        });
+        for allowed in [false, true] {
+            let list = || {
+                let list = things(&client(&server));
+                if allowed { list.allow_missing_rows() } else { list }
+            };
+            let (rows, failed) = both_ways(what, list);
+            assert!(failed, "{what}");
+            assert!(rows <= most * 2, "{what}: {rows} rows");
+            assert!(server.count() < 300, "{what}: {} requests", server.count());
+        }
+    }
+}
+
+#[test]
+fn a_list_by_cursor_that_repeats_a_row_is_an_error() {
+    let page =
+        |rows: [u64; 2], next: &Value| Act::page(&json!([{"id": rows[0]}, {"id": rows[1]}]), next);
+    for (name, next, fails) in [
+        ("cursor", "?cursor=a", true),
+        ("before", "?before=2026-01-01", true),
+        ("offset", "?offset=2", false),
+        ("page", "?page=2", false),
+        ("offset beside before", "?offset=2&before=2026-01-01", false),
+    ] {
+        for second in [[2, 3], [3, 4]] {
+            let server = Server::start(move |_, n| match n % 2 {
+                0 => page([1, 2], &json!(next)),
+                _ => page(second, &Value::Null),
+            });
+            let list = || things(&client(&server));
+            let expected = (4, fails && second == [2, 3]);
+            assert_eq!(both_ways(name, list), expected, "{name}");
+            assert_eq!(both_ways(name, || list().allow_missing_rows()), (4, false), "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_route_that_ignores_offset_is_asked_for_the_whole_list() {
+    for (whole, ends, failed) in [
+        (json!({"results": [1, 2]}), 2, false),
+        (json!([1, 2]), 2, false),
+        (json!({"results": [1, 2, 3]}), 2, true),
+    ] {
+        let server = Server::start(move |request, _| match request.param("limit") {
+            Some(_) => Act::json(200, &json!({"results": [1, 2]})),
+            None => Act::json(200, &whole),
+        });
+        let list = || things(&client(&server)).page_size(2);
+        assert_eq!(both_ways("whole", list), (ends, failed));
+        let queries: Vec<String> =
+            server.requests()[..3].iter().map(|r| r.query().to_owned()).collect();
+        assert_eq!(queries, ["limit=2", "limit=2&offset=2", ""]);
+        assert_eq!(server.count(), 6);
+        for prefetch in [1, 4] {
+            let rows: Vec<_> = list().prefetch(prefetch).items().collect();
+            assert_eq!(rows.len(), ends + usize::from(failed));
+        }
+        assert_eq!(list().allow_missing_rows().all().unwrap(), [1, 2]);
+    }
+}
+
+#[test]
+fn where_the_caller_starts_at_a_place_no_offset_is_made_up() {
+    for name in ["page", "cursor", "before", "after"] {
+        for (around, failed) in [
+            (json!({"has_next": true}), true),
+            (json!({"count": 9}), true),
+            (json!({}), true),
+            (json!({"count": 9, "next": null}), false),
+            (json!({"has_next": false, "count": 9}), false),
+        ] {
+            let mut body = around.clone();
+            body["results"] = json!([{"id": 1}, {"id": 2}]);
+            let server = Server::start(move |_, _| Act::json(200, &body));
+            let list = || things(&client(&server)).page_size(2).param(name, "5");
+            assert_eq!(both_ways(name, list), (2, failed), "{name}: {around}");
+            assert_eq!(server.count(), 2, "{name}: {around}");
+        }
+    }
+}
+
+#[test]
+fn a_null_next_beside_a_true_has_next_is_an_error() {
+    for name in ["has_next", "has_more", "hasMore"] {
+        let body = json!({"results": [1], "next": null, name: true});
+        let server = Server::start(move |_, _| Act::json(200, &body));
+        assert_eq!(both_ways(name, || things(&client(&server))), (1, true));
+        // A link counts, whatever stands beside it.
+        let server = Server::start(move |_, n| {
+            let next = if n % 2 == 0 { json!("?offset=1") } else { Value::Null };
+            Act::json(200, &json!({"results": [n % 2], "next": next, name: false}))
+        });
+        assert_eq!(both_ways(name, || things(&client(&server))), (2, false));
+    }
+}
+
+#[test]
+fn a_list_that_may_miss_rows_makes_no_offset_of_a_count() {
+    for body in [json!({"results": [1, 2], "count": 9}), json!({"results": [1, 2]})] {
+        let server = Server::script([Act::json(200, &body)]);
+        let list = things(&client(&server)).page_size(2).allow_missing_rows();
+        assert_eq!(list.all().unwrap(), [1, 2]);
+    }
+}
+
+#[test]
+fn empty_pages_are_counted_in_a_row() {
+    let server = Server::counting(|request, _| {
+        let at: u64 = request.param("cursor").map_or(0, |n| n.parse().unwrap());
+        let rows = if at == 600 { json!([at]) } else { json!([]) };
+        let next = if at == 1_200 { Value::Null } else { json!(format!("?cursor={}", at + 1)) };
+        Act::page(&rows, &next)
+    });
+    assert_eq!(things(&client(&server)).all().unwrap(), [600]);
+}
+
+#[test]
+fn first_is_found_behind_a_thousand_missing_rows() {
+    let server = Server::start(|request, _| {
+        let number = |name: &str| request.param(name).map_or(0, |n| n.parse::<u64>().unwrap());
+        let (limit, end) = (number("limit"), number("offset") + number("limit"));
+        let rows = if end > 1_000 { json!([{"id": 7}]) } else { json!([]) };
+        Act::page(&rows, &json!(format!("?limit={limit}&offset={end}")))
+    });
+    let first = client(&server).project(1).persons().first().unwrap();
+    assert_eq!(first, Some(json!({"id": 7})));
+    assert!(server.count() <= 12, "{} requests", server.count());
+}
+
+#[test]
+fn offsets_that_are_made_up_are_foreseen() {
+    let around: [fn(&mut Value); 3] =
+        [|_| (), |page| page["has_more"] = json!(true), |page| page["count"] = json!(1_000)];
+    for add in around {
+        let server = Server::start(move |request, _| {
+            let at: u64 = request.param("offset").map_or(0, |n| n.parse().unwrap());
+            let mut page = json!({"results": [{"id": at}, {"id": at + 1}]});
+            add(&mut page);
+            Act::json(200, &page)
+        });
+        let mut pages = things(&client(&server)).page_size(2).prefetch(4).pages();
+        for _ in 0..3 {
+            pages.next().unwrap().unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(200));
+        assert!(server.count() > 4, "only the next page is requested ahead");
+    }
+}
+
+#[test]
+fn after_a_panic_in_a_hook_a_list_goes_on_with_the_same_page() {
+    for prefetch in [0, 2] {
+        let failed = std::sync::atomic::AtomicBool::new(false);
+        let server = Server::start(move |request, _| {
+            let at: u64 = request.param("offset").map_or(0, |n| n.parse().unwrap());
+            if at == 2 && !failed.swap(true, std::sync::atomic::Ordering::SeqCst) {
+                return Act::error(503, "server_error", "error", "No.");
+            }
+            let next = if at == 8 { Value::Null } else { json!(format!("?offset={}", at + 2)) };
+            let rows = json!([{"id": at}, {"id": at + 1}]);
+            Act::json(200, &json!({"results": rows, "count": 10, "next": next}))
+        });
+        let client = crate::support::builder(server.url())
+            .retry(RetryPolicy::default())
+            .on_retry(|_| panic!("a hook"))
+            .build()
+            .unwrap();
+        let mut items = things(&client).prefetch(prefetch).items();
+        let mut rows = Vec::new();
+        let mut panics = 0;
+        loop {
+            match catch_unwind(AssertUnwindSafe(|| items.next())) {
+                Ok(Some(row)) => rows.push(row.unwrap()["id"].as_u64().unwrap()),
+                Ok(None) => break,
+                Err(_) => panics += 1,
+            }
+            assert!(panics < 5);
+        }
+        assert_eq!((rows, panics), ((0..10).collect(), 1), "prefetch {prefetch}");
+    }
+}
+
+#[test]
+fn a_filter_that_shares_characters_with_the_key_stays() {
+    let server = Server::counting(|request, n| {
+        assert_eq!(request.param("search").as_deref(), Some(&KEY[..20]));
+        let next = json!(format!("?search={}&offset=1", &KEY[..20]));
+        Act::page(&json!([n]), if n == 0 { &next } else { &Value::Null })
+    });
+    let list = things(&client(&server)).param("search", &KEY[..20]);
+    assert_eq!(list.all().unwrap(), [0, 1]);
 }

@@ -26,10 +26,13 @@ fn row(bad: &[u8]) -> Vec<u8> {
 #[test]
 fn a_value_that_cannot_be_read_becomes_text_and_costs_nothing_else() {
     let deep = "[".repeat(200) + &"]".repeat(200);
+    let deep_nan = "[-Infinity,".to_owned() + &"[".repeat(200) + "NaN" + &"]".repeat(201);
     for (name, bad, read, typed) in [
         ("nested 200 deep", deep.as_bytes(), json!(deep), false),
         ("beyond a float", b"1e999", json!("1e999"), false),
-        ("half of a surrogate pair", br#""a\ud83d b""#, json!("a\u{fffd} b"), false),
+        ("half of a surrogate pair", br#""a\ud83d b""#, json!("a\u{fffd} b"), true),
+        ("a control character", b"\"a\x01 b\"", json!("a\u{fffd} b"), true),
+        ("NaN in what cannot be read", deep_nan.as_bytes(), json!(deep_nan), false),
         ("invalid UTF-8", b"\"a\xff b\"", json!("a\u{fffd} b"), true),
         ("NaN", b"[NaN, 1]", json!([null, 1]), true),
     ] {
@@ -81,12 +84,37 @@ fn the_number_of_a_row_counts_all_pages() {
 }
 
 #[test]
+fn with_an_or_rows_are_numbered_as_they_are_returned() {
+    let server = Server::script([
+        Act::page(&json!([{"id": 1}, {"id": 2}]), &Value::Null),
+        // Ids that are no UUID are compared as those that are.
+        Act::page(&json!([{"id": 2}, {"id": 3, "n": "bad"}, {"id": 4}]), &Value::Null),
+    ]);
+    let property = |name: &str| PersonFilter::property(name).exact(["v"]);
+    let persons = client(&server)
+        .project(1)
+        .persons()
+        .filter(PersonFilter::any([property("a"), property("b")]));
+    let rows: Vec<_> = persons.items_as::<std::collections::HashMap<String, u64>>().collect();
+    let ids: Vec<_> = rows.iter().map(|row| row.as_ref().ok().map(|row| row["id"])).collect();
+    assert_eq!(ids, [Some(1), Some(2), None, Some(4)]);
+    let failed = rows.into_iter().find_map(Result::err).unwrap();
+    assert!(seen(failed).to_string().contains("row 3"));
+}
+
+#[test]
 fn a_whole_row_that_cannot_be_read_is_text() {
     let deep = "[".repeat(500) + &"]".repeat(500);
     let rows = [deep.clone().into_bytes(), b"1e999".to_vec(), br#"{"a": 1e999, "b": 2}"#.to_vec()];
     let server = Server::script([page(&rows)]);
     let rows = client(&server).list("/api/x/").all().unwrap();
     assert_eq!(rows[1..4], [json!(deep), json!("1e999"), json!({"a": "1e999", "b": 2})]);
+    // Of the members of a row, only `properties` is taken apart, and nothing in it.
+    let row = br#"{"other": {"a": 1e999, "b": 2}, "properties": {"p": {"a": 1e999, "b": 2}}}"#;
+    let server = Server::script([page(&[row.to_vec()])]);
+    let text = r#"{"a": 1e999, "b": 2}"#;
+    let rows = client(&server).list("/api/x/").all().unwrap();
+    assert_eq!(rows[1], json!({"other": text, "properties": {"p": text}}));
 }
 
 #[test]
@@ -108,11 +136,18 @@ fn a_list_that_repeats_rows_and_leaves_out_others_ends_with_an_error() {
         ("one twice, one missing", [4, 4], json!([id(2), id(4)]), true, false),
         ("one twice, none missing", [3, 3], json!([id(2), id(3)]), false, false),
         ("one twice, and the count fell", [4, 3], json!([id(2), id(3)]), false, false),
+        (
+            "one twice, and the count rose from what came",
+            [3, 4],
+            json!([id(2), id(3)]),
+            false,
+            false,
+        ),
         ("one twice, and the count rose", [4, 9], json!([id(2), id(4)]), true, false),
-        // Rows without an id cannot be compared.
-        ("no ids", [9, 9], json!([{"a": 1}, {"id": null}]), false, true),
-        // Nothing repeats: rows were deleted meanwhile.
-        ("fewer than the count", [9, 9], json!([id(3)]), false, true),
+        // Of rows without an id the number is compared.
+        ("no ids, too few", [9, 9], json!([{"a": 1}, {"id": null}]), true, true),
+        ("no ids, one twice", [4, 4], json!([{"a": 1}, {"a": 1}]), false, false),
+        ("fewer than the count", [9, 9], json!([id(3)]), true, true),
     ] {
         let first = json!([id(1), id(2)]);
         for prefetch in [0, 3] {
@@ -128,7 +163,7 @@ fn a_list_that_repeats_rows_and_leaves_out_others_ends_with_an_error() {
             match items.next() {
                 Some(failed) => {
                     let failed = error_in(name, failed);
-                    assert!(missing && paging(&failed).message().contains("order"), "{failed}");
+                    assert!(missing && paging(&failed).to_string().contains("order"), "{failed}");
                 }
                 None => assert!(!missing, "{name}: no error"),
             }
@@ -172,7 +207,7 @@ fn lists_that_the_server_cuts_are_refused() {
     for list in [
         project.list("events"),
         project.list("events/"),
-        project.list("persons/5/events"),
+        project.list("%65vents"),
         client.list("/api/environments/1/events/"),
     ] {
         assert!(config(&error(list.clone().all())).contains("events()"));
@@ -180,6 +215,14 @@ fn lists_that_the_server_cuts_are_refused() {
     }
     config(&error(project.persons().page_size(50_001).all()));
     config(&error(project.list("cohorts/5/persons").param("limit", "50001").all()));
+    for path in ["session_recordings", "session_recording_playlists/a/recordings/"] {
+        assert!(config(&error(project.list(path).all())).contains("date_from"));
+        assert!(config(&error(project.list(path).first())).contains("date_from"));
+    }
+    for (name, value) in [("limit", " 50001"), ("limit", "1e9"), ("limit", "-1"), ("offset", "x")] {
+        assert!(config(&error(project.persons().param(name, value).all())).contains(name));
+    }
+    config(&error(project.list("x").param("limit", 0).all()));
     drop(server);
     let server = Server::start(|_, _| Act::page(&json!([]), &Value::Null));
     let project = crate::support::client(&server).project(1);
@@ -187,7 +230,9 @@ fn lists_that_the_server_cuts_are_refused() {
     project.persons().page_size(50_001).allow_missing_rows().all().unwrap();
     project.persons().page_size(50_000).all().unwrap();
     project.list("events_old").all().unwrap();
-    assert_eq!(server.count(), 4);
+    project.list("heatmaps/events").all().unwrap();
+    project.list("session_recordings").allow_missing_rows().all().unwrap();
+    assert_eq!(server.count(), 6);
 }
 
 #[test]

@@ -40,6 +40,8 @@ pub fn items(list: &List, way: Way) -> Vec<Item> {
     let first = list.first();
     let (mut query, mut seen) = (first.clone(), HashSet::new());
     let (mut out, mut ids, mut rows) = (Vec::new(), HashSet::new(), 0);
+    let (mut last, mut repeats, mut by_cursor, mut made) = (None, false, false, false);
+    let expected = list.count().map(|count| count.saturating_sub(u64::from(list.start)));
     loop {
         let page = match (list.answer(&query, ""), list.find(&query)) {
             (Answer::Fault(fault), _) => {
@@ -51,7 +53,6 @@ pub fn items(list: &List, way: Way) -> Vec<Item> {
         seen.insert(query.clone());
         let values = list.rows(page);
         rows += values.len() as u64;
-        ids.extend(values.iter().map(|row| row["id"].to_string()));
         if way == Way::Pages {
             let rows = shown(&values);
             out.push(Item::Row(format!("{} of {:?}", rows.join(" "), list.count())));
@@ -64,23 +65,45 @@ pub fn items(list: &List, way: Way) -> Vec<Item> {
                 }
             }));
         }
-        match next(list, page, &first) {
-            Ok(Some(next)) if seen.contains(&next) => {
-                out.push(Item::Error(ErrorKind::Paging, "already read"));
-                return out;
-            }
-            Ok(Some(next)) => query = next,
-            Ok(None) => break,
+        let mut fail = |word| out.push(Item::Error(ErrorKind::Paging, word));
+        let step = match next(list, page, &first) {
+            Ok(step) => step,
             Err(word) => {
-                out.push(Item::Error(ErrorKind::Paging, word));
+                fail(word);
                 return out;
             }
+        };
+        by_cursor |= step.as_ref().is_some_and(|next| next.contains_key("cursor"));
+        let came_by = std::mem::replace(&mut made, list.form == Form::HasNext && step.is_some());
+        let past = expected.is_some_and(|expected| rows > expected);
+        let mut same = false;
+        if !values.is_empty() && (way != Way::Typed || by_cursor || came_by || made || past) {
+            let page = shown(&values);
+            for id in &page {
+                repeats |= !ids.insert(id.clone());
+            }
+            same = last.as_ref() == Some(&page);
+            last = Some(page);
+        }
+        if same && (step.is_some() || came_by) {
+            fail("same page");
+            return out;
+        }
+        if by_cursor && repeats {
+            fail("twice");
+            return out;
+        }
+        match step {
+            Some(next) if seen.contains(&next) => {
+                fail("already read");
+                return out;
+            }
+            Some(next) => query = next,
+            None => break,
         }
     }
     let received = if way == Way::Typed { rows } else { ids.len() as u64 };
-    let repeats = way == Way::Typed || received < rows;
-    let expected = list.count().map(|count| count.saturating_sub(u64::from(list.start)));
-    if repeats && expected.is_some_and(|expected| received < expected) {
+    if expected.is_some_and(|expected| received < expected) {
         out.push(Item::Error(ErrorKind::Paging, "rows"));
     }
     out
@@ -98,12 +121,14 @@ fn next(list: &List, page: usize, first: &Query) -> Result<Option<Query>, &'stat
         if page + 1 >= list.pages.len() {
             return Ok(None);
         }
-        if list.pages[page].rows == 0 {
+        let limit = list.limit.unwrap_or(0);
+        if list.pages[page].rows.max(limit) == 0 {
             return Err("no rows");
         }
-        let rows: u64 = list.pages[..=page].iter().map(|page| u64::from(page.rows)).sum();
+        let steps: u64 =
+            list.pages[..=page].iter().map(|page| u64::from(page.rows.max(limit))).sum();
         let mut query = first.clone();
-        query.insert("offset".to_owned(), (u64::from(list.start) + rows).to_string());
+        query.insert("offset".to_owned(), (u64::from(list.start) + steps).to_string());
         return Ok(Some(query));
     }
     match &list.pages[page].next {

@@ -159,8 +159,9 @@ impl List {
                 ("offset", (start + before.iter().map(stride).sum::<u64>()).to_string())
             }
             Form::HasNext => {
-                let rows = before.iter().map(|page| u64::from(page.rows)).sum::<u64>();
-                ("offset", (start + rows).to_string())
+                let limit = self.limit.unwrap_or(0);
+                let steps = before.iter().map(|page| u64::from(page.rows.max(limit))).sum::<u64>();
+                ("offset", (start + steps).to_string())
             }
             Form::Cursor => ("cursor", format!("c/{page}=")),
             Form::Page => ("page", (page + 1).to_string()),
@@ -450,7 +451,13 @@ impl List {
             Policy::WithoutWait => 3,
             Policy::Once => 1,
         };
-        for page in &mut self.pages {
+        // Without a link, a count or a full page tells where the list goes on: the tests of lists
+        // prove that.
+        let ends = self.limit.is_none() && self.count().is_none();
+        for (at, page) in self.pages.iter_mut().enumerate() {
+            if matches!(page.next, Next::Absent) && (at > 0 || !ends) {
+                page.next = Next::Null;
+            }
             page.throttled = page.throttled.min(most);
             if !self.search && matches!(page.next, Next::Link(_, Link::OtherSearch)) {
                 page.next = Next::Null;
