@@ -69,6 +69,9 @@ impl Request {
             Ok(path) => (path, None),
             Err(mistake) => (String::new(), Some(mistake)),
         };
+        // A run of an endpoint is a query, also by POST.
+        let mut segments = path.trim_end_matches('/').rsplit('/');
+        let is_run = segments.next() == Some("run") && segments.nth(1) == Some("endpoints");
         Request {
             http: http.clone(),
             method,
@@ -77,8 +80,8 @@ impl Request {
             body: None,
             auth: http.core().auth,
             timeout: None,
-            slow: false,
-            repeatable: method == "GET",
+            slow: is_run,
+            repeatable: method == "GET" || is_run && method == "POST",
             paced: true,
             mistake,
         }

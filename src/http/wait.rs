@@ -1,10 +1,12 @@
 //! The waits of a call, and the hook that sees them.
 
 use std::cell::Cell;
+use std::fmt;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{Http, MAX_TIMEOUT};
+use crate::error::text::line;
 
 /// A wait that a client is about to make, for [`on_retry`](crate::ClientBuilder::on_retry).
 #[derive(Debug, Clone)]
@@ -37,6 +39,30 @@ pub enum RetryEvent {
         /// How long the wait is.
         wait: Duration,
     },
+}
+
+impl fmt::Display for RetryEvent {
+    /// One line, for a log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RetryEvent::Retry { method, path, retry, wait, status, reason } => {
+                let status = status.map_or(String::new(), |status| format!("{status}: "));
+                let reason = line(reason, 300);
+                write!(
+                    f,
+                    "{method} {}: retry {retry} in {wait:.1?}: {status}{reason}",
+                    line(path, 300)
+                )
+            }
+            RetryEvent::Pace { method, path, wait } => {
+                write!(
+                    f,
+                    "{method} {}: waits {wait:.1?} for max_requests_per_minute",
+                    line(path, 300)
+                )
+            }
+        }
+    }
 }
 
 /// A hook that sees each wait.
@@ -100,4 +126,33 @@ impl Http {
 /// The time after a wait, however long that is.
 pub(crate) fn after(wait: Duration) -> Instant {
     Instant::now() + wait.min(MAX_TIMEOUT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_one_line() {
+        let retry = |status| RetryEvent::Retry {
+            method: "GET",
+            path: "/api/x/".to_owned(),
+            retry: 2,
+            wait: Duration::from_millis(1_500),
+            status,
+            reason: "too\nmany".to_owned(),
+        };
+        let pace = RetryEvent::Pace {
+            method: "GET",
+            path: "/api/x/".to_owned(),
+            wait: Duration::from_secs(3),
+        };
+        for (event, line) in [
+            (retry(Some(429)), "GET /api/x/: retry 2 in 1.5s: 429: too many"),
+            (retry(None), "GET /api/x/: retry 2 in 1.5s: too many"),
+            (pace, "GET /api/x/: waits 3.0s for max_requests_per_minute"),
+        ] {
+            assert_eq!(event.to_string(), line);
+        }
+    }
 }

@@ -9,10 +9,12 @@ mod wire;
 
 mod client;
 mod filters;
+mod insights;
 mod lists;
 mod pace;
 mod params;
 mod prefetch;
+mod projects;
 mod queries;
 mod readers;
 mod requests;
