@@ -8,6 +8,7 @@ mod support;
 mod wire;
 
 mod client;
+mod cut;
 mod filters;
 mod insights;
 mod lists;

@@ -34,7 +34,7 @@ pub fn empty() -> Server {
 /// Why a call was refused before anything was sent.
 #[track_caller]
 pub fn refused<T: Debug>(result: Result<T>) -> String {
-    expect::config(&error(result)).to_owned()
+    expect::config(&error(result))
 }
 
 /// Every request since the last call of this function, as `METHOD target body`.
