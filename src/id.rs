@@ -265,7 +265,7 @@ impl From<&Map<String, Value>> for PersonId {
 }
 
 /// 32 hex digits, with or without the dashes of a UUID.
-fn is_uuid(text: &str) -> bool {
+pub(crate) fn is_uuid(text: &str) -> bool {
     let groups: Vec<usize> = text.split('-').map(str::len).collect();
     let hex = text.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
     hex && (groups == [32] || groups == [8, 4, 4, 4, 12])

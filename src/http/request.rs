@@ -11,7 +11,7 @@ use super::call;
 use super::params::Params;
 use super::response::Response;
 use super::transport::Accept;
-use super::{Auth, Http, MAX_TIMEOUT, json, url};
+use super::{Auth, Http, MAX_TIMEOUT, url};
 use crate::error::{Error, Result};
 
 const TIMEOUT: Duration = Duration::from_secs(120);
@@ -100,7 +100,7 @@ impl Request {
 
     /// Sets the JSON body. Defaults to none.
     pub fn json(mut self, body: impl Serialize) -> Self {
-        match json::encode(&body) {
+        match serde_json::to_vec(&body) {
             Ok(body) => self.body = Some(body),
             Err(e) => self.fail(format!("the body cannot be sent as JSON: {e}")),
         }
