@@ -1,6 +1,6 @@
 //! Filters on the properties of persons, and the JSON that servers read.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::fmt::Display;
 
 use serde::ser::{Error as _, SerializeMap};
@@ -12,6 +12,12 @@ use crate::error::text::excerpt;
 
 /// How many flat lists an OR may expand into: each is read with requests of its own.
 const MAX_LISTS: usize = 32;
+
+/// How many there may be before all that others cover are removed.
+const MOST_LISTS: usize = MAX_LISTS * MAX_LISTS;
+
+/// How many groups may be inside each other, so that nothing here recurses deeper.
+const MAX_DEPTH: usize = 32;
 
 /// A filter on the properties of persons, for [`List::filter`](crate::List::filter), and for
 /// cohorts and other routes that take `properties`.
@@ -49,13 +55,17 @@ const MAX_LISTS: usize = 32;
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq)]
-pub struct PersonFilter(Node);
+pub struct PersonFilter {
+    node: Node,
+    /// How many groups are inside each other.
+    depth: usize,
+}
 
 #[derive(Debug, Clone, PartialEq)]
 enum Node {
     Leaf(Leaf),
-    Any(Vec<PersonFilter>),
-    All(Vec<PersonFilter>),
+    /// `OR` or `AND`, and two or more filters, none of which is a group of the same kind.
+    Group(&'static str, VecDeque<PersonFilter>),
     Invalid(String),
 }
 
@@ -66,6 +76,9 @@ struct Leaf {
     operator: &'static str,
     value: Value,
 }
+
+/// A flat list: its conditions, each as JSON.
+type FlatList = BTreeSet<String>;
 
 impl PersonFilter {
     /// Starts a filter on a property, such as `email` or `$initial_os`. An operator completes it.
@@ -79,96 +92,113 @@ impl PersonFilter {
     /// [`Project::persons`](crate::Project::persons) reads one list for each alternative and
     /// merges them; see [`List::filter`](crate::List::filter).
     pub fn any(filters: impl IntoIterator<Item = PersonFilter>) -> PersonFilter {
-        PersonFilter::group("any", filters, Node::Any)
+        PersonFilter::group("OR", filters)
     }
 
     /// Persons who match each of `filters` (AND).
     pub fn all(filters: impl IntoIterator<Item = PersonFilter>) -> PersonFilter {
-        PersonFilter::group("all", filters, Node::All)
+        PersonFilter::group("AND", filters)
     }
 
-    fn group(
-        name: &str,
-        filters: impl IntoIterator<Item = PersonFilter>,
-        node: fn(Vec<PersonFilter>) -> Node,
-    ) -> PersonFilter {
-        let mut filters: Vec<PersonFilter> = filters.into_iter().collect();
-        PersonFilter(match filters.len() {
-            0 => Node::Invalid(format!(
-                "PersonFilter::{name} was given no filters: the server would return everybody"
-            )),
-            1 => filters.remove(0).0,
-            _ => node(filters),
-        })
-    }
-
-    /// What is not valid in it.
-    fn mistake(&self) -> Option<&str> {
-        match &self.0 {
-            Node::Leaf(_) => None,
-            Node::Invalid(why) => Some(why),
-            Node::Any(filters) | Node::All(filters) => {
-                filters.iter().find_map(PersonFilter::mistake)
+    /// A group inside a group of the same kind is merged into it when it is made.
+    fn group(kind: &'static str, filters: impl IntoIterator<Item = PersonFilter>) -> PersonFilter {
+        let (mut members, mut depth) = (VecDeque::new(), 1);
+        for filter in filters {
+            match filter.node {
+                Node::Invalid(_) => return filter,
+                Node::Group(inner_kind, mut inner) if inner_kind == kind => {
+                    depth = depth.max(filter.depth);
+                    // The smaller one moves: a filter may grow in a loop, at either end.
+                    if inner.len() > members.len() {
+                        members.into_iter().rev().for_each(|member| inner.push_front(member));
+                        members = inner;
+                    } else {
+                        members.append(&mut inner);
+                    }
+                }
+                _ => {
+                    depth = depth.max(filter.depth + 1);
+                    members.push_back(filter);
+                }
+            }
+        }
+        match members.pop_front() {
+            None => Node::Invalid(format!(
+                "PersonFilter::{} was given no filters: the server would return everybody",
+                if kind == "OR" { "any" } else { "all" }
+            ))
+            .into(),
+            Some(only) if members.is_empty() => only,
+            _ if depth > MAX_DEPTH => Node::Invalid(format!(
+                "in the filter more than {MAX_DEPTH} groups are inside each other"
+            ))
+            .into(),
+            Some(first) => {
+                members.push_front(first);
+                PersonFilter { node: Node::Group(kind, members), depth }
             }
         }
     }
 
     fn is_leaf(&self) -> bool {
-        matches!(self.0, Node::Leaf(_))
-    }
-
-    /// The filters that it ANDs.
-    fn conjuncts<'a>(&'a self, out: &mut Vec<&'a PersonFilter>) {
-        match &self.0 {
-            Node::All(filters) => filters.iter().for_each(|f| f.conjuncts(out)),
-            _ => out.push(self),
-        }
+        matches!(self.node, Node::Leaf(_))
     }
 
     /// The flat lists, as JSON, whose persons together are those of the filter.
-    pub(crate) fn flat_lists(&self) -> std::result::Result<Vec<String>, String> {
-        if let Some(why) = self.mistake() {
-            return Err(why.to_owned());
-        }
+    pub(crate) fn flat_lists(&self) -> Result<Vec<String>, String> {
         let lists = self.expand()?;
         if lists.len() > MAX_LISTS {
             return Err(too_many(lists.len()));
         }
-        let json = |list: &Vec<Leaf>| serde_json::to_string(list).map_err(|e| e.to_string());
-        lists.iter().map(json).collect()
+        let json = |list: FlatList| format!("[{}]", Vec::from_iter(list).join(","));
+        Ok(lists.into_iter().map(json).collect())
     }
 
     /// The disjunctive normal form: an OR of ANDs.
-    fn expand(&self) -> std::result::Result<Vec<Vec<Leaf>>, String> {
-        let mut lists: Vec<Vec<Leaf>> = match &self.0 {
-            Node::Leaf(leaf) => vec![vec![leaf.clone()]],
-            Node::Any(filters) => {
+    fn expand(&self) -> Result<Vec<FlatList>, String> {
+        match &self.node {
+            Node::Leaf(leaf) => Ok(vec![FlatList::from([leaf.json()?])]),
+            Node::Group("OR", filters) => {
                 let mut lists = Vec::new();
-                for filter in filters {
-                    lists.extend(filter.expand()?);
+                for filter in join_exact(filters) {
+                    for list in filter.expand()? {
+                        add(&mut lists, list)?;
+                    }
                 }
-                let lists = join_exact(lists);
-                if lists.len() > MAX_LISTS * MAX_LISTS {
-                    return Err(too_many(lists.len()));
-                }
-                lists
+                Ok(lists)
             }
-            Node::All(filters) => {
-                let mut lists = vec![Vec::new()];
-                for filter in filters {
-                    let alternatives = filter.expand()?;
-                    // Far more than can remain once equal lists are removed.
-                    if lists.len() * alternatives.len() > MAX_LISTS * MAX_LISTS {
+            Node::Group(_, filters) => {
+                let (leaves, groups): (Vec<_>, Vec<_>) = filters.iter().partition(|f| f.is_leaf());
+                let mut own = FlatList::new();
+                for leaf in leaves {
+                    own.extend(leaf.expand()?.into_iter().flatten());
+                }
+                let mut lists = vec![own];
+                for group in groups {
+                    let alternatives = group.expand()?;
+                    // Far more than can remain once covered lists are removed.
+                    if lists.len() * alternatives.len() > MOST_LISTS {
                         return Err(too_many(lists.len() * alternatives.len()));
                     }
-                    lists = product(&lists, &alternatives);
+                    let mut product = Vec::new();
+                    for list in &lists {
+                        for alternative in &alternatives {
+                            add(&mut product, list | alternative)?;
+                        }
+                    }
+                    lists = product;
                 }
-                lists
+                Ok(lists)
             }
-            Node::Invalid(why) => return Err(why.clone()),
-        };
-        remove_covered(&mut lists);
-        Ok(lists)
+            Node::Invalid(why) => Err(why.clone()),
+        }
+    }
+}
+
+impl From<Node> for PersonFilter {
+    /// A condition, or what is not valid.
+    fn from(node: Node) -> PersonFilter {
+        PersonFilter { node, depth: 0 }
     }
 }
 
@@ -178,70 +208,65 @@ fn too_many(lists: usize) -> String {
     )
 }
 
-/// Each list of `left` with each of `right`.
-fn product(left: &[Vec<Leaf>], right: &[Vec<Leaf>]) -> Vec<Vec<Leaf>> {
-    let mut out = Vec::with_capacity(left.len() * right.len());
-    for a in left {
-        for b in right {
-            let mut list = a.clone();
-            list.extend(b.iter().filter(|leaf| !a.contains(leaf)).cloned());
-            out.push(list);
-        }
+/// Adds a list, unless another one finds its persons too: one that has no other conditions.
+fn add(lists: &mut Vec<FlatList>, list: FlatList) -> Result<(), String> {
+    if !lists.iter().any(|other| other.is_subset(&list)) {
+        lists.retain(|other| !list.is_subset(other));
+        lists.push(list);
     }
-    out
+    if lists.len() > MOST_LISTS { Err(too_many(lists.len())) } else { Ok(()) }
 }
 
 /// Alternatives that are each one `exact` on the same property become one `exact` with all their
 /// values.
-fn join_exact(lists: Vec<Vec<Leaf>>) -> Vec<Vec<Leaf>> {
-    let mut out: Vec<Vec<Leaf>> = Vec::with_capacity(lists.len());
-    // By property: the place of its list in `out`, and the values that it has.
-    let mut joined: HashMap<String, (usize, HashSet<String>)> = HashMap::new();
-    for list in lists {
-        let [Leaf { key, operator: "exact", value: Value::Array(values) }] = list.as_slice() else {
-            out.push(list);
-            continue;
-        };
-        let (at, seen) = joined.entry(key.clone()).or_insert((out.len(), HashSet::new()));
-        let new: Vec<Value> =
-            values.iter().filter(|v| seen.insert(v.to_string())).cloned().collect();
-        match out.get_mut(*at).and_then(|list| list.first_mut()) {
-            Some(Leaf { value: Value::Array(values), .. }) => values.extend(new),
-            _ => out.push(list),
+fn join_exact(filters: &VecDeque<PersonFilter>) -> Vec<PersonFilter> {
+    let mut out: Vec<PersonFilter> = Vec::with_capacity(filters.len());
+    let mut places: HashMap<&str, usize> = HashMap::new();
+    for filter in filters {
+        if let Node::Leaf(Leaf { key, operator: "exact", value: Value::Array(values) }) =
+            &filter.node
+        {
+            let place = *places.entry(key).or_insert(out.len());
+            if let Some(Node::Leaf(Leaf { value: Value::Array(joined), .. })) =
+                out.get_mut(place).map(|joined| &mut joined.node)
+            {
+                joined.extend(values.iter().cloned());
+                continue;
+            }
+        }
+        out.push(filter.clone());
+    }
+    for place in places.into_values() {
+        if let Some(Node::Leaf(Leaf { value: Value::Array(values), .. })) =
+            out.get_mut(place).map(|joined| &mut joined.node)
+        {
+            sort(values);
         }
     }
     out
 }
 
-/// Removes each list that has all the conditions of another: the other list finds its persons too.
-fn remove_covered(lists: &mut Vec<Vec<Leaf>>) {
-    let mut kept: Vec<Vec<Leaf>> = Vec::with_capacity(lists.len());
-    let covers = |a: &[Leaf], b: &[Leaf]| a.iter().all(|leaf| b.contains(leaf));
-    for list in lists.drain(..) {
-        if !kept.iter().any(|other| covers(other, &list)) {
-            kept.retain(|other| !covers(&list, other));
-            kept.push(list);
-        }
-    }
-    *lists = kept;
+/// Puts the texts of a set in one order, each once.
+fn sort(values: &mut Vec<Value>) {
+    values.sort_unstable_by(|a, b| a.as_str().cmp(&b.as_str()));
+    values.dedup();
 }
 
 impl Serialize for PersonFilter {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        if let Some(why) = self.mistake() {
-            return Err(S::Error::custom(why));
-        }
-        let mut conjuncts = Vec::new();
-        self.conjuncts(&mut conjuncts);
-        match conjuncts.as_slice() {
-            [only @ PersonFilter(Node::Any(_))] => {
-                Member { filter: only, beside_group: false }.serialize(serializer)
+        match &self.node {
+            Node::Leaf(leaf) => [leaf].serialize(serializer),
+            Node::Group("AND", filters) if filters.iter().all(PersonFilter::is_leaf) => {
+                members(filters, false).serialize(serializer)
             }
-            plain if plain.iter().all(|f| f.is_leaf()) => {
-                members(plain, false).serialize(serializer)
-            }
-            mixed => serialize_group(serializer, "AND", mixed),
+            _ => Member { filter: self, beside_group: false }.serialize(serializer),
         }
+    }
+}
+
+impl Leaf {
+    fn json(&self) -> Result<String, String> {
+        serde_json::to_string(self).map_err(|e| e.to_string())
     }
 }
 
@@ -266,42 +291,32 @@ struct Member<'a> {
 
 impl Serialize for Member<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        match &self.filter.0 {
-            Node::Leaf(_) if self.beside_group => {
-                serialize_group(serializer, "AND", &[self.filter])
+        let (kind, members) = match &self.filter.node {
+            Node::Leaf(_) if self.beside_group => ("AND", members([self.filter], false)),
+            Node::Leaf(leaf) => return leaf.serialize(serializer),
+            Node::Group(kind, filters) => {
+                (*kind, members(filters, !filters.iter().all(PersonFilter::is_leaf)))
             }
-            Node::Leaf(leaf) => leaf.serialize(serializer),
-            Node::Any(filters) => {
-                serialize_group(serializer, "OR", &filters.iter().collect::<Vec<_>>())
-            }
-            Node::All(filters) => {
-                serialize_group(serializer, "AND", &filters.iter().collect::<Vec<_>>())
-            }
-            Node::Invalid(why) => Err(S::Error::custom(why)),
-        }
+            Node::Invalid(why) => return Err(S::Error::custom(why)),
+        };
+        let mut map = serializer.serialize_map(Some(2))?;
+        map.serialize_entry("type", kind)?;
+        map.serialize_entry("values", &members)?;
+        map.end()
     }
 }
 
-fn members<'a>(filters: &[&'a PersonFilter], beside_group: bool) -> Vec<Member<'a>> {
-    filters.iter().map(|filter| Member { filter, beside_group }).collect()
-}
-
-fn serialize_group<S: Serializer>(
-    serializer: S,
-    kind: &str,
-    filters: &[&PersonFilter],
-) -> std::result::Result<S::Ok, S::Error> {
-    let mut map = serializer.serialize_map(Some(2))?;
-    map.serialize_entry("type", kind)?;
-    let mixed = !filters.iter().all(|f| f.is_leaf());
-    map.serialize_entry("values", &members(filters, mixed))?;
-    map.end()
+fn members<'a>(
+    filters: impl IntoIterator<Item = &'a PersonFilter>,
+    beside_group: bool,
+) -> Vec<Member<'a>> {
+    filters.into_iter().map(|filter| Member { filter, beside_group }).collect()
 }
 
 /// A property of persons: an operator makes a filter of it.
 ///
-/// There are the 15 operators that the list of persons knows on every server. Others that PostHog
-/// has elsewhere (`between`, `in`, `not_in`, `min`, `max`, `starts_with`, `semver_*`) are misread
+/// These are the 15 operators that the list of persons knows on every server. Others that PostHog
+/// has elsewhere (its own `between`, `in`, `not_in`, `min`, `max`, `starts_with`, `semver_*`) are misread
 /// there, so they do not exist here; HogQL has them all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use = "a property is not a filter before an operator completes it"]
@@ -312,7 +327,8 @@ pub struct PersonProperty {
 impl PersonProperty {
     /// The property is one of `values`: one text, number or boolean, or a list of them.
     ///
-    /// Numbers and booleans are sent as text, which every server compares correctly.
+    /// Numbers and booleans are sent as the text that servers compare: 30 for 30.0. Servers of 2022
+    /// do not find text with a quote, a backslash, a tab or a line break.
     pub fn exact(self, values: impl Serialize) -> PersonFilter {
         self.filter("exact", set(values))
     }
@@ -325,22 +341,22 @@ impl PersonProperty {
     /// The property contains this text, in upper or lower case; `%` and `_` are wildcards. A
     /// backslash is not possible: servers find the wrong persons.
     pub fn icontains(self, value: impl Into<String>) -> PersonFilter {
-        self.text("icontains", value, without_backslash)
+        self.filter("icontains", contained(&value.into()))
     }
 
     /// The property does not contain this text, or is absent.
     pub fn not_icontains(self, value: impl Into<String>) -> PersonFilter {
-        self.text("not_icontains", value, without_backslash)
+        self.filter("not_icontains", contained(&value.into()))
     }
 
     /// The property matches this regular expression of RE2.
     pub fn regex(self, value: impl Into<String>) -> PersonFilter {
-        self.text("regex", value, not_empty)
+        self.filter("regex", pattern(value.into()))
     }
 
     /// The property does not match this regular expression of RE2, or is absent.
     pub fn not_regex(self, value: impl Into<String>) -> PersonFilter {
-        self.text("not_regex", value, not_empty)
+        self.filter("not_regex", pattern(value.into()))
     }
 
     /// The property is greater than this number.
@@ -364,6 +380,12 @@ impl PersonProperty {
     /// The property is this number or less; see [`gt`](PersonProperty::gt).
     pub fn lte(self, value: impl Serialize) -> PersonFilter {
         self.filter("lte", number(value))
+    }
+
+    /// The property is a number from `least` to `most`, both included: [`gte`](PersonProperty::gte)
+    /// and [`lte`](PersonProperty::lte).
+    pub fn between(self, least: impl Serialize, most: impl Serialize) -> PersonFilter {
+        PersonFilter::all([self.clone().gte(least), self.lte(most)])
     }
 
     /// The property exists. On current servers, one that is JSON null does not.
@@ -419,18 +441,8 @@ impl PersonProperty {
         )
     }
 
-    fn text(
-        self,
-        operator: &'static str,
-        value: impl Into<String>,
-        check: fn(&str) -> Result<(), String>,
-    ) -> PersonFilter {
-        let value = value.into();
-        self.filter(operator, check(&value).map(|()| value.into()))
-    }
-
     fn filter(self, operator: &'static str, value: Result<Value, String>) -> PersonFilter {
-        PersonFilter(match value {
+        let node = match value {
             _ if self.key.is_empty() => Node::Invalid(
                 "a filter has an empty property name: the server would ignore it and return everybody"
                     .into(),
@@ -439,7 +451,8 @@ impl PersonProperty {
             Err(why) => {
                 Node::Invalid(format!("the filter {operator} on {:?}: {why}", excerpt(&self.key)))
             }
-        })
+        };
+        node.into()
     }
 }
 
@@ -455,30 +468,17 @@ fn set(values: impl Serialize) -> Result<Value, String> {
     if values.is_empty() {
         return Err("there are no values: the server would return everybody".into());
     }
-    let mut seen = HashSet::with_capacity(values.len());
-    let mut texts = Vec::with_capacity(values.len());
-    for value in values {
-        for text in as_texts(value)? {
-            if seen.insert(text.clone()) {
-                texts.push(Value::String(text));
-            }
-        }
-    }
+    let mut texts = values.into_iter().map(as_text).collect::<Result<Vec<Value>, String>>()?;
+    sort(&mut texts);
     Ok(Value::Array(texts))
 }
 
-/// A value as the texts that it is compared with.
-fn as_texts(value: Value) -> Result<Vec<String>, String> {
+/// A value as the text that it is compared with.
+fn as_text(value: Value) -> Result<Value, String> {
     match value {
-        Value::Bool(b) => Ok(vec![b.to_string()]),
-        Value::Number(n) => Ok(vec![number_text(&n)]),
-        Value::String(text) => {
-            not_empty(&text)?;
-            // Current servers compare a property's JSON text, older ones the text itself.
-            let json = Value::from(text.as_str()).to_string();
-            let escaped = json.get(1..json.len() - 1).unwrap_or_default().to_owned();
-            Ok(if escaped == text { vec![text] } else { vec![text, escaped] })
-        }
+        Value::Bool(b) => Ok(b.to_string().into()),
+        Value::Number(n) => Ok(number_text(&n).into()),
+        Value::String(text) => not_empty(&text).map(|()| escaped(&text).into()),
         Value::Null => {
             Err("null or NaN is not a value; use is_not_set to find persons without the property"
                 .into())
@@ -489,13 +489,17 @@ fn as_texts(value: Value) -> Result<Vec<String>, String> {
     }
 }
 
-/// A number as servers write it: they compare text, and 30 is not written 30.0.
-#[allow(clippy::float_cmp)] // whole or not, exactly
+/// Text as it stands in JSON, without the quotes: servers compare a property's JSON text.
+fn escaped(text: &str) -> String {
+    let json = Value::from(text).to_string();
+    json.get(1..json.len() - 1).unwrap_or_default().to_owned()
+}
+
+/// A number as servers write it, since they compare text: 30 and not 30.0, and 1e21.
 fn number_text(n: &Number) -> String {
     match n.as_f64() {
-        Some(f) if n.is_f64() && f.trunc() == f && f.abs() < 9e15 => {
-            format!("{:.0}", f + 0.0) // and not -0
-        }
+        Some(f) if n.is_f64() && f != 0.0 && !(1e-6..1e21).contains(&f.abs()) => format!("{f:e}"),
+        Some(f) if n.is_f64() => (f + 0.0).to_string(), // 0 and not -0
         _ => n.to_string(),
     }
 }
@@ -517,12 +521,16 @@ fn not_empty(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn without_backslash(text: &str) -> Result<(), String> {
+fn contained(text: &str) -> Result<Value, String> {
     not_empty(text)?;
     if text.contains('\\') {
         return Err("a backslash would find the wrong persons; use HogQL".into());
     }
-    Ok(())
+    Ok(escaped(text).into())
+}
+
+fn pattern(text: String) -> Result<Value, String> {
+    not_empty(&text).map(|()| text.into())
 }
 
 #[cfg(test)]
@@ -597,19 +605,87 @@ mod tests {
     }
 
     #[test]
-    fn values_are_sent_as_text_in_each_form_that_servers_compare() {
+    fn values_are_sent_as_the_text_that_servers_compare() {
         for (value, sent) in [
             (serde_json::json!(true), r#"["true"]"#),
             (serde_json::json!(30), r#"["30"]"#),
             (serde_json::json!(30.0), r#"["30"]"#),
+            (serde_json::json!(-0.0), r#"["0"]"#),
             (serde_json::json!(-0.5), r#"["-0.5"]"#),
+            (serde_json::json!(1e20), r#"["100000000000000000000"]"#),
+            (serde_json::json!(1e21), r#"["1e21"]"#),
+            (serde_json::json!(-2.5e-7), r#"["-2.5e-7"]"#),
             (serde_json::json!(u64::MAX), r#"["18446744073709551615"]"#),
-            (serde_json::json!(["a", "a"]), r#"["a"]"#),
-            (serde_json::json!("say \"hi\""), r#"["say \"hi\"","say \\\"hi\\\""]"#),
-            (serde_json::json!("a\tb\\"), r#"["a\tb\\","a\\tb\\\\"]"#),
+            (serde_json::json!(["b", "a", "b"]), r#"["a","b"]"#),
+            (serde_json::json!("say \"hi\""), r#"["say \\\"hi\\\""]"#),
+            (serde_json::json!("a\tb\\"), r#"["a\\tb\\\\"]"#),
         ] {
-            let Node::Leaf(leaf) = p("k").exact(&value).0 else { panic!("{value}") };
-            assert_eq!(leaf.value.to_string(), sent, "{value}");
+            for filter in [p("k").exact(&value), p("k").is_not(&value)] {
+                let Node::Leaf(leaf) = filter.node else { panic!("{value}") };
+                assert_eq!(leaf.value.to_string(), sent, "{value}");
+            }
         }
+        for (text, sent) in [("say \"hi", r#""say \\\"hi""#), ("a\tb\n", r#""a\\tb\\n""#)] {
+            for filter in [p("k").icontains(text), p("k").not_icontains(text)] {
+                let Node::Leaf(leaf) = filter.node else { panic!("{text}") };
+                assert_eq!(leaf.value.to_string(), sent, "{text}");
+            }
+        }
+        let Node::Leaf(leaf) = p("k").regex("say \"hi").node else { panic!() };
+        assert_eq!(leaf.value, "say \"hi");
+    }
+
+    #[test]
+    fn lists_that_others_cover_are_removed_before_they_are_counted() {
+        let is_set = |key: &str| p(key).is_set();
+        let either = || PersonFilter::any([is_set("a"), is_set("b")]);
+        let both = || PersonFilter::all([is_set("a"), is_set("b")]);
+        for (filter, expected) in [
+            (PersonFilter::all((0..11).map(|_| either())), vec!["a is_set", "b is_set"]),
+            (PersonFilter::any([both(), is_set("a")]), vec!["a is_set"]),
+            (PersonFilter::any([is_set("a"), both()]), vec!["a is_set"]),
+            (PersonFilter::any((0..2_000).map(|_| is_set("a"))), vec!["a is_set"]),
+            (PersonFilter::all([is_set("a"), either()]), vec!["a is_set"]),
+        ] {
+            let lists: Vec<String> =
+                lists(&filter).iter().map(|list| list.replace(" \"is_set\"", "")).collect();
+            assert_eq!(lists, expected, "{filter:?}");
+        }
+        let (xy, yx) = (p("k").exact(["x", "y"]), p("k").exact(["y", "x"]));
+        let other = || p("l").gt(1);
+        let either =
+            PersonFilter::any([PersonFilter::all([xy, other()]), PersonFilter::all([other(), yx])]);
+        assert_eq!(lists(&either), ["k exact [\"x\",\"y\"] & l gt 1"]);
+    }
+
+    /// On a thread with a small stack, as a caller's may be.
+    #[test]
+    fn a_filter_built_in_a_loop_is_neither_deep_nor_slow() {
+        type Step = fn(PersonFilter, PersonFilter) -> PersonFilter;
+        let steps: [(Step, Option<usize>); 5] = [
+            (|f, x| PersonFilter::any([f, x]), Some(1)),
+            (|f, x| PersonFilter::any([x, f]), Some(1)),
+            (|f, x| PersonFilter::all([f, x]), Some(1)),
+            (|f, x| PersonFilter::all([x, f]), Some(1)),
+            (|f, x| PersonFilter::any([PersonFilter::all([f, x.clone()]), x]), None),
+        ];
+        let test = move || {
+            let start = std::time::Instant::now();
+            for (at, (step, lists)) in steps.into_iter().enumerate() {
+                let mut filter = p("k").exact("x");
+                for i in 0..20_000 {
+                    filter = step(filter, p("k").exact(i.to_string()));
+                }
+                let copy = filter.clone();
+                assert!(!format!("{copy:?}").is_empty());
+                assert_eq!(copy, filter);
+                assert_eq!(serde_json::to_string(&copy).is_ok(), lists.is_some(), "{at}");
+                assert_eq!(filter.flat_lists().ok().map(|lists| lists.len()), lists, "{at}");
+            }
+            let took = start.elapsed();
+            assert!(took.as_secs() < 20, "{took:?}");
+        };
+        let thread = std::thread::Builder::new().stack_size(128 * 1024).spawn(test).unwrap();
+        thread.join().unwrap();
     }
 }

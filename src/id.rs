@@ -1,5 +1,6 @@
 //! Ids of insights and persons, in every form in which a program has them.
 
+use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 
 use crate::error::text::excerpt;
@@ -8,7 +9,9 @@ use crate::error::{Error, Result};
 /// The id of an insight: a number, a short id, an address copied from the browser, or a row that
 /// has an `id`.
 ///
-/// An id that is not valid is an [`Config`](crate::ErrorKind::Config) when the request is sent.
+/// An address may have `filters_override`, `variables_override` and `dashboard`, as the browser shows
+/// them: they are sent too. An id that is not valid is an [`Config`](crate::ErrorKind::Config) when
+/// the request is sent.
 ///
 /// # Examples
 /// ```
@@ -24,21 +27,24 @@ use crate::error::{Error, Result};
 /// assert_ne!(InsightId::short_id("12345678"), InsightId::from("12345678"));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InsightId(Insight);
+pub struct InsightId(std::result::Result<Insight, String>);
 
+/// What the server finds an insight by, and what an address says beside it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Insight {
-    Key(InsightKey),
-    /// An address, with the number of its project where it has one.
-    Address(Option<u64>, InsightKey),
-    Invalid(String),
+pub(crate) struct Insight {
+    /// A number, or a short id.
+    pub(crate) id: String,
+    pub(crate) is_number: bool,
+    /// The parameters of the request that an address names.
+    pub(crate) params: Vec<(&'static str, String)>,
+    /// The number of the project in an address.
+    project: Option<u64>,
 }
 
-/// What the server finds an insight by.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum InsightKey {
-    Number(u64),
-    ShortId(String),
+impl Insight {
+    fn new(id: String, is_number: bool) -> Insight {
+        Insight { id, is_number, params: Vec::new(), project: None }
+    }
 }
 
 impl InsightId {
@@ -47,30 +53,33 @@ impl InsightId {
     #[must_use]
     pub fn short_id(short_id: impl Into<String>) -> InsightId {
         let short_id = short_id.into();
+        let fits = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
         InsightId(if short_id.is_empty() {
-            Insight::Invalid(
-                "the short id is empty: the server would return every insight".to_owned(),
-            )
+            Err("the short id is empty: the server would return every insight".to_owned())
+        } else if !short_id.bytes().all(fits) {
+            let shown = excerpt(&short_id);
+            Err(format!("{shown:?} is not a short id, which has only letters, digits, - and _"))
         } else {
-            Insight::Key(InsightKey::ShortId(short_id))
+            Ok(Insight::new(short_id, false))
         })
     }
 
-    /// The key to look for in the project with this number.
-    pub(crate) fn key_in(self, project: u64) -> Result<InsightKey> {
-        match self.0 {
-            Insight::Address(Some(other), _) if other != project => Err(Error::config(format!(
-                "the address is of project {other}, and this is project {project}; use Client::project({other})"
-            ))),
-            Insight::Key(key) | Insight::Address(_, key) => Ok(key),
-            Insight::Invalid(why) => Err(Error::config(why)),
+    /// The insight to look for in the project with this number.
+    pub(crate) fn in_project(self, project: u64) -> Result<Insight> {
+        match self.0.map_err(Error::config)? {
+            Insight { project: Some(other), .. } if other != project => {
+                Err(Error::config(format!(
+                    "the address is of project {other}, and this is project {project}; use Client::project({other})"
+                )))
+            }
+            insight => Ok(insight),
         }
     }
 }
 
 impl From<u64> for InsightId {
     fn from(number: u64) -> InsightId {
-        InsightId(Insight::Key(InsightKey::Number(number)))
+        InsightId(Ok(Insight::new(number.to_string(), true)))
     }
 }
 
@@ -78,11 +87,11 @@ impl From<&str> for InsightId {
     fn from(text: &str) -> InsightId {
         let text = text.trim();
         if text.contains('/') {
-            return InsightId(of_address(text).unwrap_or_else(Insight::Invalid));
+            return InsightId(of_address(text));
         }
         match number(text) {
             Some(Ok(number)) => number.into(),
-            Some(Err(why)) => InsightId(Insight::Invalid(why)),
+            Some(Err(why)) => InsightId(Err(why)),
             None => InsightId::short_id(text),
         }
     }
@@ -107,14 +116,12 @@ impl From<&Value> for InsightId {
             Value::String(text) => text.into(),
             Value::Object(row) => match row.get("id") {
                 Some(id @ (Value::Number(_) | Value::String(_))) => id.into(),
-                _ => InsightId(Insight::Invalid(
-                    "the row has no `id` that is a number or a string".to_owned(),
-                )),
+                _ => InsightId(Err("the row has no `id` that is a number or a string".to_owned())),
             },
-            other => InsightId(Insight::Invalid(format!(
-                "{} is not the id of an insight",
-                excerpt(&other.to_string())
-            ))),
+            other => {
+                let other = excerpt(&other.to_string());
+                InsightId(Err(format!("{other} is not the id of an insight")))
+            }
         }
     }
 }
@@ -122,28 +129,53 @@ impl From<&Value> for InsightId {
 /// The insight of an address such as `https://us.posthog.com/project/1/insights/VdpVGSw3`.
 fn of_address(address: &str) -> std::result::Result<Insight, String> {
     let wrong = |why: &str| format!("the address {:?} {why}", excerpt(address));
-    let path = address.split(['?', '#']).next().unwrap_or_default();
-    let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
-    let behind = |name: &str| {
-        let at = segments.iter().rposition(|segment| *segment == name)?;
-        segments.get(at + 1).copied()
+    let (address, _) = address.split_once('#').unwrap_or((address, ""));
+    let (path, query) = address.split_once('?').unwrap_or((address, ""));
+    let segments: Vec<String> = path.split('/').filter(|s| !s.is_empty()).map(decoded).collect();
+    let behind = |names: &'static [&str]| {
+        let is = move |pair: &&[String]| {
+            pair.first().is_some_and(|name| names.iter().any(|n| n.eq_ignore_ascii_case(name)))
+        };
+        segments.windows(2).filter(is).filter_map(<[String]>::last)
     };
-    let project = behind("project").or_else(|| behind("projects"));
-    match behind("insights").or_else(|| behind("insight")) {
-        Some("new") => Err(wrong("is of an insight that was not saved; save it first")),
-        Some(id) => {
-            // Only the paths of the API have numbers.
-            let key = match number(id).filter(|_| segments.contains(&"api")) {
-                Some(number) => InsightKey::Number(number?),
-                None => InsightKey::ShortId(id.to_owned()),
-            };
-            Ok(Insight::Address(project.and_then(|id| id.parse().ok()), key))
-        }
-        None if behind("dashboard").or_else(|| behind("dashboards")).is_some() => {
-            Err(wrong("is of a dashboard; open one of its insights and copy that address"))
-        }
-        None => Err(wrong("does not name an insight: it has no /insights/ followed by an id")),
+    let Some(id) = behind(&["insights", "insight"]).last() else {
+        return Err(wrong(if behind(&["dashboard", "dashboards"]).next().is_some() {
+            "is of a dashboard; open one of its insights and copy that address"
+        } else {
+            "does not name an insight: it has no /insights/ followed by an id"
+        }));
+    };
+    if id.eq_ignore_ascii_case("new") {
+        return Err(wrong("is of an insight that was not saved; save it first"));
     }
+    // Only the paths of the API have numbers.
+    let of_api = segments.iter().any(|segment| segment.eq_ignore_ascii_case("api"));
+    let mut insight = match number(id).filter(|_| of_api) {
+        Some(number) => Insight::new(number?.to_string(), true),
+        None => InsightId::short_id(id.as_str()).0?,
+    };
+    for project in behind(&["project", "projects", "environments", "environment"]) {
+        let Some(project) = number(project).transpose()? else { continue };
+        if insight.project.replace(project).is_some_and(|other| other != project) {
+            return Err(wrong("names two projects"));
+        }
+    }
+    for pair in query.split('&') {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        // The app and the API name the dashboard of an insight differently.
+        let sent = match decoded(name).as_str() {
+            "filters_override" => "filters_override",
+            "variables_override" => "variables_override",
+            "dashboard" | "from_dashboard" => "from_dashboard",
+            _ => continue,
+        };
+        insight.params.push((sent, decoded(&value.replace('+', " "))));
+    }
+    Ok(insight)
+}
+
+fn decoded(part: &str) -> String {
+    percent_decode_str(part).decode_utf8_lossy().into_owned()
 }
 
 /// A string of digits as a number; `None` for any other string.
@@ -233,7 +265,7 @@ impl From<&Map<String, Value>> for PersonId {
 }
 
 /// 32 hex digits, with or without the dashes of a UUID.
-fn is_uuid(text: &str) -> bool {
+pub(crate) fn is_uuid(text: &str) -> bool {
     let groups: Vec<usize> = text.split('-').map(str::len).collect();
     let hex = text.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
     hex && (groups == [32] || groups == [8, 4, 4, 4, 12])
@@ -246,8 +278,9 @@ mod tests {
 
     #[test]
     fn each_form_of_an_insights_id_is_read() {
-        let number = |n| Some(InsightKey::Number(n));
-        let short = |id: &str| Some(InsightKey::ShortId(id.to_owned()));
+        let number = |n: u64| Some((n.to_string(), true));
+        let short = |id: &str| Some((id.to_owned(), false));
+        let found = |id: InsightId| id.in_project(1).ok().map(|i| (i.id, i.is_number));
         for (text, key) in [
             ("28", number(28)),
             (" 28 ", number(28)),
@@ -261,6 +294,20 @@ mod tests {
             ("us.posthog.com/project/1/insights/12345678/", short("12345678")),
             ("https://h.example/insights/project/1/insights/VdpVGSw3", short("VdpVGSw3")),
             ("/api/projects/1/insights/28/", number(28)),
+            ("/API/Environments/1/Insights/28/", number(28)),
+            ("h.example/%70roject/%31/insigh%74s/VdpV%47Sw3", short("VdpVGSw3")),
+            ("h.example/project/1/environments/1/insights/V-d_pV", short("V-d_pV")),
+            ("h.example/environments/2/insights/VdpVGSw3", None),
+            ("h.example/Project/2/insights/VdpVGSw3", None),
+            ("h.example/project/%32/insights/VdpVGSw3", None),
+            ("h.example/project/2/environments/1/insights/VdpVGSw3", None),
+            ("h.example/project/1/environments/2/insights/VdpVGSw3", None),
+            ("h.example/project/1/insights/foo%20bar", None),
+            ("h.example/project/1/insights/a%2Fb", None),
+            ("h.example/project/1/insights/NEW", None),
+            ("foo bar", None),
+            ("VdpVGSw\u{e9}", None),
+            ("VdpV%47Sw3", None),
             ("https://us.posthog.com/project/2/insights/VdpVGSw3", None),
             ("https://us.posthog.com/project/1/insights/new", None),
             ("https://us.posthog.com/project/1/insights/", None),
@@ -268,7 +315,7 @@ mod tests {
             ("", None),
             ("99999999999999999999", None),
         ] {
-            assert_eq!(InsightId::from(text).key_in(1).ok(), key, "{text}");
+            assert_eq!(found(InsightId::from(text)), key, "{text}");
         }
         for (value, key) in [
             (json!(28), number(28)),
@@ -280,8 +327,25 @@ mod tests {
             (json!({}), None),
             (json!({"id": {"id": 1}}), None),
         ] {
-            assert_eq!(InsightId::from(&value).key_in(1).ok(), key, "{value}");
+            assert_eq!(found(InsightId::from(&value)), key, "{value}");
         }
+    }
+
+    #[test]
+    fn an_address_keeps_its_overrides_and_its_dashboard() {
+        let params = |address: &str| InsightId::from(address).in_project(1).unwrap().params;
+        let address = "h.example/project/1/insights/VdpVGSw3?dashboard=5&x=1\
+            &filters_override=%7B%22date_from%22%3A%22-7d%22%7D&variables_override={}#a?dashboard=6";
+        let filters = r#"{"date_from":"-7d"}"#.to_owned();
+        assert_eq!(
+            params(address),
+            [
+                ("from_dashboard", "5".to_owned()),
+                ("filters_override", filters),
+                ("variables_override", "{}".to_owned())
+            ]
+        );
+        assert_eq!(params("h.example/insights/VdpVGSw3"), []);
     }
 
     #[test]

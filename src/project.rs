@@ -1,6 +1,7 @@
 //! A project: where each of its routes is.
 
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde_json::Value;
@@ -8,18 +9,25 @@ use serde_json::Value;
 use crate::client::Client;
 use crate::error::text::excerpt;
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{Request, checked_path};
-use crate::id::{InsightId, InsightKey, PersonId};
+use crate::http::{Request, after, checked_path};
+use crate::id::{Insight, InsightId, PersonId};
+use crate::insight;
 use crate::list::{Any, Insights, List, Persons};
 use crate::query::{Events, Query};
 use crate::refresh::Refresh;
+
+/// How long an insight is waited for in all, unless the client has a timeout.
+const LONGEST_COMPUTATION: Duration = Duration::from_secs(600);
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 impl Client {
     /// The projects of the user's current organization, each an object with at least `id` and
     /// `name`.
     ///
     /// `GET /api/projects/`, scope `project:read`. A key that is restricted to projects cannot use this
-    /// route: for it, the teams in [`me`](Client::me) are returned, which the user may see.
+    /// route: for it, those of the teams in [`me`](Client::me) are returned (scope `user:read`) that
+    /// it may use, as far as [`key_info`](Client::key_info) says.
     ///
     /// # Errors
     /// As [`List::all`].
@@ -29,10 +37,31 @@ impl Client {
             return listed;
         }
         let Ok(mut me) = self.me() else { return listed };
-        Ok(match me.pointer_mut("/organization/teams").map(Value::take) {
+        let mut teams = match me.pointer_mut("/organization/teams").map(Value::take) {
             Some(Value::Array(teams)) => teams,
             _ => me.get_mut("team").map(Value::take).into_iter().filter(Value::is_object).collect(),
-        })
+        };
+        let key = self.key_info().unwrap_or_default();
+        if let Some(scoped) = key.get("scoped_teams").and_then(Value::as_array)
+            && !scoped.is_empty()
+        {
+            teams.retain(|team| team.get("id").is_some_and(|id| scoped.contains(id)));
+        }
+        Ok(teams)
+    }
+
+    /// The project that PostHog uses for the key's user at present.
+    ///
+    /// `GET /api/projects/@current/`, scope `project:read`.
+    ///
+    /// # Errors
+    /// As [`Request::send`].
+    pub fn current_project(&self) -> Result<Project> {
+        let request = self.get("/api/projects/@current/");
+        let project = request.clone().send()?;
+        let id = project.get("id").and_then(Value::as_u64);
+        let id = id.ok_or_else(|| Error::new(ErrorKind::Decode, "the project has no `id`"));
+        id.map(|id| self.project(id)).map_err(|e| request.error(e))
     }
 
     /// A handle to the project with this id, the number in its address. Nothing is sent.
@@ -107,7 +136,7 @@ impl Project {
     }
 
     /// An insight, by its number, its short id, its address or its row. Its `result` is the one in
-    /// PostHog's cache, and may be null: [`insight_refreshed`](Project::insight_refreshed)
+    /// PostHog's cache, and may be null: [`insight_computed`](Project::insight_computed)
     /// computes it.
     ///
     /// `GET insights/{id}/`, or `GET insights/?short_id=...`, scope `insight:read`.
@@ -130,7 +159,8 @@ impl Project {
         self.insight_with(id.into(), None)
     }
 
-    /// An insight, computed as `refresh` says. [`Refresh::Blocking`] is the usual choice.
+    /// An insight, computed as `refresh` says: see also
+    /// [`insight_computed`](Project::insight_computed), which waits for a result.
     ///
     /// `GET insights/{id}/?refresh=...`, or `GET insights/?short_id=...&refresh=...`, scope
     /// `insight:read`.
@@ -142,29 +172,95 @@ impl Project {
         self.insight_with(id.into(), Some(refresh))
     }
 
-    fn insight_with(&self, id: InsightId, refresh: Option<Refresh>) -> Result<Value> {
-        match id.key_in(self.id).map_err(|e| self.client.http().conceal(e))? {
-            InsightKey::Number(number) => {
-                let request = self.get(format!("insights/{number}/"));
-                let slow = refresh.is_some_and(Refresh::computes);
-                request.param("refresh", refresh.map(Refresh::name)).slow(slow).send()
+    /// An insight with its result, however long PostHog computes it: the one in the cache where
+    /// PostHog calls it fresh, else a new one, which is waited for.
+    ///
+    /// `GET insights/{id}/?refresh=async`, asked again until the result is there, for the client's
+    /// timeout, else 600 s; scope `insight:read`. A server of 2023 does not start in the background:
+    /// there, an insight without a result is computed in one request.
+    ///
+    /// # Errors
+    /// As [`insight`](Project::insight); [`QueryFailed`](ErrorKind::QueryFailed) where the query of
+    /// the insight fails; [`Timeout`](ErrorKind::Timeout) where PostHog still computes when the
+    /// time is over: it goes on, so a later call may find the result.
+    pub fn insight_computed(&self, id: impl Into<InsightId>) -> Result<Value> {
+        let insight = self.checked(id.into())?;
+        let timeout = self.client.http().core().timeout.unwrap_or(LONGEST_COMPUTATION);
+        let project = self.with_deadline(after(timeout));
+        let http = project.client.http();
+        let number = project.number_of(&insight)?;
+        let request = with_params(project.get(format!("insights/{number}/")), &insight);
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let answer = request.clone().param("refresh", Refresh::Async.name()).send()?;
+            match insight::computed(&answer) {
+                Ok(()) => return Ok(answer),
+                Err(e) if e.is_transient() => {}
+                Err(e) if e.kind() == ErrorKind::NotComputed => break,
+                Err(e) => return Err(request.error(e)),
             }
-            InsightKey::ShortId(short_id) => {
-                // Servers of 2023 answer 404 to a short id in the path.
-                let mut list = self.insights().param("short_id", &short_id);
-                if let Some(refresh) = refresh {
-                    list = list.refresh(refresh);
-                }
-                let fits =
-                    |insight: &Value| insight.get("short_id").is_none_or(|id| *id == short_id);
-                let found = self.only_row(list, "insights/", "short_id", fits)?;
-                found.ok_or_else(|| {
-                    let why =
-                        format!("there is no insight with the short id {:?}", excerpt(&short_id));
-                    self.get("insights/").error(Error::new(ErrorKind::NotFound, why))
-                })
+            if http.left().is_some_and(|left| left <= pause) {
+                let why = "PostHog was still computing the insight when the time was over; it goes on, so call again later";
+                return Err(request.error(Error::from_text(ErrorKind::Timeout, why)));
             }
+            thread::sleep(pause);
+            pause = (pause * 3 / 2).min(LONGEST_PAUSE);
         }
+        // A server of 2023 knows no other word, and starts nothing in the background.
+        let answer = request.clone().param("refresh", true).slow(true).send()?;
+        insight::computed(&answer).map(|()| answer).map_err(|e| {
+            request.error(if e.kind() == ErrorKind::NotComputed {
+                let why = "the server returned no result, although it was asked to compute one";
+                Error::new(ErrorKind::NotComputed, why)
+            } else {
+                e
+            })
+        })
+    }
+
+    fn insight_with(&self, id: InsightId, refresh: Option<Refresh>) -> Result<Value> {
+        let insight = self.checked(id)?;
+        // A list does not take the dashboard of an address.
+        if insight.is_number || insight.params.iter().any(|(name, _)| *name == "from_dashboard") {
+            let request = self.get(format!("insights/{}/", self.number_of(&insight)?));
+            let slow = refresh.is_some_and(Refresh::computes);
+            let request =
+                with_params(request, &insight).param("refresh", refresh.map(Refresh::name));
+            return request.slow(slow).send();
+        }
+        let mut list = self.insights();
+        for (name, value) in &insight.params {
+            list = list.param(name, value);
+        }
+        if let Some(refresh) = refresh {
+            list = list.refresh(refresh);
+        }
+        self.by_short_id(list, &insight.id)
+    }
+
+    fn checked(&self, id: InsightId) -> Result<Insight> {
+        id.in_project(self.id).map_err(|e| self.client.http().conceal(e))
+    }
+
+    /// The number of an insight; a short id is looked up.
+    fn number_of(&self, insight: &Insight) -> Result<String> {
+        if insight.is_number {
+            return Ok(insight.id.clone());
+        }
+        let row = self.by_short_id(self.insights().basic(), &insight.id)?;
+        row.get("id").and_then(Value::as_u64).map(|id| id.to_string()).ok_or_else(|| {
+            self.get("insights/").error(Error::new(ErrorKind::Decode, "the insight has no `id`"))
+        })
+    }
+
+    /// The insight with this short id. Servers of 2023 answer 404 to one in the path.
+    fn by_short_id(&self, list: List<Insights>, short_id: &str) -> Result<Value> {
+        let fits = |insight: &Value| insight.get("short_id").is_none_or(|id| id == short_id);
+        let list = list.param("short_id", short_id);
+        self.only_row(list, "insights/", "short_id", fits)?.ok_or_else(|| {
+            let why = format!("there is no insight with the short id {short_id:?}");
+            self.get("insights/").error(Error::new(ErrorKind::NotFound, why))
+        })
     }
 
     /// The project's persons, the newest first, 1,000 a page.
@@ -219,6 +315,13 @@ impl Project {
                 ids.is_empty() || ids.len() >= 1_000 || ids.iter().any(|id| id == distinct_id)
             })
         })
+    }
+
+    /// The persons of a cohort, by the number in its address.
+    ///
+    /// `GET cohorts/{id}/persons/`, scope `cohort:read`.
+    pub fn cohort_persons(&self, id: u64) -> List<Any> {
+        self.list(format!("cohorts/{id}/persons"))
     }
 
     /// The one row that a filter can leave of a list.
@@ -317,4 +420,9 @@ impl Project {
         }
         checked_path(&format!("/api/projects/{}/{relative}", self.id))
     }
+}
+
+/// The request of an insight with the parameters that its address has.
+fn with_params(request: Request, insight: &Insight) -> Request {
+    insight.params.iter().fold(request, |request, (name, value)| request.param(name, value))
 }

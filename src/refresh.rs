@@ -41,27 +41,20 @@ pub enum Refresh {
     AsyncExceptOnCacheMiss,
 }
 
-const ALL: [Refresh; 7] = [
-    Refresh::ForceCache,
-    Refresh::Blocking,
-    Refresh::ForceBlocking,
-    Refresh::Async,
-    Refresh::LazyAsync,
-    Refresh::ForceAsync,
-    Refresh::AsyncExceptOnCacheMiss,
+/// PostHog's words.
+const NAMES: [(Refresh, &str); 7] = [
+    (Refresh::ForceCache, "force_cache"),
+    (Refresh::Blocking, "blocking"),
+    (Refresh::ForceBlocking, "force_blocking"),
+    (Refresh::Async, "async"),
+    (Refresh::LazyAsync, "lazy_async"),
+    (Refresh::ForceAsync, "force_async"),
+    (Refresh::AsyncExceptOnCacheMiss, "async_except_on_cache_miss"),
 ];
 
 impl Refresh {
     pub(crate) fn name(self) -> &'static str {
-        match self {
-            Refresh::ForceCache => "force_cache",
-            Refresh::Blocking => "blocking",
-            Refresh::ForceBlocking => "force_blocking",
-            Refresh::Async => "async",
-            Refresh::LazyAsync => "lazy_async",
-            Refresh::ForceAsync => "force_async",
-            Refresh::AsyncExceptOnCacheMiss => "async_except_on_cache_miss",
-        }
+        NAMES.into_iter().find(|(refresh, _)| *refresh == self).map_or("", |(_, name)| name)
     }
 
     /// Whether the answer can wait for the computation.
@@ -83,13 +76,39 @@ impl FromStr for Refresh {
 
     /// Reads PostHog's own word.
     fn from_str(word: &str) -> Result<Refresh> {
-        ALL.into_iter().find(|refresh| refresh.name() == word).ok_or_else(|| {
-            let known: Vec<&str> = ALL.iter().map(|refresh| refresh.name()).collect();
-            Error::config(format!(
-                "{:?} is not a refresh; use one of {}",
-                excerpt(word),
-                known.join(", ")
-            ))
+        let found = NAMES.into_iter().find(|(_, name)| *name == word);
+        found.map(|(refresh, _)| refresh).ok_or_else(|| {
+            let (word, known) = (excerpt(word), NAMES.map(|(_, name)| name).join(", "));
+            Error::config(format!("{word:?} is not a refresh; use one of {known}"))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The compiler says here which variant the table lacks.
+    fn of_variant(refresh: Refresh) -> &'static str {
+        match refresh {
+            Refresh::ForceCache => "force_cache",
+            Refresh::Blocking => "blocking",
+            Refresh::ForceBlocking => "force_blocking",
+            Refresh::Async => "async",
+            Refresh::LazyAsync => "lazy_async",
+            Refresh::ForceAsync => "force_async",
+            Refresh::AsyncExceptOnCacheMiss => "async_except_on_cache_miss",
+        }
+    }
+
+    #[test]
+    fn each_variant_is_named_as_posthog_names_it() {
+        for (refresh, name) in NAMES {
+            assert_eq!((of_variant(refresh), refresh.name()), (name, name));
+            assert_eq!(name.parse::<Refresh>().unwrap(), refresh);
+        }
+        let words: std::collections::HashSet<&str> = NAMES.map(|(_, name)| name).into();
+        assert_eq!(words.len(), NAMES.len());
+        assert!("now".parse::<Refresh>().unwrap_err().message().contains("now"));
     }
 }

@@ -168,7 +168,7 @@ impl ErrorAnswer {
                 () if self.detail_has("memory") => {
                     "it needs too much memory: select less, or narrow it"
                 }
-                () if path.ends_with("/run/") => {
+                () if path.trim_end_matches('/').ends_with("/run") => {
                     "the endpoint takes the server too long: narrow its query, or materialize it in PostHog"
                 }
                 () if query_route => {

@@ -164,11 +164,11 @@ fn form_decoded(part: &str) -> Option<String> {
 
 /// A parameter's value as text: `None` for null.
 fn as_text(value: &impl Serialize) -> serde_json::Result<Option<String>> {
-    let json = json::encode(value)?;
-    match json.first() {
-        Some(b'"') => serde_json::from_slice(&json).map(Some),
-        _ => Ok(String::from_utf8(json).ok().filter(|json| json != "null")),
+    let json = json::to_text(value)?;
+    if json.starts_with('"') {
+        return serde_json::from_str(&json).map(Some);
     }
+    Ok(Some(json).filter(|json| json != "null"))
 }
 
 #[cfg(test)]

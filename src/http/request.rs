@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::params::Params;
 use super::wait::MAX_TIMEOUT;
-use super::{Auth, Http, json, url};
+use super::{Auth, Http, url};
 use crate::error::{Error, Result};
 
 const TIMEOUT: Duration = Duration::from_secs(120);
@@ -67,6 +67,9 @@ impl Request {
             Ok(path) => (path, None),
             Err(mistake) => (String::new(), Some(mistake)),
         };
+        // A run of an endpoint is a query, also by POST.
+        let mut segments = path.trim_end_matches('/').rsplit('/');
+        let is_run = segments.next() == Some("run") && segments.nth(1) == Some("endpoints");
         Request {
             http: http.clone(),
             method,
@@ -75,8 +78,8 @@ impl Request {
             body: None,
             auth: http.core().auth,
             timeout: None,
-            slow: false,
-            repeatable: method == "GET",
+            slow: is_run,
+            repeatable: method == "GET" || is_run && method == "POST",
             paced: true,
             buffer: Vec::new(),
             mistake,
@@ -96,7 +99,7 @@ impl Request {
 
     /// Sets the JSON body. Defaults to none.
     pub fn json(mut self, body: impl Serialize) -> Self {
-        match json::encode(&body) {
+        match serde_json::to_vec(&body) {
             Ok(body) => self.body = Some(body),
             Err(e) => self.fail(format!("the body cannot be sent as JSON: {e}")),
         }

@@ -68,7 +68,13 @@ impl Response {
     /// [`Decode`](crate::ErrorKind::Decode) where the body is not JSON, or not a `T`.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
         if self.answer.is_complete() {
-            json::decode(self.body()).map_err(|e| self.unreadable(&e.to_string()))
+            json::decode(self.body()).map_err(|e| {
+                let error = self.unreadable(&e.to_string());
+                let kind = self.header("content-type").unwrap_or_default().to_ascii_lowercase();
+                let is_text =
+                    ["jsonl", "ndjson", "csv", "text/plain"].iter().any(|t| kind.contains(t));
+                if is_text { error.with_hint("read it with text()") } else { error }
+            })
         } else {
             Err(self.unreadable("the answer has no length and is not complete JSON: it may be cut"))
         }
@@ -80,20 +86,13 @@ impl Response {
     /// [`Decode`](crate::ErrorKind::Decode) where the body is a web page, is not UTF-8, or has no length, so that
     /// nothing shows whether it is complete.
     pub fn text(mut self) -> Result<String> {
+        self.check_whole()?;
         let kind = self.header("content-type").unwrap_or_default().to_ascii_lowercase();
-        let media_type = kind.split(';').next().unwrap_or_default().trim();
-        if ["text/html", "application/xhtml+xml"].contains(&media_type) || is_web_page(self.body())
-        {
-            return Err(self.unreadable("the answer is a web page"));
-        }
         if kind.contains("utf-16")
             || self.body().starts_with(b"\xff\xfe")
             || self.body().starts_with(b"\xfe\xff")
         {
             return Err(self.unreadable("the answer is UTF-16: only UTF-8 can be read"));
-        }
-        if !self.answer.framed {
-            return Err(self.unreadable("the answer has no length: it may be cut"));
         }
         String::from_utf8(std::mem::take(&mut self.answer.body)).map_err(|e| {
             let why = e.to_string();
@@ -104,6 +103,30 @@ impl Response {
 
     pub(crate) fn into_body(self) -> Vec<u8> {
         self.answer.body
+    }
+
+    /// Returns the body as it came, such as a file.
+    ///
+    /// # Errors
+    /// [`Decode`](crate::ErrorKind::Decode) where the body is a web page, or has no length, so that nothing shows
+    /// whether it is complete.
+    pub fn bytes(self) -> Result<Vec<u8>> {
+        self.check_whole()?;
+        Ok(self.answer.body)
+    }
+
+    /// Whether the body is complete, and not a web page in place of what was asked for.
+    fn check_whole(&self) -> Result<()> {
+        let kind = self.header("content-type").unwrap_or_default().to_ascii_lowercase();
+        let media_type = kind.split(';').next().unwrap_or_default().trim();
+        if ["text/html", "application/xhtml+xml"].contains(&media_type) || is_web_page(self.body())
+        {
+            return Err(self.unreadable("the answer is a web page"));
+        }
+        if !self.answer.framed {
+            return Err(self.unreadable("the answer has no length: it may be cut"));
+        }
+        Ok(())
     }
 
     pub(crate) fn body(&self) -> &[u8] {

@@ -100,7 +100,12 @@ impl Base {
         let name = name_of(&origin.text);
         if let Some(region) = name.trim_end_matches('.').strip_suffix(".i.posthog.com") {
             let right = if region.starts_with("eu") { EU } else { US };
-            return config(format!("{name} only receives events: the private API is at {right}"));
+            return config(format!(
+                "{name} is PostHog's address for sending events; for the private API use {right}"
+            ));
+        }
+        if matches!(name.trim_end_matches('.'), "posthog.com" | "www.posthog.com") {
+            return config(format!("{name} is PostHog's website; use {US} or {EU}"));
         }
         if !origin.https && !allow_http && !is_loopback(name) {
             return config(format!(
@@ -112,6 +117,11 @@ impl Base {
             return config(
                 "the host contains the address of a project; give only https://us.posthog.com or your own host, and the project's \
                  number to Client::project",
+            );
+        }
+        if path.rsplit('/').next().is_some_and(|last| last.eq_ignore_ascii_case("api")) {
+            return config(
+                "the host ends with /api; leave that out, since each path begins with /api/",
             );
         }
         let prefix = if path.is_empty() { String::new() } else { checked_path(path)? };

@@ -1,9 +1,11 @@
 //! The waits of a request: their limits, the hook that sees them, and how another thread ends them.
 
 use std::cell::Cell;
+use std::fmt;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::error::text::line;
 use crate::error::{Error, ErrorKind};
 
 /// A clock cannot add every `Duration`: a longer limit is cut to a year.
@@ -47,6 +49,30 @@ pub enum RetryEvent {
         /// How long the wait is.
         wait: Duration,
     },
+}
+
+impl fmt::Display for RetryEvent {
+    /// One line, for a log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RetryEvent::Retry { method, path, retry, wait, status, reason } => {
+                let status = status.map_or(String::new(), |status| format!("{status}: "));
+                let reason = line(reason, 300);
+                write!(
+                    f,
+                    "{method} {}: retry {retry} in {wait:.1?}: {status}{reason}",
+                    line(path, 300)
+                )
+            }
+            RetryEvent::Pace { method, path, wait } => {
+                write!(
+                    f,
+                    "{method} {}: waits {wait:.1?} for max_requests_per_minute",
+                    line(path, 300)
+                )
+            }
+        }
+    }
 }
 
 /// A hook that sees each wait.
@@ -161,5 +187,34 @@ impl Watch {
 
     pub(super) fn take_failed(&self) -> Failed {
         std::mem::take(&mut self.state().failed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_one_line() {
+        let retry = |status| RetryEvent::Retry {
+            method: "GET",
+            path: "/api/x/".to_owned(),
+            retry: 2,
+            wait: Duration::from_millis(1_500),
+            status,
+            reason: "too\nmany".to_owned(),
+        };
+        let pace = RetryEvent::Pace {
+            method: "GET",
+            path: "/api/x/".to_owned(),
+            wait: Duration::from_secs(3),
+        };
+        for (event, line) in [
+            (retry(Some(429)), "GET /api/x/: retry 2 in 1.5s: 429: too many"),
+            (retry(None), "GET /api/x/: retry 2 in 1.5s: too many"),
+            (pace, "GET /api/x/: waits 3.0s for max_requests_per_minute"),
+        ] {
+            assert_eq!(event.to_string(), line);
+        }
     }
 }

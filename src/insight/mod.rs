@@ -26,6 +26,7 @@ use shape::Shape;
 pub(crate) use cut::part_obstacle;
 pub use funnel::{FunnelStep, TimeToConvert, funnel_steps, time_to_convert};
 pub use paths::{PathEdge, paths};
+pub(crate) use result::computed;
 pub use result::result;
 pub use retention::{RetentionCohort, retention};
 pub use series::{Series, series};

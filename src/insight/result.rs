@@ -13,9 +13,9 @@ use crate::error::{Error, ErrorKind, Result};
 /// # Errors
 /// If the result is null or missing, the kind is
 /// [`NotComputed`](ErrorKind::NotComputed) if nothing computed it (use
-/// [`insight_refreshed`](crate::Project::insight_refreshed)),
-/// [`Running`](ErrorKind::Running) if it is being computed, [`QueryFailed`](ErrorKind::QueryFailed)
-/// if computing it failed, and [`WrongShape`](ErrorKind::WrongShape) if it was listed with `basic`.
+/// [`insight_computed`](crate::Project::insight_computed)),
+/// [`Running`](ErrorKind::Running) if it is being computed, [`RateLimited`](ErrorKind::RateLimited)
+/// if too many queries ran, [`QueryFailed`](ErrorKind::QueryFailed) if computing it failed, and [`WrongShape`](ErrorKind::WrongShape) if it was listed with `basic`.
 ///
 /// # Examples
 /// ```
@@ -35,6 +35,20 @@ pub fn result(insight: &Value) -> Result<&Value> {
         Error::from_text(kind, &format!("{} {why}", name(insight)))
     })
 }
+
+/// Whether the insight has a result, and PostHog is not computing a newer one.
+pub(crate) fn computed(insight: &Value) -> Result<()> {
+    let status = insight.get("query_status").unwrap_or(&Value::Null);
+    let is = |name: &str, value: bool| status.get(name).and_then(Value::as_bool) == Some(value);
+    if found(insight).is_some() && !is("error", true) && !is("complete", false) {
+        return Ok(());
+    }
+    let (kind, why) = why_not(insight);
+    Err(Error::from_text(kind, &why))
+}
+
+/// PostHog's word for a query that did not start, since others ran: it can be asked again.
+const NOT_STARTED: &str = "concurrency_limit_exceeded";
 
 /// The result, if there is one.
 pub(super) fn found(insight: &Value) -> Option<&Value> {
@@ -70,13 +84,11 @@ fn why_not(insight: &Value) -> (ErrorKind, String) {
     };
     let flag = |name: &str| status.get(name).and_then(Value::as_bool);
     let failed = |message: String| {
-        let why = if message == "concurrency_limit_exceeded" {
-            "has no result: too many queries of the project ran at once; try again in a few seconds"
-                .to_owned()
-        } else {
-            format!("has no result: computing it failed: {message}")
-        };
-        (ErrorKind::QueryFailed, why)
+        if message == NOT_STARTED {
+            let why = "has no result: too many queries of the project ran at once; try again in a few seconds";
+            return (ErrorKind::RateLimited, why.to_owned());
+        }
+        (ErrorKind::QueryFailed, format!("has no result: computing it failed: {message}"))
     };
     if flag("error") == Some(true) {
         return failed(
@@ -94,7 +106,7 @@ fn why_not(insight: &Value) -> (ErrorKind, String) {
     }
     if insight.get("result").is_some() || insight.get("results").is_some() {
         let why = "was never computed, or its result is no longer in the cache; compute it with \
-                   insight_refreshed";
+                   insight_computed";
         return (ErrorKind::NotComputed, why.to_owned());
     }
     let why = "comes without a result: it was listed with `basic`, or it is not an insight; get it \
@@ -143,7 +155,7 @@ mod tests {
             ),
             (
                 json!({"result": null, "query_status": {"error": true, "error_message": "concurrency_limit_exceeded"}}),
-                ErrorKind::QueryFailed,
+                ErrorKind::RateLimited,
                 "try again",
             ),
             (json!({"results": null, "error": "boom"}), ErrorKind::QueryFailed, "failed: boom"),

@@ -19,8 +19,11 @@ pub use scan::Scan;
 use crate::error::text::excerpt;
 use crate::error::{Error, ErrorKind, Result, row_as};
 use crate::http::{Http, Request, to_value};
+use crate::id::is_uuid;
 use crate::insight::{self, Table};
 use crate::refresh::Refresh;
+
+const HOGQL: &str = "HogQLQuery";
 
 /// A query, from [`Project::hogql`](crate::Project::hogql) or
 /// [`Project::query`](crate::Project::query). Nothing is sent before [`send`](Query::send),
@@ -53,6 +56,7 @@ pub struct Query {
     refresh: Option<Refresh>,
     name: Option<String>,
     background: bool,
+    json_columns: Vec<String>,
 }
 
 impl fmt::Debug for Query {
@@ -70,7 +74,7 @@ impl Query {
     pub(crate) fn new(http: &Http, path: Result<String>, query: impl Serialize) -> Query {
         // Its body cannot hold the key: the route refuses extra fields.
         let mut request = Request::new(http, "POST", path).with_bearer().slow(true).repeatable();
-        let query = match to_value(&query) {
+        let query = match serde_json::to_value(&query) {
             Ok(query) if query.get("kind").is_some_and(Value::is_string) => query,
             Ok(other) => {
                 let other = excerpt(&other.to_string());
@@ -82,7 +86,14 @@ impl Query {
                 Value::Null
             }
         };
-        Query { request, node: query, refresh: None, name: None, background: false }
+        Query {
+            request,
+            node: query,
+            refresh: None,
+            name: None,
+            background: false,
+            json_columns: Vec::new(),
+        }
     }
 
     pub(crate) fn hogql(http: &Http, path: Result<String>, sql: &str) -> Query {
@@ -96,12 +107,82 @@ impl Query {
     /// Sets the value of a `{placeholder}` in the SQL. The server inserts it safely: never paste
     /// values into SQL.
     ///
-    /// A placeholder that the SQL does not have, or that is given twice, is an [`Config`](crate::ErrorKind::Config)
-    /// when the query is sent.
+    /// The SQL may also stand in the `source` of a `DataVisualizationNode` or a `DataTableNode`.
+    ///
+    /// These are an [`Config`](crate::ErrorKind::Config) when the query is sent: a placeholder that the SQL does
+    /// not have, or that is given twice; a value that is an object, or a float that is NaN or infinite;
+    /// and `filters` and `variables...`, which have methods of their own.
     pub fn value(mut self, placeholder: &str, value: impl Serialize) -> Self {
-        if let Err(why) = self.put_value(placeholder, &value) {
-            self.request.fail(why);
+        let shown = excerpt(placeholder);
+        let method = match placeholder.split('.').next() {
+            Some("filters") => Some("Query::filters"),
+            Some("variables") => Some("Query::variable"),
+            _ => None,
+        };
+        if let Some(method) = method {
+            self.request.fail(format!("{{{shown}}} does not take a value; use {method}"));
         }
+        match to_value(&value) {
+            Ok(Value::Object(_)) => self.request.fail(format!(
+                "the value of {{{shown}}} is an object, which servers cannot insert; give its members, or its JSON as text"
+            )),
+            Ok(value) => self.put(placeholder, "values", placeholder, value),
+            Err(e) => self.request.fail(format!("the value of {{{shown}}} cannot be sent: {e}")),
+        }
+        self
+    }
+
+    /// Sets what `{filters}` in the SQL stands for: PostHog's object of filters, such as
+    /// `{"dateRange": {"date_from": "-7d"}, "properties": []}`. Defaults to no filters.
+    ///
+    /// SQL without `{filters}` is an [`Config`](crate::ErrorKind::Config) when the query is sent.
+    pub fn filters(mut self, filters: impl Serialize) -> Self {
+        match to_value(&filters) {
+            Ok(filters @ Value::Object(_)) => self.put("filters", "", "filters", filters),
+            Ok(other) => {
+                let other = excerpt(&other.to_string());
+                self.request.fail(format!("the filters must be an object, not {other}"));
+            }
+            Err(e) => self.request.fail(format!("the filters cannot be sent: {e}")),
+        }
+        self
+    }
+
+    /// Sets the value of a variable of the project's SQL, `{variables.code_name}`, by its code name
+    /// and its id. `GET insight_variables/` lists both. Defaults to the variable's own default.
+    ///
+    /// SQL without the variable, and an id that is not a UUID, are an
+    /// [`Config`](crate::ErrorKind::Config) when the query is sent.
+    pub fn variable(mut self, code_name: &str, id: &str, value: impl Serialize) -> Self {
+        let shown = excerpt(code_name);
+        if !is_uuid(id) {
+            let id = excerpt(id);
+            self.request.fail(format!("the id {id:?} of the variable {shown:?} is not a UUID"));
+        }
+        match to_value(&value) {
+            Ok(value) => {
+                let is_null = value.is_null();
+                let mut variable =
+                    json!({"code_name": code_name, "variableId": id, "value": value});
+                if is_null {
+                    // Without this, null means the default.
+                    variable["isNull"] = true.into();
+                }
+                self.put(&format!("variables.{code_name}"), "variables", id, variable);
+            }
+            Err(e) => {
+                self.request
+                    .fail(format!("the value of the variable {shown:?} cannot be sent: {e}"));
+            }
+        }
+        self
+    }
+
+    /// Names text columns that hold JSON, such as `properties`: [`rows`](Query::rows),
+    /// [`rows_as`](Query::rows_as) and [`table`](Query::table) return them as values. Text that is
+    /// not JSON stays text. Defaults to none.
+    pub fn json_columns(mut self, columns: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.json_columns.extend(columns.into_iter().map(Into::into));
         self
     }
 
@@ -154,7 +235,10 @@ impl Query {
     /// rows; [`CutShort`](crate::ErrorKind::CutShort) where the server cut it, or may have: PostHog returns 100 rows unless
     /// the SQL has a LIMIT, and 50,000 at most.
     pub fn rows(self) -> Result<Vec<Map<String, Value>>> {
-        self.read(insight::rows_of)
+        let query = self.clone();
+        let mut rows = self.read(insight::rows_of)?;
+        rows.iter_mut().for_each(|row| query.read_json(row));
+        Ok(rows)
     }
 
     /// Runs the query and reads each row as a `T`, by column name.
@@ -175,7 +259,16 @@ impl Query {
     /// # Errors
     /// As [`rows`](Query::rows).
     pub fn table(self) -> Result<Table> {
-        self.read(insight::table_of)
+        let names = self.json_columns.clone();
+        let mut table = self.read(insight::table_of)?;
+        let is_json: Vec<bool> = table.columns.iter().map(|name| names.contains(name)).collect();
+        for row in &mut table.rows {
+            row.iter_mut()
+                .zip(&is_json)
+                .filter(|(_, is_json)| **is_json)
+                .for_each(|(c, _)| read_json(c));
+        }
+        Ok(table)
     }
 
     /// Reads all rows of any number, page by page along `key_column`, each row once. See [`Scan`]
@@ -206,17 +299,37 @@ impl Query {
 
     /// The statement, if this is HogQL.
     fn sql(&self) -> Option<&str> {
-        let hogql = self.node.get("kind").is_some_and(|kind| kind == "HogQLQuery");
-        self.node.get("query").filter(|_| hogql)?.as_str()
+        let node = insight::shown(&self.node);
+        let hogql = node.get("kind").is_some_and(|kind| kind == HOGQL);
+        node.get("query").filter(|_| hogql)?.as_str()
+    }
+
+    /// The HogQL query, of which [`sql`](Query::sql) is the statement.
+    fn hogql_mut(&mut self) -> Option<&mut Map<String, Value>> {
+        self.sql()?;
+        let mut node = &mut self.node;
+        while node.get("kind").is_some_and(|kind| kind != HOGQL) {
+            node = node.get_mut("source")?;
+        }
+        node.as_object_mut()
     }
 
     /// The same query with another statement.
     fn with_sql(&self, sql: String) -> Query {
         let mut query = self.clone();
-        if let Some(statement) = query.node.get_mut("query") {
-            *statement = sql.into();
+        if let Some(node) = query.hogql_mut() {
+            node.insert("query".to_owned(), sql.into());
         }
         query
+    }
+
+    /// Reads the text of the columns that hold JSON.
+    fn read_json(&self, row: &mut Map<String, Value>) {
+        for name in &self.json_columns {
+            if let Some(cell) = row.get_mut(name) {
+                read_json(cell);
+            }
+        }
     }
 
     fn into_request(self) -> Request {
@@ -232,31 +345,45 @@ impl Query {
         self.request.json(body)
     }
 
-    fn put_value(
-        &mut self,
-        placeholder: &str,
-        value: &impl Serialize,
-    ) -> std::result::Result<(), String> {
+    /// Sets the member `name` of `of` (of the HogQL query itself if that is empty), where the SQL has
+    /// the placeholder.
+    fn put(&mut self, placeholder: &str, of: &str, name: &str, value: Value) {
         let shown = excerpt(placeholder);
-        let sql = self.sql().ok_or("only a HogQL query has placeholders")?;
-        let is_inside =
-            |part: &str| part.split_once('}').is_some_and(|(name, _)| name.trim() == placeholder);
-        if placeholder.is_empty() || !sql.split('{').skip(1).any(is_inside) {
-            return Err(format!("the SQL has no placeholder {{{shown}}}"));
+        let Some(sql) = self.sql() else {
+            return self.request.fail("only a HogQL query has placeholders");
+        };
+        // `{filters.dateRange.from}` is a part of the filters.
+        let is = |found: &str| {
+            let part = found.strip_prefix("filters.").map(|_| "filters");
+            found == placeholder || part == Some(placeholder)
+        };
+        if placeholder.is_empty() || !placeholders(sql).any(is) {
+            return self.request.fail(format!("the SQL has no placeholder {{{shown}}}"));
         }
-        let value =
-            to_value(value).map_err(|e| format!("the value of {{{shown}}} cannot be sent: {e}"))?;
-        let values = self
-            .node
-            .as_object_mut()
-            .map(|query| query.entry("values").or_insert_with(|| json!({})));
-        match values
-            .and_then(Value::as_object_mut)
-            .map(|values| values.insert(placeholder.to_owned(), value))
-        {
-            Some(None) => Ok(()),
-            _ => Err(format!("the value of {{{shown}}} is given twice")),
+        let members = self.hogql_mut().and_then(|query| {
+            if of.is_empty() {
+                return Some(query);
+            }
+            query.entry(of).or_insert_with(|| json!({})).as_object_mut()
+        });
+        match members.map(|members| members.insert(name.to_owned(), value)) {
+            Some(None) => {}
+            _ => self.request.fail(format!("the value of {{{shown}}} is given twice")),
         }
+    }
+}
+
+/// The names in `{name}`, in the SQL.
+fn placeholders(sql: &str) -> impl Iterator<Item = &str> {
+    sql.split('{').skip(1).filter_map(|part| Some(part.split_once('}')?.0.trim()))
+}
+
+/// Text that is JSON as the value that it is.
+fn read_json(cell: &mut Value) {
+    if let Value::String(text) = cell
+        && let Ok(value) = serde_json::from_str(text)
+    {
+        *cell = value;
     }
 }
 

@@ -35,6 +35,10 @@ fn a_refused_host_is_explained() {
         ("https://h/../x", "path"),
         ("https://eu.i.posthog.com", "https://eu.posthog.com"),
         ("https://us.i.posthog.com/", "https://us.posthog.com"),
+        ("https://posthog.com", "https://us.posthog.com"),
+        ("https://www.posthog.com/", "https://eu.posthog.com"),
+        ("https://us.posthog.com/api", "/api"),
+        ("https://h.example/sub/API/", "/api"),
         ("http://posthog.example.com", "allow_http"),
     ] {
         let why = refused(builder(host).build());

@@ -33,8 +33,10 @@ fn each_operator_is_sent_with_its_name_and_value() {
     for (filter, value, operator) in [
         (p("k").exact(["a", "b"]), r#"["a","b"]"#, "exact"),
         (p("k").exact("a"), r#"["a"]"#, "exact"),
-        (p("k").exact([true, false]), r#"["true","false"]"#, "exact"),
-        (p("k").is_not(json!([1, "a", 2.5])), r#"["1","a","2.5"]"#, "is_not"),
+        (p("k").exact([true, false]), r#"["false","true"]"#, "exact"),
+        (p("k").is_not(json!([1, "a", 2.5])), r#"["1","2.5","a"]"#, "is_not"),
+        (p("k").exact("say \"hi\""), r#"["say \\\"hi\\\""]"#, "exact"),
+        (p("k").icontains("say \"hi"), r#""say \\\"hi""#, "icontains"),
         (p("k").icontains("A"), r#""A""#, "icontains"),
         (p("k").not_icontains("A"), r#""A""#, "not_icontains"),
         (p("k").regex("^a"), r#""^a""#, "regex"),
@@ -113,6 +115,16 @@ fn a_filter_that_a_server_would_misread_is_refused() {
             assert!(told.contains(why), "{filter:?}: no {why} in {told}");
         }
     }
+}
+
+#[test]
+fn between_is_two_conditions() {
+    let server = empty();
+    client(&server).project(1).persons().filter(p("k").between(1, 2.5)).page().unwrap();
+    let both = format!("[{},{}]", leaf("k", "1", "gte"), leaf("k", "2.5", "lte"));
+    assert_eq!(server.take_requests().pop().unwrap().param("properties"), Some(both.clone()));
+    assert_eq!(wire(&p("k").between(1, 2.5)), both);
+    assert!(refusal(&p("k").between(1, "2")).contains("number"));
 }
 
 #[test]

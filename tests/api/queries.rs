@@ -292,3 +292,129 @@ fn assert_cut(n: u64, more: &Value, sql: &str, cut: bool) {
     // `send` returns the answer as it is.
     assert_eq!(project.hogql(sql).send().unwrap(), answer, "{what}");
 }
+
+const ID: &str = "0190f3a8-0000-7000-8000-000000000000";
+
+/// The body of the only request.
+fn body(server: &Server) -> Value {
+    serde_json::from_slice(&server.all_requests()[0].body).unwrap()
+}
+
+#[test]
+fn filters_and_variables_stand_beside_the_sql() {
+    let server = Server::answers(&[table(&["n"], &json!([[1]]))]);
+    let sql = "select {n} from t where {filters} and {variables.country} and {variables.none}";
+    let filters = json!({"dateRange": {"date_from": "-7d"}});
+    let other = "0190f3a8-0000-7000-8000-000000000001";
+    let query = client(&server).project(1).hogql(sql).value("n", 1).filters(&filters);
+    let query = query.variable("country", ID, "DE").variable("none", other, json!(null));
+    query.send().unwrap();
+    assert_eq!(
+        body(&server),
+        json!({"query": {
+            "kind": "HogQLQuery", "query": sql, "values": {"n": 1}, "filters": filters,
+            "variables": {
+                ID: {"code_name": "country", "variableId": ID, "value": "DE"},
+                other: {"code_name": "none", "variableId": other, "value": null, "isNull": true},
+            },
+        }})
+    );
+    let part = Server::answers(&[json!({})]);
+    let project = client(&part).project(1);
+    project.hogql("select {filters.dateRange.from}").filters(&filters).send().unwrap();
+    assert_eq!(body(&part)["query"]["filters"], filters);
+}
+
+#[test]
+fn what_cannot_be_inserted_into_sql_is_refused() {
+    let server = Server::script([]);
+    let project = client(&server).project(1);
+    let hogql = |sql: &str| project.hogql(sql);
+    for (query, word) in [
+        (hogql("select {a}").value("a", json!({"x": 1})), "object"),
+        (hogql("select {a}").value("a", f64::NAN), "NaN"),
+        (hogql("select {a}").value("a", [Some(f64::INFINITY)]), "inf"),
+        (hogql("select {filters}").value("filters", json!({})), "Query::filters"),
+        (hogql("select {variables.x}").value("variables.x", 1), "Query::variable"),
+        (hogql("select 1").filters(json!({})), "{filters}"),
+        (hogql("select {filters}").filters(json!([])), "object"),
+        (hogql("select {filters}").filters(json!({"a": 1})).filters(json!({})), "twice"),
+        (
+            hogql("select {filters}").filters(std::collections::BTreeMap::from([("a", f64::NAN)])),
+            "NaN",
+        ),
+        (hogql("select {variables.x}").variable("x", "7", 1), "UUID"),
+        (hogql("select {variables.x}").variable("y", ID, 1), "{variables.y}"),
+        (hogql("select {variables.x}").variable("x", ID, f64::NAN), "NaN"),
+        (hogql("select {variables.x}").variable("x", ID, 1).variable("x", ID, 2), "twice"),
+        (project.query(json!({"kind": "EventsQuery"})).filters(json!({})), "HogQL"),
+    ] {
+        let why = refused(query.send());
+        assert!(why.contains(word), "{word}: {why}");
+    }
+    assert_eq!(server.count(), 0);
+}
+
+/// A body is the caller's own JSON: serde writes null there.
+#[test]
+fn a_body_is_not_searched_for_nan() {
+    let server = Server::answers(&[json!({})]);
+    client(&server).project(1).post("x/").json([f64::NAN]).send().unwrap();
+    assert_eq!(body(&server), json!([null]));
+}
+
+#[test]
+fn sql_inside_a_node_takes_values_and_can_be_scanned() {
+    let node = |kind: &str, sql: &str, values: Value| json!({"kind": kind, "source": {"kind": "HogQLQuery", "query": sql, "values": values}});
+    for kind in ["DataVisualizationNode", "DataTableNode"] {
+        let given =
+            json!({"kind": kind, "source": {"kind": "HogQLQuery", "query": "select {n} as n"}});
+        let mut answer = table(&["n"], &json!([[1]]));
+        answer["types"] = json!([["n", "UInt64"]]);
+        answer["hogql"] = json!(
+            "SELECT\n    *\nFROM\n    (SELECT\n        1 AS n)\nORDER BY\n    n ASC\nLIMIT 10000 WITH TIES"
+        );
+        let server = Server::answers(std::slice::from_ref(&answer));
+        client(&server).project(1).query(&given).value("n", 1).send().unwrap();
+        assert_eq!(body(&server), json!({"query": node(kind, "select {n} as n", json!({"n": 1}))}));
+
+        let server = Server::answers(&[answer]);
+        let scan = client(&server).project(1).query(&given).value("n", 1).scan("n");
+        let rows: Vec<_> = scan.into_iter().map(Result::unwrap).collect();
+        assert_eq!(json!(rows), json!([{"n": 1}]));
+        let source = &body(&server)["query"]["source"];
+        assert!(source["query"].as_str().unwrap().contains("FROM (select {n} as n\n)"), "{source}");
+    }
+    // The SQL of another kind of query is its own affair.
+    let server = Server::script([]);
+    let actors =
+        json!({"kind": "ActorsQuery", "source": {"kind": "HogQLQuery", "query": "select {n}"}});
+    refused(client(&server).project(1).query(actors).value("n", 1).send());
+}
+
+#[test]
+fn columns_that_hold_json_are_returned_as_values() {
+    let answer = table(
+        &["id", "properties", "other"],
+        &json!([
+            ["1", r#"{"a": [18446744073709551615]}"#, "[2]"],
+            ["2", "{broken", "3"],
+            ["3", null, "x"]
+        ]),
+    );
+    let query = |server: &Server| {
+        client(server).project(1).hogql("select 1").json_columns(["properties", "missing"])
+    };
+    let read = json!([{"a": [u64::MAX]}, "{broken", null]);
+    let server = Server::answers(&[answer.clone(), answer.clone(), answer.clone()]);
+    let rows = query(&server).rows().unwrap();
+    let properties: Vec<&Value> = rows.iter().map(|row| &row["properties"]).collect();
+    assert_eq!(json!(properties), read);
+    assert_eq!((&rows[0]["id"], &rows[0]["other"]), (&json!("1"), &json!("[2]")));
+    let table = query(&server).table().unwrap();
+    let properties: Vec<&Value> = table.rows.iter().map(|row| &row[1]).collect();
+    assert_eq!(json!(properties), read);
+    assert_eq!(table.rows[0][2], "[2]");
+    let typed: Vec<std::collections::HashMap<String, Value>> = query(&server).rows_as().unwrap();
+    assert_eq!(typed[0]["properties"], read[0]);
+}

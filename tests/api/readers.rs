@@ -8,7 +8,7 @@ use serde_json::{Map, json};
 
 #[test]
 fn a_missing_result_is_explained() {
-    use ErrorKind::{NotComputed, QueryFailed, Running, WrongShape};
+    use ErrorKind::{NotComputed, QueryFailed, RateLimited, Running, WrongShape};
     for (insight, kind, why) in [
         (json!({"id": 7, "result": null, "last_refresh": null}), NotComputed, "7"),
         (
@@ -29,7 +29,7 @@ fn a_missing_result_is_explained() {
         (
             json!({"result": null, "query_status": {"error": true,
                 "error_message": "concurrency_limit_exceeded"}}),
-            QueryFailed,
+            RateLimited,
             "again",
         ),
         (json!({"id": 7, "name": "x"}), WrongShape, "basic"),

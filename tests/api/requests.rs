@@ -153,3 +153,36 @@ fn an_answer_is_read_as_json_as_a_type_or_as_text() {
         }
     }
 }
+
+#[test]
+fn a_body_is_returned_as_bytes_only_where_it_is_complete() {
+    let bytes = b"PK\x03\x04\xff\xfe\0".to_vec();
+    let answer = |act: Act| client(&Server::script([act])).get("/api/x/").response().unwrap();
+    let file = || Act::status(200).body("application/zip", bytes.clone());
+    assert_eq!(answer(file()).bytes().unwrap(), bytes);
+    for (act, why) in [
+        (file().unframed(), "length"),
+        (Act::status(200).body("text/html", "<p>log in</p>"), "web page"),
+        (Act::status(200).body("application/zip", "<!doctype html><p>"), "web page"),
+    ] {
+        let e = error(answer(act).bytes());
+        assert!(decode(&e).message().contains(why), "{e}");
+    }
+}
+
+#[test]
+fn lines_of_json_are_read_as_text() {
+    let lines = "{\"a\": 1}\n{\"a\": 2}\n";
+    for (kind, hint) in [
+        ("application/jsonl", true),
+        ("application/x-ndjson; charset=utf-8", true),
+        ("text/csv", true),
+        ("application/json", false),
+    ] {
+        let act = || Act::status(200).body(kind, lines);
+        let server = Server::script([act(), act()]);
+        let e = error(client(&server).get("/api/x/").send());
+        assert_eq!(decode(&e).hint().is_some_and(|hint| hint.contains("text()")), hint, "{e}");
+        assert_eq!(client(&server).get("/api/x/").text().unwrap(), lines);
+    }
+}

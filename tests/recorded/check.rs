@@ -43,7 +43,12 @@ pub fn params(query: &str) -> BTreeMap<String, Value> {
 /// `exact` and `is_not` compare with a set of texts: some recordings have one value, or numbers.
 pub fn one_form(filter: &Value) -> Value {
     match filter {
-        Value::Array(filters) => filters.iter().map(one_form).collect(),
+        Value::Array(filters) => {
+            // AND and OR have no order.
+            let mut filters: Vec<Value> = filters.iter().map(one_form).collect();
+            filters.sort_by_key(Value::to_string);
+            filters.into()
+        }
         Value::Object(fields) => {
             let form = |(name, value): (&String, &Value)| {
                 let value = if name == "values" { one_form(value) } else { value.clone() };
@@ -53,7 +58,10 @@ pub fn one_form(filter: &Value) -> Value {
             let set = fields.get("operator").is_some_and(|o| o == "exact" || o == "is_not");
             if let Some(value) = fields.get_mut("value").filter(|_| set) {
                 let one = std::slice::from_ref(value);
-                *value = value.as_array().map_or(one, Vec::as_slice).iter().map(as_text).collect();
+                let mut texts: Vec<Value> =
+                    value.as_array().map_or(one, Vec::as_slice).iter().map(as_text).collect();
+                texts.sort_by_key(Value::to_string);
+                *value = texts.into();
             }
             Value::Object(fields)
         }

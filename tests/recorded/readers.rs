@@ -460,7 +460,7 @@ fn an_insight_without_a_result_is_an_error_that_says_how_to_compute_it() {
             let line = &error.to_string();
             let id = format!("insight {} ", insight["id"]);
             assert!(
-                line.contains(&id) && line.contains("insight_refreshed"),
+                line.contains(&id) && line.contains("insight_computed"),
                 "{reader} of {name}: {line}"
             );
         }
