@@ -375,8 +375,14 @@ fn results(m: &mut Messages) {
     let scan = |sql: &str, key: &str| {
         offline().project(1).hogql(sql).scan(key).into_iter().next().unwrap()
     };
-    m.add("a scan with an order", scan("SELECT a FROM b ORDER BY a", "a"));
-    m.add("a scan with a limit", scan("SELECT a FROM b LIMIT 5", "a"));
+    for (what, clause) in [("an order", "ORDER BY a ASC"), ("a limit", "LIMIT 5")] {
+        let hogql = format!("SELECT * FROM (SELECT a FROM b {clause}) ORDER BY a ASC LIMIT 10000");
+        let page = json!({"columns": ["a"], "results": [[1]], "hogql": hogql});
+        let server = Server::answers(&[page]);
+        let scanned = client(&server).project(1).hogql("SELECT a").scan("a").into_iter().next();
+        m.add(&format!("a scan with {what}"), scanned.unwrap());
+    }
+    m.add("a scan with a semicolon", scan("SELECT a FROM b;", "a"));
     m.add("a scan without a key", scan("SELECT a FROM b", ""));
 }
 

@@ -6,13 +6,14 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
+use super::ahead::stopped;
 use super::redirect;
 use super::request::Request;
 use super::response::Response;
 use super::retry::{self, Decision, Outcome, Spent};
 use super::transport::{Accept, Answer, Attempt, NoAnswer};
 use super::{Auth, Http, RetryEvent, timed_out};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 
 /// Sends a request until there is an answer, or an error that another attempt would not change.
 pub(super) fn send(mut request: Request, accept: Accept) -> Result<Response> {
@@ -21,7 +22,7 @@ pub(super) fn send(mut request: Request, accept: Accept) -> Result<Response> {
     }
     let (mut spent, mut redirects) = (Spent::default(), 0);
     loop {
-        let (outcome, error) = match attempt(&request, accept) {
+        let (outcome, error) = match attempt(&mut request, accept) {
             Ok(answer) if answer.is_success() => return Ok(Response::new(request, answer)),
             Ok(answer) if answer.is_redirect() => {
                 redirects += 1;
@@ -32,25 +33,26 @@ pub(super) fn send(mut request: Request, accept: Accept) -> Result<Response> {
             Err(NoAnswer { outcome, error }) => (outcome, error),
         };
         let error = request.error(error);
-        let (policy, jitter) = (&request.http.core().policy, retry::jitter());
-        match retry::decide(policy, &mut spent, outcome, request.repeatable, jitter) {
+        let http = &request.http;
+        let policy = &http.core().policy;
+        match retry::decide(policy, &mut spent, outcome, request.repeatable, retry::jitter()) {
             Decision::Again => {}
-            Decision::Wait(wait) if request.http.can_wait(wait) => {
-                if !request.http.wait_for_retry(&request, spent.retries, wait, &error) {
-                    return Err(error);
-                }
+            Decision::Wait(wait) if http.wait_for_retry(&request, spent.retries, wait, &error) => {}
+            _ => {
+                http.note_failed(&error, error.retry_after());
+                return Err(error);
             }
-            _ => return Err(error),
         }
     }
 }
 
-fn attempt(request: &Request, accept: Accept) -> std::result::Result<Answer, NoAnswer> {
+fn attempt(request: &mut Request, accept: Accept) -> std::result::Result<Answer, NoAnswer> {
+    let buffer = std::mem::take(&mut request.buffer);
     let (http, core) = (&request.http, request.http.core());
     let unsent = |error| NoAnswer { outcome: Outcome::Final, error };
     let (url, body) = (request.url().map_err(unsent)?, body_with_key(request).map_err(unsent)?);
     http.pace(request).and_then(|()| http.check()).map_err(unsent)?;
-    core.transport.attempt(&Attempt {
+    let attempt = Attempt {
         method: request.method,
         url: &url,
         authorization: (request.auth == Auth::Bearer).then(|| core.key.bearer()),
@@ -60,7 +62,8 @@ fn attempt(request: &Request, accept: Accept) -> std::result::Result<Answer, NoA
         timeout: request.limit(),
         left: http.left(),
         deadline: http.deadline(),
-    })
+    };
+    core.transport.attempt(&attempt, buffer)
 }
 
 /// What an error status means. The key is masked before the hook, or a retry, can see it.
@@ -96,15 +99,13 @@ impl Http {
         if self.is_stopped() { Err(stopped()) } else { Ok(()) }
     }
 
-    fn can_wait(&self, wait: Duration) -> bool {
-        !self.is_stopped() && self.left().is_none_or(|left| wait < left)
-    }
-
-    /// Waits before a retry; false where another thread ended the wait.
+    /// Waits before a retry; false where the wait does not fit before the deadline, or the request
+    /// was given up.
     fn wait_for_retry(&self, request: &Request, retry: u32, wait: Duration, error: &Error) -> bool {
-        if error.status() == Some(429) {
-            self.note_throttled(wait);
+        if self.is_stopped() || self.left().is_some_and(|left| left <= wait) {
+            return false;
         }
+        self.note_failed(error, Some(wait));
         self.notify(|| RetryEvent::Retry {
             method: request.method,
             path: self.core.key.mask(&request.path),
@@ -115,10 +116,6 @@ impl Http {
         });
         self.wait(wait)
     }
-}
-
-fn stopped() -> Error {
-    Error::new(ErrorKind::Broken, "the request was given up")
 }
 
 /// The body, with the key in it for `Auth::Body`.

@@ -26,7 +26,8 @@ pub use retry::RetryPolicy;
 pub use url::{EU, US};
 pub use wait::RetryEvent;
 
-pub(crate) use ahead::{Ahead, Watch, Workers};
+use ahead::Ticket;
+pub(crate) use ahead::{Ahead, is_own};
 pub(crate) use json::{to_value, without_bare_words};
 pub(crate) use key::Key;
 pub(crate) use pace::Pace;
@@ -73,12 +74,12 @@ pub(crate) struct Core {
 pub(crate) struct Http {
     core: Arc<Core>,
     deadline: Option<Instant>,
-    watch: Option<Arc<Watch>>,
+    ticket: Option<Arc<Ticket>>,
 }
 
 impl Http {
     pub(crate) fn new(core: Core) -> Http {
-        Http { core: Arc::new(core), deadline: None, watch: None }
+        Http { core: Arc::new(core), deadline: None, ticket: None }
     }
 
     pub(crate) fn core(&self) -> &Core {
@@ -97,8 +98,8 @@ impl Http {
     }
 
     /// The same for a call that another thread may stop.
-    pub(crate) fn watched(&self, watch: &Arc<Watch>) -> Http {
-        Http { watch: Some(Arc::clone(watch)), ..self.clone() }
+    fn watched(&self, ticket: &Arc<Ticket>) -> Http {
+        Http { ticket: Some(Arc::clone(ticket)), ..self.clone() }
     }
 
     pub(crate) fn deadline(&self) -> Option<Instant> {

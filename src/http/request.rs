@@ -47,6 +47,8 @@ pub struct Request {
     /// It can be sent twice without harm.
     pub(super) repeatable: bool,
     pub(super) paced: bool,
+    /// Memory for the body of the answer.
+    pub(super) buffer: Vec<u8>,
     /// The first mistake made while building the request.
     pub(super) mistake: Option<Error>,
 }
@@ -80,6 +82,7 @@ impl Request {
             slow: false,
             repeatable: method == "GET",
             paced: true,
+            buffer: Vec::new(),
             mistake,
         }
     }

@@ -102,6 +102,10 @@ impl Response {
         })
     }
 
+    pub(crate) fn into_body(self) -> Vec<u8> {
+        self.answer.body
+    }
+
     pub(crate) fn body(&self) -> &[u8] {
         &self.answer.body
     }

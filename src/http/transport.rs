@@ -140,7 +140,12 @@ impl Transport {
         })
     }
 
-    pub(crate) fn attempt(&self, attempt: &Attempt<'_>) -> std::result::Result<Answer, NoAnswer> {
+    /// Sends a request and reads its answer into `buffer`.
+    pub(crate) fn attempt(
+        &self,
+        attempt: &Attempt<'_>,
+        buffer: Vec<u8>,
+    ) -> std::result::Result<Answer, NoAnswer> {
         let (started, body_read) = (Instant::now(), Cell::new(false));
         let mut response = self.run(attempt, &body_read).map_err(|error| {
             let sent = match attempt.body {
@@ -170,7 +175,7 @@ impl Transport {
         let body = if status == 204 {
             Vec::new() // also where it claims to be compressed
         } else if is_success {
-            let body = read_all(response.body_mut(), self.max_body_bytes);
+            let body = read_all(response.body_mut(), self.max_body_bytes, buffer);
             body.map_err(|error| self.failed(error, Sent::Surely, attempt))?
         } else {
             read_some(response.body_mut())
@@ -328,10 +333,15 @@ impl Sent {
     }
 }
 
-fn read_all(body: &mut ureq::Body, limit: u64) -> std::result::Result<Vec<u8>, ureq::Error> {
+fn read_all(
+    body: &mut ureq::Body,
+    limit: u64,
+    mut bytes: Vec<u8>,
+) -> std::result::Result<Vec<u8>, ureq::Error> {
     let expected = body.content_length().unwrap_or(0).min(limit).min(TRUSTED_LENGTH);
     // One byte more: the reader needs it to see the end.
-    let mut bytes = Vec::with_capacity(usize::try_from(expected).unwrap_or(0) + 1);
+    bytes.clear();
+    bytes.reserve(usize::try_from(expected).unwrap_or(0) + 1);
     body.with_config().limit(limit).reader().read_to_end(&mut bytes)?;
     Ok(bytes)
 }

@@ -5,6 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{Http, MAX_TIMEOUT};
+use crate::error::{Error, ErrorKind};
 
 /// A wait that a client is about to make, for [`on_retry`](crate::ClientBuilder::on_retry).
 #[derive(Debug, Clone)]
@@ -78,21 +79,24 @@ impl Http {
 
     /// Waits; false where another thread ended the wait.
     pub(super) fn wait(&self, wait: Duration) -> bool {
-        if let Some(watch) = &self.watch {
-            return watch.wait(wait);
+        if let Some(ticket) = &self.ticket {
+            return ticket.wait(wait);
         }
         thread::sleep(wait);
         true
     }
 
     pub(super) fn is_stopped(&self) -> bool {
-        self.watch.as_ref().is_some_and(|watch| watch.is_stopped())
+        self.ticket.as_ref().is_some_and(|ticket| ticket.is_stopped())
     }
 
-    /// Notes a throttled answer, for whoever watches this call.
-    pub(super) fn note_throttled(&self, wait: Duration) {
-        if let Some(watch) = &self.watch {
-            watch.note_throttled(wait);
+    /// Notes a failed attempt for the queue in which the request is. One that is too slow alone is
+    /// too slow beside others.
+    pub(super) fn note_failed(&self, error: &Error, wait: Option<Duration>) {
+        if let Some(ticket) = &self.ticket {
+            if error.is_transient() && error.kind() != ErrorKind::TooSlow {
+                ticket.note_failed(wait.filter(|_| error.status() == Some(429)));
+            }
         }
     }
 }

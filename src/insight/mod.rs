@@ -8,14 +8,13 @@
 //!
 //! All readers accept an insight, and the answer of a query of the same kind.
 
+mod cut;
 mod funnel;
-mod limit;
 mod paths;
 mod result;
 mod retention;
 mod series;
 mod shape;
-mod sql;
 mod table;
 mod totals;
 
@@ -24,15 +23,27 @@ use serde_json::Value;
 use crate::error::Result;
 use shape::Shape;
 
+pub(crate) use cut::part_obstacle;
 pub use funnel::{FunnelStep, TimeToConvert, funnel_steps, time_to_convert};
 pub use paths::{PathEdge, paths};
 pub use result::result;
 pub use retention::{RetentionCohort, retention};
 pub use series::{Series, series};
-pub(crate) use sql::scan_obstacle;
+pub(crate) use shape::shown;
 pub use table::{Table, rows, table};
-pub(crate) use table::{limit_put_on, page_of, table_of};
+pub(crate) use table::{limit_put_on, page_of, rows_of, scan_obstacle, table_of};
 pub use totals::{Total, aggregated_value, totals};
+
+/// The value of a breakdown that stands for all values without a row of their own.
+///
+/// PostHog shows the 25 most frequent values of a breakdown, unless the insight says otherwise, and
+/// the rest together under this one. An insight can hide it: then its numbers are not all, and
+/// [`totals`], [`series`] and [`read`] return an error. In a breakdown by several properties it is
+/// one element of the list.
+pub const BREAKDOWN_OTHER: &str = "$$_posthog_breakdown_other_$$";
+
+/// The value of a breakdown that stands for events without the property.
+pub const BREAKDOWN_NULL: &str = "$$_posthog_breakdown_null_$$";
 
 /// The result of an insight, in the shape that it has.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,8 +73,8 @@ pub enum InsightResult {
 /// names; if they name none, it is [`InsightResult::Other`].
 ///
 /// # Errors
-/// As [`result`], if there is no result. As [`table`], if the server cut the rows of a table.
-/// [`WrongShape`](crate::ErrorKind::WrongShape), if a number of a result is text, or a line does not
+/// As [`result`], if there is no result. As [`table`], [`totals`] and [`series`], if the server cut
+/// the rows. [`WrongShape`](crate::ErrorKind::WrongShape), if a number of a result is text, or a line does not
 /// have as many points as days.
 ///
 /// # Examples
@@ -96,7 +107,10 @@ pub fn read(insight: &Value) -> Result<InsightResult> {
         Shape::Paths => InsightResult::Paths(paths(insight)?),
         Shape::TimeToConvert => InsightResult::TimeToConvert(time_to_convert(insight)?),
         Shape::Table => InsightResult::Table(table(insight)?),
-        Shape::Empty | Shape::Unknown => InsightResult::Other(found.clone()),
+        Shape::Empty | Shape::Unknown => {
+            table::check_objects(insight)?;
+            InsightResult::Other(found.clone())
+        }
     })
 }
 

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::result::name;
 use super::shape::{Shape, elements};
+use super::table::all_values;
 use super::{breakdown, label, text};
 use crate::error::text::excerpt;
 use crate::error::{Error, ErrorKind, Result};
@@ -30,8 +31,10 @@ pub struct Series {
 /// The lines of an insight, in PostHog's order.
 ///
 /// # Errors
-/// Those of [`result`](super::result) if the insight has no result, if it is of another kind (the message names
-/// the function that reads it), or if a line does not have as many points as days.
+/// Those of [`result`](super::result) if the insight has no result, if it is of another kind (the
+/// message names the function that reads it), or if a line does not have as many points as days.
+/// [`CutShort`](crate::ErrorKind::CutShort), if a breakdown has more values and none of the lines
+/// holds the [rest](super::BREAKDOWN_OTHER).
 ///
 /// # Examples
 /// ```
@@ -49,7 +52,8 @@ pub struct Series {
 /// # Ok::<(), posthog_api::Error>(())
 /// ```
 pub fn series(insight: &Value) -> Result<Vec<Series>> {
-    elements(insight, Shape::Series, "series")?.iter().map(|line| read(insight, line)).collect()
+    let lines = all_values(insight, elements(insight, Shape::Series, "series")?)?;
+    lines.iter().map(|line| read(insight, line)).collect()
 }
 
 fn read(insight: &Value, line: &Value) -> Result<Series> {

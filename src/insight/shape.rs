@@ -71,7 +71,7 @@ impl Shape {
 
     /// The shape that the insight's query, or its filters on older servers, name.
     fn named(insight: &Value) -> Shape {
-        let query = asked_query(insight);
+        let query = shown(insight.get("query").unwrap_or(&Value::Null));
         if let Some(kind) = text(query, "/kind") {
             return match kind {
                 "TrendsQuery" => Shape::of_display(text(query, "/trendsFilter/display")),
@@ -141,10 +141,9 @@ impl Shape {
     }
 }
 
-/// The query of an insight, without the nodes that say how to show it.
-pub(super) fn asked_query(insight: &Value) -> &Value {
+/// A query without the nodes that say how to show it.
+pub(crate) fn shown(mut query: &Value) -> &Value {
     const SHOWS: [&str; 3] = ["InsightVizNode", "DataVisualizationNode", "DataTableNode"];
-    let mut query = insight.get("query").unwrap_or(&Value::Null);
     while let (Some(kind), Some(source)) = (text(query, "/kind"), query.get("source")) {
         if !SHOWS.contains(&kind) {
             break;

@@ -2,11 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use super::limit::{self, Asked};
+use super::cut::{self, Cut};
 use super::result::{answer_of, name, own_result, result};
-use super::shape::{Shape, asked_query};
+use super::shape::{Shape, shown};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The rows of a query or of an SQL insight, with the columns in the order of the SELECT.
@@ -25,7 +25,8 @@ pub struct Table {
 /// The columns keep the order of the SELECT; [`rows`] returns the rows by column name.
 ///
 /// # Errors
-/// [`WrongShape`](crate::ErrorKind::WrongShape), if the answer has no rows with columns;
+/// [`WrongShape`](crate::ErrorKind::WrongShape), if the answer has no rows with columns (for rows
+/// that are objects, use [`rows`]);
 /// [`CutShort`](crate::ErrorKind::CutShort): the server cut the rows, or may have cut them. PostHog
 /// returns 100 rows unless the SQL has a LIMIT, and 50,000 at most (10,000 on servers of 2023).
 /// As [`result`](super::result), if an insight has no result.
@@ -42,18 +43,14 @@ pub struct Table {
 /// # Ok::<(), posthog_api::Error>(())
 /// ```
 pub fn table(response: &Value) -> Result<Table> {
-    if find(response).is_none() && result(response)? == &Value::Array(Vec::new()) {
-        if let Shape::Table = Shape::of(response) {
-            return Ok(Table { columns: Vec::new(), rows: Vec::new() });
-        }
-    }
-    table_of(response, None, None)
+    table_of(response, None)
 }
 
 /// The rows of an SQL insight, or of the answer of a query, each as a map by column name.
 ///
 /// If a name occurs twice, the second column is called `name_2`. [`table`] keeps the names and the
-/// order of the columns.
+/// order of the columns. Rows that are objects, as those of a `TracesQuery`, are returned as they
+/// are.
 ///
 /// # Errors
 /// As [`table`].
@@ -71,69 +68,78 @@ pub fn table(response: &Value) -> Result<Table> {
 /// # Ok::<(), posthog_api::Error>(())
 /// ```
 pub fn rows(response: &Value) -> Result<Vec<Map<String, Value>>> {
-    Ok(table(response)?.into_maps())
+    rows_of(response, None)
 }
 
-/// The table of the answer to `sql`, or to a query of another kind with the limit `own_limit`.
-pub(crate) fn table_of(
-    response: &Value,
-    sql: Option<&str>,
-    own_limit: Option<u64>,
-) -> Result<Table> {
-    complete(response, sql, own_limit)?.table()
+/// The table of the answer to a query.
+pub(crate) fn table_of(response: &Value, query: Option<&Value>) -> Result<Table> {
+    if find(response).is_none() && result(response)? == &json!([]) {
+        if let Shape::Table = Shape::of(response) {
+            return Ok(Table { columns: Vec::new(), rows: Vec::new() });
+        }
+    }
+    let found = tabular(response).ok_or_else(|| no_rows(response))?;
+    found.check(response, query)?;
+    found.table()
+}
+
+/// The rows of the answer to a query, by column name.
+pub(crate) fn rows_of(response: &Value, query: Option<&Value>) -> Result<Vec<Map<String, Value>>> {
+    let Some(found) = objects(response) else {
+        return Ok(table_of(response, query)?.into_maps());
+    };
+    found.check(response, query)?;
+    Ok(found.rows.iter().filter_map(Value::as_object).cloned().collect())
+}
+
+/// An error, if rows that are objects are or may be cut.
+pub(super) fn check_objects(response: &Value) -> Result<()> {
+    objects(response).map_or(Ok(()), |found| found.check(response, None))
+}
+
+/// The rows of a trend, unless values of its breakdown are missing.
+pub(super) fn all_values<'a>(insight: &Value, rows: &'a [Value]) -> Result<&'a [Value]> {
+    match cut::breakdown_cut(answer_of(insight), rows) {
+        Some(cut) => Err(cut_short(insight, rows.len(), cut)),
+        None => Ok(rows),
+    }
+}
+
+/// The error of an answer that the server cut.
+fn cut_short(response: &Value, rows: usize, (why, hint): Cut) -> Error {
+    let message = format!("the {rows} rows of {} {why}", name(response));
+    Error::new(ErrorKind::CutShort, message).with_hint(hint)
 }
 
 /// The rows of one page of a scan, which knows its own LIMIT.
 pub(crate) fn page_of(response: &Value) -> Result<Vec<Map<String, Value>>> {
-    Ok(find(response).ok_or_else(|| no_rows(response))?.table()?.into_maps())
+    Ok(tabular(response).ok_or_else(|| no_rows(response))?.table()?.into_maps())
 }
 
 /// The LIMIT at the outermost level of the answer's `hogql`, if it can be read.
 pub(crate) fn limit_put_on(response: &Value) -> Option<u64> {
-    limit::limit_put_on(find(response).map_or(response, |found| found.holder))
+    cut::limit_put_on(find(response).map_or(response, |found| found.holder))
+}
+
+/// Why the pages of a scan would lose rows, as the `hogql` of a page shows.
+pub(crate) fn scan_obstacle(response: &Value) -> Option<String> {
+    cut::scan_obstacle(find(response).map_or(response, |found| found.holder))
 }
 
 /// Whether the result is rows with columns.
 pub(super) fn is_table(response: &Value) -> bool {
-    find(response).is_some()
-}
-
-/// The rows, if they are all rows.
-fn complete<'a>(
-    response: &'a Value,
-    sql: Option<&str>,
-    own_limit: Option<u64>,
-) -> Result<Found<'a>> {
-    let found = find(response).ok_or_else(|| no_rows(response))?;
-    let saved = asked(response);
-    let asked = Asked {
-        sql: sql.or_else(|| found.holder.get("query")?.as_str()).or(saved.sql),
-        limit: own_limit.or(saved.limit),
-    };
-    match limit::cut(found.holder, found.rows.len(), asked) {
-        Some(why) => {
-            let message = format!("the {} rows of {} {why}", found.rows.len(), name(response));
-            Err(Error::from_text(ErrorKind::CutShort, &message))
-        }
-        None => Ok(found),
-    }
-}
-
-/// What the query of an insight asks for.
-fn asked(insight: &Value) -> Asked<'_> {
-    let query = asked_query(insight);
-    let sql = query.get("query").and_then(Value::as_str);
-    match query.get("kind").and_then(Value::as_str) {
-        Some("HogQLQuery") => Asked { sql, limit: None },
-        _ => Asked { sql: None, limit: query.get("limit").and_then(Value::as_u64) },
-    }
+    tabular(response).is_some()
 }
 
 fn no_rows(response: &Value) -> Error {
     if let Err(why) = result(response) {
         return why;
     }
-    let (name, hint) = (name(response), Shape::hint_of(response));
+    let hint = match objects(response) {
+        Some(_) => "its rows are objects: use insight::rows",
+        None => Shape::hint_of(response),
+    };
+    let name = name(response);
     Error::from_text(ErrorKind::WrongShape, &format!("{name} has no rows with columns: {hint}"))
 }
 
@@ -151,16 +157,41 @@ fn find(response: &Value) -> Option<Found<'_>> {
     loop {
         let inside = own_result(holder);
         match (holder.get("columns").and_then(Value::as_array), inside?) {
-            (Some(columns), Value::Array(rows)) => {
-                return rows.iter().all(Value::is_array).then_some(Found { columns, rows, holder });
-            }
+            (Some(columns), Value::Array(rows)) => return Some(Found { columns, rows, holder }),
             (_, object @ Value::Object(_)) => holder = object,
             _ => return None,
         }
     }
 }
 
+/// Rows with a cell for each column.
+fn tabular(response: &Value) -> Option<Found<'_>> {
+    find(response).filter(|found| found.rows.iter().all(Value::is_array))
+}
+
+/// Rows that are objects; without columns, those that no other reader reads.
+fn objects(response: &Value) -> Option<Found<'_>> {
+    let bare = || {
+        let holder = answer_of(response);
+        let rows = own_result(holder)?.as_array()?;
+        let found = Found { columns: &[], rows, holder };
+        (Shape::of(response) == Shape::Unknown).then_some(found)
+    };
+    let found = find(response).or_else(bare)?;
+    (!found.rows.is_empty() && found.rows.iter().all(Value::is_object)).then_some(found)
+}
+
 impl Found<'_> {
+    /// An error, if the rows are or may be cut. The query is that of the request, or that of an
+    /// insight.
+    fn check(&self, response: &Value, query: Option<&Value>) -> Result<()> {
+        let query = query.or_else(|| response.get("query").filter(|query| query.is_object()));
+        match cut::cut(self.holder, self.rows.len(), query.map(shown)) {
+            Some(cut) => Err(cut_short(response, self.rows.len(), cut)),
+            None => Ok(()),
+        }
+    }
+
     fn table(&self) -> Result<Table> {
         let name =
             |column: &Value| column.as_str().map_or_else(|| column.to_string(), str::to_owned);
@@ -214,12 +245,8 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn rows_of(
-        response: &Value,
-        sql: Option<&str>,
-        limit: Option<u64>,
-    ) -> Result<Vec<Map<String, Value>>> {
-        Ok(table_of(response, sql, limit)?.into_maps())
+    fn hogql(sql: &str) -> Value {
+        json!({"kind": "HogQLQuery", "query": sql})
     }
 
     #[test]
@@ -238,7 +265,7 @@ mod tests {
             json!({"query_status": {"complete": true, "results": inner}}),
         ] {
             assert_eq!(rows(&response).unwrap(), expected, "{response}");
-            assert_eq!(rows_of(&response, None, None).unwrap(), expected, "{response}");
+            assert_eq!(rows_of(&response, None).unwrap(), expected, "{response}");
             let table = table(&response).unwrap();
             assert_eq!(table.columns, ["a", "a", "b"]);
             assert_eq!(table.rows, [[json!(1), json!("x"), json!(null)]]);
@@ -268,7 +295,7 @@ mod tests {
                 json!({"columns": ["a"], "results": [[1], [1, 2]]}),
                 "row 2 of the answer has 2 cells",
             ),
-            (json!({"columns": ["a"], "results": [{"a": 1}]}), "has no rows with columns"),
+            (json!({"columns": ["a"], "results": [{"a": 1}, 2]}), "has no rows with columns"),
             (json!({"id": 3, "result": [{"data": [1], "days": ["d"]}]}), "it is a line"),
             (json!({"id": 3, "result": []}), "it has no series"),
             (json!({"id": 3, "result": null}), "never computed"),
@@ -277,7 +304,7 @@ mod tests {
             for error in [
                 rows(&response).map(|_| ()).unwrap_err(),
                 table(&response).map(|_| ()).unwrap_err(),
-                rows_of(&response, None, None).map(|_| ()).unwrap_err(),
+                rows_of(&response, None).map(|_| ()).unwrap_err(),
                 page_of(&response).map(|_| ()).unwrap_err(),
             ] {
                 assert!(error.to_string().contains(why), "{error}");
@@ -288,7 +315,7 @@ mod tests {
     #[test]
     fn a_query_that_runs_is_an_error_of_the_query() {
         let running = json!({"query_status": {"id": "q1", "complete": false, "error": false}});
-        let error = rows_of(&running, Some("select 1"), None).unwrap_err();
+        let error = rows_of(&running, Some(&hogql("select 1"))).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Running, "{error}");
         let error = rows(&running).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Running, "{error}");
@@ -330,19 +357,46 @@ mod tests {
     fn what_the_caller_asked_for_comes_first() {
         let answer =
             json!({"columns": ["a"], "results": vec![json!([1]); 100], "query": "select a from t"});
-        assert_eq!(
-            rows_of(&answer, None, None).unwrap_err().kind(),
-            crate::error::ErrorKind::CutShort
-        );
-        assert!(rows_of(&answer, Some("select a from t limit 100"), None).is_ok());
-        assert!(table_of(&answer, Some("select a from t limit 100"), None).is_ok());
+        assert_eq!(rows_of(&answer, None).unwrap_err().kind(), ErrorKind::CutShort);
+        let limited = hogql("select a from t limit 100");
+        assert!(rows_of(&answer, Some(&limited)).is_ok());
+        assert!(table_of(&answer, Some(&limited)).is_ok());
+        let node = json!({"kind": "DataVisualizationNode", "source": limited});
+        assert!(table_of(&answer, Some(&node)).is_ok());
         let more = json!({"columns": ["a"], "results": [[1], [2]], "hasMore": true});
-        assert!(rows_of(&more, None, Some(2)).is_ok());
-        assert_eq!(
-            rows_of(&more, None, Some(3)).unwrap_err().kind(),
-            crate::error::ErrorKind::CutShort
-        );
+        let events = |limit: u64| json!({"kind": "EventsQuery", "limit": limit});
+        assert!(rows_of(&more, Some(&events(2))).is_ok());
+        assert_eq!(rows_of(&more, Some(&events(3))).unwrap_err().kind(), ErrorKind::CutShort);
+        let node = json!({"kind": "DataTableNode", "source": events(2)});
+        assert!(rows_of(&more, Some(&node)).is_ok());
         assert_eq!(page_of(&more).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn rows_that_are_objects_are_returned_as_they_are() {
+        let two = json!([{"id": "a", "n": 1}, {"id": "b"}]);
+        let poll = json!({"columns": ["id", "n"], "results": two});
+        for response in [
+            json!({"columns": ["id", "n"], "results": two, "hasMore": false}),
+            json!({"columns": ["id"], "results": two, "hasMore": true, "limit": 2}),
+            json!({"results": two}),
+            json!({"id": 7, "result": two, "columns": null, "hasMore": null}),
+            json!({"id": 7, "result": two, "columns": ["id"], "hasMore": true,
+                "query": {"kind": "DataTableNode", "source": {"kind": "TracesQuery", "limit": 2}}}),
+            json!({"query_status": {"complete": true, "results": poll}}),
+        ] {
+            assert_eq!(json!(rows(&response).unwrap()), two, "{response}");
+            let error = table(&response).unwrap_err().to_string();
+            assert!(error.ends_with("its rows are objects: use insight::rows"), "{error}");
+        }
+        let cut = json!({"columns": ["id"], "results": two, "hasMore": true, "limit": 100});
+        for error in [rows(&cut).unwrap_err(), crate::insight::read(&cut).unwrap_err()] {
+            assert_eq!(error.kind(), ErrorKind::CutShort, "{error}");
+            assert!(error.to_string().ends_with("set `limit` and `offset` in the query"));
+        }
+        // What another reader reads is no list of rows.
+        let line = json!({"results": [{"data": [1], "days": ["d"]}]});
+        assert!(rows(&line).unwrap_err().to_string().ends_with("use insight::series"));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::result::name;
 use super::shape::{Shape, elements, not};
+use super::table::all_values;
 use super::{breakdown, label, text};
 use crate::error::text::excerpt;
 use crate::error::{Error, ErrorKind, Result};
@@ -63,8 +64,10 @@ pub fn aggregated_value(insight: &Value) -> Result<f64> {
 /// of a breakdown and each period of a comparison.
 ///
 /// # Errors
-/// [`WrongShape`](crate::ErrorKind::WrongShape), if the insight has no result or is of another kind, or if a value is not a
-/// number. A value that is null is not an error.
+/// [`WrongShape`](crate::ErrorKind::WrongShape), if the insight has no result or is of another kind,
+/// or if a value is not a number. A value that is null is not an error.
+/// [`CutShort`](crate::ErrorKind::CutShort), if a breakdown has more values and none of the rows
+/// holds the [rest](super::BREAKDOWN_OTHER).
 ///
 /// # Examples
 /// ```
@@ -82,7 +85,7 @@ pub fn aggregated_value(insight: &Value) -> Result<f64> {
 /// # Ok::<(), posthog_api::Error>(())
 /// ```
 pub fn totals(insight: &Value) -> Result<Vec<Total>> {
-    elements(insight, Shape::Totals, "totals")?
+    all_values(insight, elements(insight, Shape::Totals, "totals")?)?
         .iter()
         .map(|series| {
             Ok(Total {

@@ -203,6 +203,7 @@ impl OpenList {
         let known = following.as_ref().ok().and_then(Option::as_ref);
         pages.learn(query, known, matches!(page.next, Next::Link(_)), page.count);
         *next = following.transpose();
+        pages.reuse(response);
         let mut rows = page.results;
         for error in rows.iter_mut().filter_map(|row| row.as_mut().err()) {
             *error = pages.request().error(error.clone());

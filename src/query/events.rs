@@ -145,7 +145,7 @@ impl Events {
     pub fn columns(mut self, columns: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.columns = columns.into_iter().map(Into::into).collect();
         for column in self.columns.clone() {
-            self.check("column", &column, &format!("SELECT {column}"));
+            self.check("column", &column);
             // The conditions would compare it in place of the event's own.
             if alias(&column).is_some_and(|name| OWN.contains(&name.to_ascii_lowercase().as_str()))
             {
@@ -159,7 +159,7 @@ impl Events {
     /// Only events that meet this HogQL condition, such as `properties.amount > 100`. Repeat it for
     /// events that meet all of several. Defaults to all events.
     pub fn filter(mut self, hogql: &str) -> Self {
-        self.check("filter", hogql, &format!("SELECT 1 WHERE {hogql}"));
+        self.check("filter", hogql);
         self.filters.push(hogql.to_owned());
         self
     }
@@ -224,14 +224,14 @@ impl Events {
         }
     }
 
-    /// Checks a part of the SQL, which stands in `sql` on its own.
-    fn check(&mut self, what: &str, part: &str, sql: &str) {
+    /// Checks a part of the SQL.
+    fn check(&mut self, what: &str, part: &str) {
         let shown = excerpt(part);
         if part.trim().is_empty() {
             self.fail(format!("a {what} is empty"));
         } else if rows::has_placeholder(part, RESERVED) {
             self.fail("the placeholders {events_...} are reserved");
-        } else if let Some(why) = insight::scan_obstacle(sql) {
+        } else if let Some(why) = insight::part_obstacle(part) {
             self.fail(format!("the {what} {shown:?}: {why}"));
         }
     }

@@ -154,7 +154,7 @@ impl Query {
     /// rows; [`CutShort`](crate::ErrorKind::CutShort) where the server cut it, or may have: PostHog returns 100 rows unless
     /// the SQL has a LIMIT, and 50,000 at most.
     pub fn rows(self) -> Result<Vec<Map<String, Value>>> {
-        Ok(self.table()?.into_maps())
+        self.read(insight::rows_of)
     }
 
     /// Runs the query and reads each row as a `T`, by column name.
@@ -175,17 +175,29 @@ impl Query {
     /// # Errors
     /// As [`rows`](Query::rows).
     pub fn table(self) -> Result<Table> {
-        let request = self.request.clone();
-        let sql = self.sql().map(str::to_owned);
-        let limit = self.node.get("limit").and_then(Value::as_u64);
-        let answer = self.send()?;
-        insight::table_of(&answer, sql.as_deref(), limit).map_err(|e| request.error(e))
+        self.read(insight::table_of)
     }
 
     /// Reads all rows of any number, page by page along `key_column`, each row once. See [`Scan`]
     /// for what the SQL must be like.
     pub fn scan(self, key_column: &str) -> Scan {
         Scan::new(self, key_column)
+    }
+
+    /// Runs the query and reads all rows of the answer.
+    fn read<T>(mut self, read: fn(&Value, Option<&Value>) -> Result<T>) -> Result<T> {
+        let asked = insight::shown(&self.node);
+        let is_of = |kind: &Value| kind == "EventsQuery" || kind == "SessionsQuery";
+        let after = asked.get("after").filter(|after| !after.is_null());
+        if asked.get("kind").is_some_and(is_of) && after.is_none() {
+            self.request.fail(
+                "the server looks at the last 24 hours only; set `after` (`all` for everything), \
+                 or use Project::events()",
+            );
+        }
+        let (request, node) = (self.request.clone(), self.node.clone());
+        let answer = self.send()?;
+        read(&answer, Some(&node)).map_err(|e| request.error(e))
     }
 
     fn run(self) -> Result<Value> {

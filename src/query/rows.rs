@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::{Query, checked};
 use crate::error::text::excerpt;
 use crate::error::{Error, ErrorKind, Result, row_as};
-use crate::http::{Ahead, Request, Workers};
+use crate::http::{Ahead, Request, Response, is_own};
 use crate::insight;
 
 /// A row, by column name.
@@ -46,9 +46,8 @@ pub struct Rows {
     /// What errors name.
     request: Request,
     page: std::vec::IntoIter<Row>,
-    workers: Workers,
     /// The next page.
-    ahead: Option<Ahead>,
+    ahead: Ahead<()>,
     /// Pages run in the background of the server, since one was too slow.
     background: bool,
     done: bool,
@@ -66,8 +65,7 @@ impl Rows {
             walk: Box::new(walk),
             request: query.request.clone(),
             page: Vec::new().into_iter(),
-            workers: Workers::new(),
-            ahead: None,
+            ahead: Ahead::new(0, is_page_own),
             background: query.background,
             done: false,
         }
@@ -84,9 +82,14 @@ impl Rows {
     /// The rows of the next page; `None` after the last one.
     fn fetch(&mut self) -> Result<Option<Vec<Row>>> {
         while let Some(query) = self.walk.query() {
-            let answer = match self.ahead.take() {
-                Some(ahead) => self.answer(&ahead),
-                None => Query { background: self.background, ..query }.run(),
+            let answer = if self.background {
+                Query { background: true, ..query }.run()
+            } else {
+                let read = |answer: &Response| checked(answer.json()?);
+                self.ahead.take(&(), &query.into_request(), |_| (), read).map(|(answer, value)| {
+                    self.ahead.reuse(answer);
+                    value
+                })
             };
             match answer {
                 Ok(answer) => {
@@ -107,18 +110,18 @@ impl Rows {
         Ok(None)
     }
 
-    /// Requests the next page on a worker. One in the background of the server takes several
-    /// requests: they are sent when the page is wanted.
+    /// Requests the next page ahead. One in the background of the server takes several requests:
+    /// they are sent when the page is wanted.
     fn fetch_ahead(&mut self) {
-        if !self.background {
-            let request = self.walk.query().map(Query::into_request);
-            self.ahead = request.and_then(|request| self.workers.start(request));
+        if let Some(query) = self.walk.query().filter(|_| !self.background) {
+            self.ahead.send((), query.into_request());
         }
     }
+}
 
-    fn answer(&self, ahead: &Ahead) -> Result<Value> {
-        checked(ahead.take(self.request.http().deadline())?.json()?)
-    }
+/// A page that is too slow or too large is so without other requests beside it too.
+fn is_page_own(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::TooSlow | ErrorKind::TooLarge) || is_own(error)
 }
 
 impl Iterator for Rows {

@@ -30,7 +30,8 @@ const OLD_MOST: usize = 10_000;
 /// others.
 ///
 /// The SQL must be one HogQL SELECT with the key among its columns, and without an ORDER BY, LIMIT
-/// or OFFSET of its own outside of parentheses. The placeholders `{scan_...}` are reserved.
+/// or OFFSET of its own outside of parentheses: the answer of the first page shows whether it has
+/// one. The placeholders `{scan_...}` are reserved.
 ///
 /// The key is a number or a string. It need not be unique: a page contains all rows with its last
 /// key. Take a key whose value is exact in JSON: not a time (take `toString(timestamp)`, or for
@@ -172,6 +173,9 @@ impl Walk for ByKey {
     }
 
     fn read(&mut self, answer: &Value) -> Result<Vec<Row>> {
+        if let Some(why) = insight::scan_obstacle(answer) {
+            return Err(Error::config(why));
+        }
         let mut rows = insight::page_of(answer)?;
         if let Part::Rest(_) = self.part {
             self.part = Part::Done;
@@ -269,5 +273,5 @@ fn obstacle(query: &Query, key: &str) -> Option<String> {
     if rows::has_placeholder(sql, "scan_") {
         return Some("the placeholders {scan_...} are reserved for the scan".to_owned());
     }
-    insight::scan_obstacle(sql)
+    insight::part_obstacle(sql).map(str::to_owned)
 }

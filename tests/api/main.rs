@@ -8,6 +8,7 @@ mod support;
 mod wire;
 
 mod client;
+mod cut;
 mod filters;
 mod lists;
 mod pace;

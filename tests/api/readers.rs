@@ -61,7 +61,7 @@ fn rows_are_found_in_each_place_where_a_server_puts_them() {
     }
     for (response, why) in [
         (json!({"columns": ["a"], "results": [[1, 2]]}), "columns"),
-        (json!({"columns": ["a"], "results": [{"a": 1}]}), "rows"),
+        (json!({"columns": ["a"], "results": [{"a": 1}, 2]}), "rows"),
         (json!({"id": 3, "result": [{"data": [1], "days": ["d"]}]}), "3"),
         (json!({"id": 3, "result": null}), "3"),
         (json!([]), "basic"),

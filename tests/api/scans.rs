@@ -162,18 +162,6 @@ fn a_scan_that_cannot_be_paged_is_refused_before_anything_is_sent() {
     let project = client(&script).project(1);
     let scan = |sql: &str| project.hogql(sql).scan("id");
     for (scan, why) in [
-        (scan("select id from t order by id"), "ORDER"),
-        (scan("select id from t limit 5"), "LIMIT"),
-        (scan("select id from t Offset 5"), "OFFSET"),
-        (scan("(select id from t limit 5)"), "LIMIT"),
-        (scan("((select id from t order by id))"), "ORDER"),
-        (scan("select id from t limit 5 union all select id from u"), "LIMIT"),
-        (scan("select id from t union all select id from u limit 5"), "LIMIT"),
-        (scan("select id from t union all (select id from u limit 5)"), "LIMIT"),
-        (scan("select id from t except select id from u limit 5"), "LIMIT"),
-        (scan("select id from t intersect select id from u offset 5"), "OFFSET"),
-        (scan("select id from t -- x\r limit 5"), "LIMIT"),
-        (scan("select id from t // x\n limit 5"), "LIMIT"),
         (scan("select id from t;"), ";"),
         (scan("select id from t; drop"), ";"),
         (scan("select id from t) union all (select 1"), "close"),
@@ -201,7 +189,41 @@ fn a_scan_that_cannot_be_paged_is_refused_before_anything_is_sent() {
         assert!(scan.next().is_none() && scan.next().is_none(), "{why}");
     }
     assert_eq!(script.count(), 0);
-    // SQL that only looks similar is sent.
+}
+
+#[test]
+fn the_first_page_shows_what_a_scan_cannot_wrap_before_a_row_is_returned() {
+    let page = |inner: &str| {
+        let hogql =
+            format!("SELECT\n    *\nFROM\n    ({inner})\nORDER BY\n    id ASC\nLIMIT 10000");
+        json!({"columns": ["id"], "types": [["id", "UInt64"]], "results": [[1]], "hogql": hogql})
+    };
+    for (inner, why) in [
+        ("SELECT id FROM t ORDER BY id ASC", "an ORDER BY"),
+        ("SELECT id FROM t LIMIT 5", "a LIMIT"),
+        ("SELECT id FROM t OFFSET 5", "an OFFSET"),
+        ("SELECT id FROM t LIMIT 5 UNION ALL SELECT id FROM u", "a LIMIT"),
+        ("SELECT id FROM t UNION ALL SELECT id FROM u ORDER BY id ASC", "an ORDER BY"),
+    ] {
+        let polled = json!({"query_status": {"id": "q", "complete": true, "results": page(inner)}});
+        for answer in [page(inner), polled] {
+            let script = Server::answers(&[answer]);
+            let mut scan = client(&script).project(1).hogql("select id").scan("id").into_iter();
+            let error = refused(scan.next().unwrap());
+            assert!(error.contains(why), "{inner}: {error}");
+            assert!(scan.next().is_none());
+            assert_eq!(script.count(), 1);
+        }
+    }
+    for inner in ["SELECT id, t.LIMIT FROM t LIMIT 1  BY id", "SELECT id FROM (SELECT 1 LIMIT 5)"] {
+        let script = Server::answers(&[page(inner)]);
+        let scan = client(&script).project(1).hogql("select id").scan("id");
+        assert_eq!(scan.into_iter().map(Result::unwrap).count(), 1, "{inner}");
+    }
+}
+
+#[test]
+fn a_scan_sends_sql_that_only_looks_as_if_it_had_an_order_or_a_limit() {
     for sql in [
         "select id, 'order by limit' from t",
         "select id from (select id from t order by id limit 5)",

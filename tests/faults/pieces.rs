@@ -147,7 +147,7 @@ fn a_piece_of_the_key_in_a_failed_query_is_masked() {
             ("error", failed(json!({"error": piece})), true),
             ("query_status", failed(json!({"query_status": status})), true),
             ("a column", failed(json!({"columns": [piece], "results": [[1, 2]]})), false),
-            ("a row", failed(json!({"columns": ["a"], "results": [{"a": piece}]})), false),
+            ("a row", failed(json!({"columns": ["a"], "results": [{"a": piece}, [1]]})), false),
             ("no rows", failed(json!({"result": piece})), false),
         ] {
             let server = Server::script([act]);

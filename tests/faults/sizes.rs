@@ -50,7 +50,7 @@ fn an_error_made_of_a_callers_text_is_short() {
         ("placeholder", hogql("SELECT 1").value(&long, 1).send()),
         ("placeholder twice", hogql("SELECT {a}").value("a", 1).value("a", 1).send()),
         ("key of a scan", first(project.hogql("SELECT 1").scan(&after("`")))),
-        ("SQL of a scan", first(hogql("SELECT 1 LIMIT 5 ").scan("k"))),
+        ("SQL of a scan", first(hogql("SELECT (1 ").scan("k"))),
         ("start of a scan", first(hogql("SELECT 1").scan("k").after(json!([long])))),
     ] {
         config(&error_in(name, result));
