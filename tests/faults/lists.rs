@@ -294,7 +294,7 @@ fn a_wrong_count_does_not_change_the_rows() {
 #[test]
 fn ten_thousand_pages_use_one_connection() {
     const PAGES: usize = 10_000;
-    let server = Server::start(|_, n| {
+    let server = Server::counting(|_, n| {
         let next = if n + 1 < PAGES { json!(format!("?offset={}", n + 1)) } else { Value::Null };
         Act::page(&json!([n]), &next)
     });

@@ -22,6 +22,7 @@ mod lists;
 mod masking;
 mod readers;
 mod settings;
+mod sql;
 mod waits;
 
 use generate::Random;

@@ -27,7 +27,7 @@ const LAYERS: [&[&str]; 9] = [
 #[rustfmt::skip]
 const KNOWN_CYCLES: &[&str] = &[
     "error: mod answer",
-    "http: call redirect request response", "http: key params", "http: mod ahead", "http: mod transport",
+    "http: ahead call redirect request response", "http: key params", "http: mod ahead", "http: mod transport",
     "http: mod wait",
     "insight: shape table", "insight: mod funnel", "insight: mod paths", "insight: mod retention",
     "insight: mod series", "insight: mod totals",
