@@ -275,14 +275,6 @@ impl<K> List<K> {
     }
 }
 
-impl List<Persons> {
-    pub(crate) fn persons(http: &Http, path: Result<String>) -> List<Persons> {
-        let mut list = List::new(http, path);
-        list.filtered = true;
-        list
-    }
-}
-
 impl<K> IntoIterator for List<K> {
     type Item = Result<Value>;
     type IntoIter = Items<Value>;

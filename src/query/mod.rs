@@ -271,12 +271,6 @@ impl Query {
         Ok(table)
     }
 
-    /// Reads all rows of any number, page by page along `key_column`, each row once. See [`Scan`]
-    /// for what the SQL must be like.
-    pub fn scan(self, key_column: &str) -> Scan {
-        Scan::new(self, key_column)
-    }
-
     /// Runs the query and reads all rows of the answer.
     fn read<T>(mut self, read: fn(&Value, Option<&Value>) -> Result<T>) -> Result<T> {
         let asked = insight::shown(&self.node);
@@ -294,7 +288,11 @@ impl Query {
     }
 
     fn run(self) -> Result<Value> {
-        if self.background { background::run(self) } else { checked(self.into_request().send()?) }
+        if self.background {
+            self.run_in_background()
+        } else {
+            checked(self.into_request().send()?)
+        }
     }
 
     /// The statement, if this is HogQL.
