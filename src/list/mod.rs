@@ -229,7 +229,7 @@ impl<K> List<K> {
         for name in ["limit", "offset"] {
             if request.params().has(name) && request.params().number(name).is_none() {
                 request.fail(format!(
-                    "{name:?} is not a whole number: servers read it in different ways"
+                    "{name:?} is not a whole number, and servers read it in different ways; give a number"
                 ));
             }
         }
