@@ -31,9 +31,8 @@ pub struct Client {
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client")
-            .field("origin", &self.http.core().base.origin)
-            .finish_non_exhaustive()
+        let origin = &self.http.core().base.origin;
+        self.http.write_debug(f, &format!("Client {{ origin: {origin:?}, .. }}"))
     }
 }
 

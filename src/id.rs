@@ -138,7 +138,7 @@ fn of_address(address: &str) -> std::result::Result<Insight, String> {
         };
         segments.windows(2).filter(is).filter_map(<[String]>::last)
     };
-    let Some(id) = behind(&["insights", "insight"]).last() else {
+    let Some(id) = behind(&["insights", "insight"]).next_back() else {
         return Err(wrong(if behind(&["dashboard", "dashboards"]).next().is_some() {
             "is of a dashboard; open one of its insights and copy that address"
         } else {

@@ -311,6 +311,40 @@ mod tests {
     }
 
     #[test]
+    fn the_hint_fits_the_route_and_what_posthog_says() {
+        let detail = |text: &str| format!(r#"{{"detail":"{text}"}}"#);
+        for (method, path, status, body, word) in [
+            (
+                "GET",
+                "/x/",
+                403,
+                detail("This action does not support Personal API Key access"),
+                "no scope",
+            ),
+            ("GET", "/x/", 403, detail("does not support personal API key access"), "no scope"),
+            ("POST", "/p/query/", 500, detail("A server error occurred."), "toDateTime"),
+            ("POST", "/p/query/", 504, detail("Query has reached the max memory limit"), "memory"),
+            ("POST", "/p/query/", 524, String::new(), "background"),
+            ("GET", "/api/personal_api_keys/@current/", 404, String::new(), "Client::me"),
+            ("DELETE", "/p/persons/did-1/", 405, String::new(), "bulk_delete"),
+            ("DELETE", "/p/cohorts/1/", 405, String::new(), "PATCH"),
+            (
+                "POST",
+                "/p/endpoints/a/run/",
+                400,
+                r#"{"code":"query_timeout"}"#.to_owned(),
+                "endpoint",
+            ),
+            ("GET", "/p/endpoints/a/run", 504, String::new(), "endpoint"),
+            ("POST", "/p/query/", 400, detail("Cannot redefine an alias"), "once"),
+        ] {
+            let answer = ErrorAnswer::read(status, &body, &str::to_owned);
+            let hint = answer.hint(method, path, "").unwrap_or_default();
+            assert!(hint.contains(word), "{method} {path} {status}: {hint}");
+        }
+    }
+
+    #[test]
     fn a_caret_stands_under_the_error_in_the_sql() {
         for (sql, start, shown) in [
             ("select nosuch from events", 7, "select nosuch from events\n       ^"),

@@ -88,9 +88,10 @@ impl<P: PartialEq> Ahead<P> {
         let beside = !self.queue.is_empty() || self.running_given_up() > 0;
         request.buffer = self.spare.pop().unwrap_or_default();
         let Some((watch, answer)) = self.threads.send(request) else { return false };
-        self.share();
-        let sent = Sent { watch, answer, shared: beside, epoch: self.window.epoch };
-        self.queue.push_back((place, sent));
+        self.queue.push_back((place, Sent { watch, answer, epoch: self.window.epoch }));
+        if beside {
+            self.share();
+        }
         true
     }
 
@@ -120,7 +121,7 @@ impl<P: PartialEq> Ahead<P> {
         let (answer, counts) = if let Some(sent) = sent {
             let answer = sent.wait(deadline);
             self.window.note(&sent.watch, sent.epoch);
-            (answer, !sent.shared)
+            (answer, !sent.watch.is_shared())
         } else {
             let counts = self.running_given_up() == 0;
             (self.fetch(request), counts)
@@ -174,9 +175,9 @@ impl<P: PartialEq> Ahead<P> {
     }
 
     /// A failure of these requests can be the work of the others.
-    fn share(&mut self) {
-        for (_, sent) in &mut self.queue {
-            sent.shared = true;
+    fn share(&self) {
+        for (_, sent) in &self.queue {
+            sent.watch.share();
         }
     }
 
@@ -213,8 +214,6 @@ pub(crate) fn is_own(error: &Error) -> bool {
 struct Sent {
     watch: Arc<Watch>,
     answer: Receiver<Answer>,
-    /// Another request ran at the same time.
-    shared: bool,
     epoch: u32,
 }
 

@@ -153,7 +153,12 @@ impl Http {
     /// Waits before a retry; false where the wait does not fit before the deadline, or the request
     /// was given up.
     fn wait_for_retry(&self, request: &Request, retry: u32, wait: Duration, error: &Error) -> bool {
-        if self.is_stopped() || self.left().is_some_and(|left| left <= wait) {
+        // What may be the work of other requests is sent again alone, when it is wanted.
+        let shared = self.watch.as_ref().is_some_and(|watch| watch.is_shared());
+        if self.is_stopped()
+            || (shared && error.retry_after().is_none())
+            || self.left().is_some_and(|left| left <= wait)
+        {
             return false;
         }
         self.note_failed(error, Some(wait));

@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 
-use percent_encoding::percent_encode;
+use percent_encoding::{percent_decode_str, percent_encode};
 use serde_json::Value;
 
-use super::params::VALUE;
+use super::url::VALUE;
 use crate::error::Error;
 use crate::error::text::{MAX_TEXT, begin, cut};
 
@@ -85,9 +85,16 @@ impl Key {
         found
     }
 
-    /// Whether `text` contains the key, or so much of it that it must not be shown.
+    /// Whether `text` contains the whole key, also percent-encoded. A part of it can be there by
+    /// chance.
     pub(crate) fn is_in(&self, text: &str) -> bool {
+        let decoded = percent_decode_str(text).decode_utf8_lossy();
         // A key of a few letters, as tests have, is in many texts by chance.
+        self.text.len() >= RUN && (text.contains(&self.text) || decoded.contains(&self.text))
+    }
+
+    /// Whether `text` contains so much of the key that it must not be shown.
+    fn is_shown_in(&self, text: &str) -> bool {
         self.text.len() >= RUN && !self.found(text).is_empty()
     }
 
@@ -119,9 +126,9 @@ impl Key {
         }
         let parsed = serde_json::from_str::<Value>(text);
         match parsed {
-            Ok(json) => any(&json, &|text| self.is_in(text)),
+            Ok(json) => any(&json, &|text| self.is_shown_in(text)),
             // A body that was cut, or is not JSON: its escapes are undone as far as they go.
-            Err(_) => self.is_in(&unescape(text)),
+            Err(_) => self.is_shown_in(&unescape(text)),
         }
     }
 
@@ -188,7 +195,11 @@ mod tests {
             ("phx_1", "phx_1"),
         ] {
             assert_eq!(key.mask(text), masked);
-            assert_eq!(key.is_in(text), text != masked);
+        }
+        for (text, is_in) in
+            [("a=phx_1/+\"", true), ("a=phx_1%2F%2B%22", true), ("phx_1", false), ("a", false)]
+        {
+            assert_eq!(key.is_in(text), is_in, "{text}");
         }
     }
 

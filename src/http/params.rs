@@ -2,15 +2,13 @@
 
 use std::fmt::Write;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::{percent_decode_str, utf8_percent_encode};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Key, json};
-
-/// All but the unreserved characters of RFC 3986.
-pub(crate) const VALUE: &AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+use super::json;
+use super::key::Key;
+use super::url::VALUE;
 
 /// Parameters that carry a key, or switch the project of the request whatever its path says.
 const RESERVED: [&str; 3] = ["personal_api_key", "api_key", "token"];
@@ -123,15 +121,9 @@ impl Params {
         Ok(())
     }
 
-    /// Whether a name or a value contains the whole key; a part of it can be there by chance.
+    /// Whether a name or a value contains the key.
     pub(crate) fn contain(&self, key: &Key) -> bool {
-        let key = key.as_str();
-        // A key of a few letters, as tests have, is in many texts by chance.
-        let is_in = |text: &str| {
-            let decoded = percent_decode_str(text).decode_utf8_lossy();
-            key.len() >= 8 && (text.contains(key) || decoded.contains(key))
-        };
-        self.iter().any(|(name, value)| is_in(name) || is_in(value))
+        self.iter().any(|(name, value)| key.is_in(name) || key.is_in(value))
     }
 
     /// The encoded query string.

@@ -55,9 +55,11 @@ fn next(
         Some(within) if within.starts_with('/') => within.to_owned(),
         _ => return Err(format!("it leaves the sub-path {} of the host", base.prefix)),
     };
-    if let (Some(here), Some(there)) = (project(&request.path), project(&path)) {
-        if here != there && here != "@current" {
-            return Err(format!("it leads to another project: {}", excerpt(&there)));
+    if let Some(here) = project(&request.path).filter(|here| here != "@current") {
+        match project(&path) {
+            Some(there) if there == here => {}
+            Some(there) => return Err(format!("it leads to another project: {}", excerpt(&there))),
+            None => return Err("it leads out of the project".to_owned()),
         }
     }
     params.keep(&request.params, &[]).map_err(|name| {
@@ -73,12 +75,14 @@ fn next(
     Ok(())
 }
 
-/// The project or environment that a path names.
+/// The project or environment that a path names, in any of the ways in which servers read it.
 fn project(path: &str) -> Option<String> {
-    let path = percent_decode_str(path).decode_utf8_lossy();
-    let rest =
-        path.strip_prefix("/api/projects/").or_else(|| path.strip_prefix("/api/environments/"))?;
-    rest.split('/').next().filter(|id| !id.is_empty()).map(str::to_owned)
+    let path = percent_decode_str(path).decode_utf8_lossy().to_ascii_lowercase();
+    let mut segments = path.split('/').filter(|segment| !segment.is_empty());
+    let is_api = segments.next()? == "api";
+    let kind = segments.next()?;
+    let kinds = ["project", "projects", "environment", "environments"];
+    segments.next().filter(|_| is_api && kinds.contains(&kind)).map(str::to_owned)
 }
 
 /// Path and parameters of a location within the origin; `None` for any other.
@@ -113,6 +117,22 @@ fn within(base: &Base, scheme: &str, rest: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_project_of_a_path_is_found_however_it_is_spelled() {
+        for (path, id) in [
+            ("/api/projects/2/x/", Some("2")),
+            ("/api/Projects/2/", Some("2")),
+            ("/api/project/2", Some("2")),
+            ("/api/environments/%32/x/", Some("2")),
+            ("/%61pi/projects/@current/", Some("@current")),
+            ("/api/person/", None),
+            ("/api/projects/", None),
+            ("/projects/2/", None),
+        ] {
+            assert_eq!(project(path).as_deref(), id, "{path}");
+        }
+    }
 
     #[test]
     fn redirects_stay_within_the_origin() {

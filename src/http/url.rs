@@ -2,9 +2,8 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use percent_encoding::{AsciiSet, percent_decode_str, percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 
-use super::params::VALUE;
 use crate::error::text::excerpt;
 use crate::error::{Error, Result};
 
@@ -18,6 +17,10 @@ const MAX_URL: usize = 65_534;
 
 /// The longest query of a list: a URL has room for it, a host and a path.
 pub(crate) const MAX_QUERY: usize = MAX_URL - 1_000;
+
+/// All but the unreserved characters of RFC 3986.
+pub(super) const VALUE: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// What is encoded in a path: `VALUE` without `/`, `%`, and what RFC 3986 allows in a segment.
 const PATH: &AsciiSet = &VALUE

@@ -126,6 +126,8 @@ pub(super) struct Watch {
 struct State {
     stopped: bool,
     done: bool,
+    /// Another request ran at the same time, and may be the cause of a failure.
+    shared: bool,
     failed: Failed,
 }
 
@@ -157,6 +159,15 @@ impl Watch {
 
     pub(super) fn is_stopped(&self) -> bool {
         self.state().stopped
+    }
+
+    /// Notes that another request runs at the same time.
+    pub(super) fn share(&self) {
+        self.state().shared = true;
+    }
+
+    pub(super) fn is_shared(&self) -> bool {
+        self.state().shared
     }
 
     /// Notes that the request has ended.

@@ -18,7 +18,7 @@ mod shape;
 mod table;
 mod totals;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::error::Result;
 use shape::Shape;
@@ -70,6 +70,13 @@ pub enum InsightResult {
 
 /// Reads the result of any insight, in the shape that it has.
 ///
+/// A calendar heatmap is [`InsightResult::Totals`]; its days are in `calendar_heatmap_data` of each
+/// element of [`result()`]. A box plot is [`InsightResult::Other`], as is every list of objects without a
+/// reader of its own: [`rows`] returns its rows.
+///
+/// For a tile of a dashboard, call `read(&tile["insight"])`, which is null where the tile holds a
+/// text.
+///
 /// An empty result has the shape that the insight's query (or, on older servers, its filters)
 /// names; if they name none, it is [`InsightResult::Other`].
 ///
@@ -115,6 +122,112 @@ pub fn read(insight: &Value) -> Result<InsightResult> {
     })
 }
 
+impl InsightResult {
+    /// Any result as columns and rows, for CSV or a terminal. The columns of a kind are always the
+    /// same.
+    ///
+    /// A series has a row for each point, and a retention one for each period of a cohort. Of
+    /// [`InsightResult::Other`], a list of objects has a column for each name, and anything else
+    /// one column, `value`.
+    ///
+    /// # Examples
+    /// ```
+    /// use posthog_api::{display_text, read};
+    /// use serde_json::json;
+    ///
+    /// let insight = json!({"id": 7, "result": [{"label": "Pageviews", "aggregated_value": 3}]});
+    /// let table = read(&insight)?.to_table();
+    /// println!("{}", table.columns.join(","));
+    /// for row in &table.rows {
+    ///     let cells: Vec<_> = row.iter().map(|cell| display_text(cell)).collect();
+    ///     println!("{}", cells.join(","));
+    /// }
+    /// # assert_eq!(table.columns, ["label", "breakdown", "compare", "value"]);
+    /// # assert_eq!(table.rows, [[json!("Pageviews"), json!(null), json!(null), json!(3)]]);
+    /// # Ok::<(), posthog_api::Error>(())
+    /// ```
+    #[must_use]
+    pub fn to_table(&self) -> Table {
+        let (columns, rows): (&[&str], Vec<Vec<Value>>) = match self {
+            InsightResult::Table(table) => return table.clone(),
+            InsightResult::Other(other) => return Table::of_objects(other),
+            InsightResult::Totals(totals) => {
+                let row = |t: &Total| {
+                    vec![json!(t.label), json!(t.breakdown), json!(t.compare), cell(t.value)]
+                };
+                (&["label", "breakdown", "compare", "value"], totals.iter().map(row).collect())
+            }
+            InsightResult::Series(lines) => {
+                let points = |s: &Series| -> Vec<Vec<Value>> {
+                    let about =
+                        [json!(s.label), json!(s.breakdown), json!(s.compare), json!(s.status)];
+                    let point = |(day, value): (&String, &Option<f64>)| {
+                        about.iter().cloned().chain([json!(day), cell(*value)]).collect()
+                    };
+                    s.days.iter().zip(&s.data).map(point).collect()
+                };
+                let columns = &["label", "breakdown", "compare", "status", "day", "value"];
+                (columns, lines.iter().flat_map(points).collect())
+            }
+            InsightResult::Funnel(steps) => {
+                let row = |s: &FunnelStep| {
+                    vec![
+                        json!(s.name),
+                        json!(s.breakdown),
+                        json!(s.count),
+                        cell(Some(s.conversion)),
+                        cell(s.average_conversion_time),
+                        cell(s.median_conversion_time),
+                    ]
+                };
+                let columns = &[
+                    "name",
+                    "breakdown",
+                    "count",
+                    "conversion",
+                    "average_conversion_time",
+                    "median_conversion_time",
+                ];
+                (columns, steps.iter().map(row).collect())
+            }
+            InsightResult::Retention(cohorts) => {
+                let periods = |c: &RetentionCohort| -> Vec<Vec<Value>> {
+                    let about = [json!(c.label), json!(c.date), json!(c.breakdown)];
+                    let period = |(n, value): (usize, &Option<f64>)| {
+                        about.iter().cloned().chain([json!(n), cell(*value)]).collect()
+                    };
+                    c.values.iter().enumerate().map(period).collect()
+                };
+                let columns = &["label", "date", "breakdown", "period", "value"];
+                (columns, cohorts.iter().flat_map(periods).collect())
+            }
+            InsightResult::Paths(edges) => {
+                let row = |e: &PathEdge| {
+                    vec![
+                        json!(e.source),
+                        json!(e.target),
+                        cell(e.value),
+                        cell(e.average_conversion_time),
+                    ]
+                };
+                let columns = &["source", "target", "value", "average_conversion_time"];
+                (columns, edges.iter().map(row).collect())
+            }
+            InsightResult::TimeToConvert(times) => {
+                let row =
+                    |(from, persons): &(f64, Option<f64>)| vec![cell(Some(*from)), cell(*persons)];
+                (&["seconds", "persons"], times.bins.iter().map(row).collect())
+            }
+        };
+        Table { columns: columns.iter().map(ToString::to_string).collect(), rows }
+    }
+}
+
+/// A number as JSON; a whole one is written without a point.
+fn cell(number: Option<f64>) -> Value {
+    number.and_then(|n| serde_json::from_str(&n.to_string()).ok()).unwrap_or_default()
+}
+
 fn text(of: &Value, name: &str) -> Option<String> {
     of.get(name).and_then(Value::as_str).map(str::to_owned)
 }
@@ -135,6 +248,70 @@ fn breakdown(of: &Value) -> Option<Value> {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn any_result_becomes_a_table() {
+        let table = |result: Value| {
+            let table = read(&json!({"id": 1, "result": result})).unwrap().to_table();
+            json!([table.columns, table.rows])
+        };
+        for (result, expected) in [
+            (
+                json!([{"label": "a", "aggregated_value": 2.5, "breakdown_value": "x"}, {"label": "b", "aggregated_value": 3.0, "breakdown_value": "y"}]),
+                json!([
+                    ["label", "breakdown", "compare", "value"],
+                    [["a", "x", null, 2.5], ["b", "y", null, 3]]
+                ]),
+            ),
+            (
+                json!([{"label": "a", "data": [1, null], "days": ["d", "e"], "status": "new"}]),
+                json!([
+                    ["label", "breakdown", "compare", "status", "day", "value"],
+                    [["a", null, null, "new", "d", 1], ["a", null, null, "new", "e", null]]
+                ]),
+            ),
+            (
+                json!([{"name": "a", "order": 0, "count": 4}, {"name": "b", "order": 1, "count": 1}]),
+                json!([
+                    [
+                        "name",
+                        "breakdown",
+                        "count",
+                        "conversion",
+                        "average_conversion_time",
+                        "median_conversion_time"
+                    ],
+                    [["a", null, 4, 1, null, null], ["b", null, 1, 0.25, null, null]]
+                ]),
+            ),
+            (
+                json!([{"label": "Day 0", "date": "d", "values": [{"count": 9}, {"count": 4}]}]),
+                json!([
+                    ["label", "date", "breakdown", "period", "value"],
+                    [["Day 0", "d", null, 0, 9], ["Day 0", "d", null, 1, 4]]
+                ]),
+            ),
+            (
+                json!([{"source": "1_a", "target": "2_b", "value": 6}]),
+                json!([
+                    ["source", "target", "value", "average_conversion_time"],
+                    [["1_a", "2_b", 6, null]]
+                ]),
+            ),
+            (json!({"bins": [[0, 20]]}), json!([["seconds", "persons"], [[0, 20]]])),
+            (json!({"columns": ["a", "a"], "results": [[1, 2]]}), json!([["a", "a"], [[1, 2]]])),
+            (
+                json!([{"day": "d", "min": 1}, {"max": 9, "min": 2}]),
+                json!([["day", "max", "min"], [["d", null, 1], [null, 9, 2]]]),
+            ),
+            (json!([1, "x"]), json!([["value"], [[1], ["x"]]])),
+            (json!({"a": 1}), json!([["a"], [[1]]])),
+            (json!(5), json!([["value"], [[5]]])),
+            (json!([]), json!([[], []])),
+        ] {
+            assert_eq!(table(result.clone()), expected, "{result}");
+        }
+    }
 
     /// The shape that `read` returns, and how many elements it has.
     fn shape(insight: &Value) -> (&'static str, usize) {

@@ -109,6 +109,14 @@ fn why_not(insight: &Value) -> (ErrorKind, String) {
                    insight_computed";
         return (ErrorKind::NotComputed, why.to_owned());
     }
+    if insight.is_null() {
+        let why = "is null, as the insight of a dashboard's tile that holds a text; skip it";
+        return (ErrorKind::WrongShape, why.to_owned());
+    }
+    if insight.get("insight").is_some() {
+        let why = "is a tile of a dashboard; read its `insight`";
+        return (ErrorKind::WrongShape, why.to_owned());
+    }
     let why = "comes without a result: it was listed with `basic`, or it is not an insight; get it \
                by its id";
     (ErrorKind::WrongShape, why.to_owned())
@@ -160,7 +168,8 @@ mod tests {
             ),
             (json!({"results": null, "error": "boom"}), ErrorKind::QueryFailed, "failed: boom"),
             (json!({"id": 7, "name": "x"}), ErrorKind::WrongShape, "`basic`"),
-            (json!(null), ErrorKind::WrongShape, "`basic`"),
+            (json!(null), ErrorKind::WrongShape, "holds a text"),
+            (json!({"id": 3, "insight": null, "text": {}}), ErrorKind::WrongShape, "a tile"),
             (json!([1]), ErrorKind::WrongShape, "`basic`"),
         ] {
             let error = result(&insight).unwrap_err();

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::shape::{Shape, elements};
+use super::shape::{Shape, elements, shown};
 use super::{breakdown, label, number, text};
 use crate::error::Result;
 
@@ -15,7 +15,8 @@ pub struct RetentionCohort {
     pub label: String,
     /// When the period begins.
     pub date: String,
-    /// How many persons came in the period itself, then in each period after it.
+    /// What the insight shows for the period itself, then for each period after it: how many persons
+    /// came, or the sum or average of a property.
     pub values: Vec<Option<f64>>,
     /// The value of the breakdown.
     pub breakdown: Option<Value>,
@@ -40,19 +41,24 @@ pub struct RetentionCohort {
 /// # Ok::<(), posthog_api::Error>(())
 /// ```
 pub fn retention(insight: &Value) -> Result<Vec<RetentionCohort>> {
+    let cohorts = elements(insight, Shape::Retention, "retention")?;
+    // Servers send both, and null for the one that is not asked for.
+    let query = shown(insight.get("query").unwrap_or(&Value::Null));
+    let kind = query.pointer("/retentionFilter/aggregationType").and_then(Value::as_str);
+    let aggregated = kind.is_some_and(|kind| kind != "count")
+        || cohorts.iter().flat_map(cells).any(|cell| number(cell, "aggregation_value").is_some());
+    let shown = if aggregated { "aggregation_value" } else { "count" };
     let read = |cohort: &Value| RetentionCohort {
         label: label(cohort),
         date: text(cohort, "date").unwrap_or_default(),
-        values: cohort
-            .get("values")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-            .map(|value| number(value, "count"))
-            .collect(),
+        values: cells(cohort).map(|cell| number(cell, shown)).collect(),
         breakdown: breakdown(cohort),
     };
-    Ok(elements(insight, Shape::Retention, "retention")?.iter().map(read).collect())
+    Ok(cohorts.iter().map(read).collect())
+}
+
+fn cells(cohort: &Value) -> impl Iterator<Item = &Value> {
+    cohort.get("values").and_then(Value::as_array).into_iter().flatten()
 }
 
 #[cfg(test)]
@@ -71,5 +77,25 @@ mod tests {
             breakdown: None,
         };
         assert_eq!(retention(&json!({"result": [cohort]})).unwrap(), [expected]);
+    }
+
+    #[test]
+    fn the_values_are_what_the_insight_shows() {
+        let values = |kind: Option<&str>, cells: Value| {
+            let query =
+                json!({"kind": "RetentionQuery", "retentionFilter": {"aggregationType": kind}});
+            let cohort = json!({"date": "d", "values": cells});
+            retention(&json!({"query": query, "result": [cohort]})).unwrap().remove(0).values
+        };
+        let cells = |a: Value, b: Value| json!([{"count": 9, "aggregation_value": a}, {"count": 4, "aggregation_value": b}]);
+        for (kind, a, b, expected) in [
+            (None, json!(null), json!(null), [Some(9.0), Some(4.0)]),
+            (Some("count"), json!(null), json!(null), [Some(9.0), Some(4.0)]),
+            (Some("sum"), json!(2.5), json!(0.0), [Some(2.5), Some(0.0)]),
+            (None, json!(2.5), json!(null), [Some(2.5), None]),
+            (Some("avg"), json!(null), json!(null), [None, None]),
+        ] {
+            assert_eq!(values(kind, cells(a, b)), expected, "{kind:?}");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Rows and columns: of SQL, and of lists of events and persons.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use serde_json::{Map, Value, json};
 
@@ -212,6 +212,24 @@ impl Found<'_> {
 }
 
 impl Table {
+    /// A list of objects, with a column for each name; of anything else, one column.
+    pub(super) fn of_objects(value: &Value) -> Table {
+        let list = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+        if !list.iter().all(Value::is_object) {
+            let rows = list.iter().map(|value| vec![value.clone()]).collect();
+            return Table { columns: vec!["value".to_owned()], rows };
+        }
+        let names: BTreeSet<&String> =
+            list.iter().filter_map(Value::as_object).flat_map(Map::keys).collect();
+        let row = |object: &Value| {
+            names.iter().map(|name| object.get(*name).cloned().unwrap_or_default()).collect()
+        };
+        Table {
+            rows: list.iter().map(row).collect(),
+            columns: names.into_iter().cloned().collect(),
+        }
+    }
+
     /// The rows by column name.
     pub(crate) fn into_maps(self) -> Vec<Map<String, Value>> {
         let names = unique(&self.columns);

@@ -25,13 +25,13 @@ pub struct Total {
 
 /// The one number of an insight that shows a total: `result[0].aggregated_value`.
 ///
-/// These insights are the bold number, the pie, the bar by value, the table of a trend and the
-/// world map. If there are several series, it is the number of the first.
+/// These insights are the bold number, the pie, the bar by value, the table of a trend, the calendar
+/// heatmap and the world map. Of a comparison with an earlier period it is the current number.
 ///
 /// # Errors
 /// [`WrongShape`](crate::ErrorKind::WrongShape), if there is no such number. The message says why: the insight was never
 /// computed, is running, or failed; there was nothing to aggregate; or it is another kind of
-/// insight, and which function reads it.
+/// insight, and which function reads it; or it has several numbers, which [`totals`] returns.
 ///
 /// # Examples
 /// ```
@@ -48,8 +48,16 @@ pub struct Total {
 /// ```
 pub fn aggregated_value(insight: &Value) -> Result<f64> {
     const WHAT: &str = "aggregated value";
-    let first = elements(insight, Shape::Totals, WHAT)?.first();
-    let first = first.ok_or_else(|| not(WHAT, insight))?;
+    let all = elements(insight, Shape::Totals, WHAT)?;
+    let is_current = |series: &&Value| text(series, "compare_label").as_deref() != Some("previous");
+    let first = match all.iter().filter(is_current).collect::<Vec<_>>().as_slice() {
+        [only] => *only,
+        [] => all.first().ok_or_else(|| not(WHAT, insight))?,
+        several => {
+            let message = format!("{} has {} numbers", name(insight), several.len());
+            return Err(Error::new(ErrorKind::WrongShape, message).with_hint("use insight::totals"));
+        }
+    };
     value(insight, first)?.ok_or_else(|| {
         let why = if is_nan(first) {
             "is NaN or infinite"
@@ -134,7 +142,7 @@ mod tests {
             {"label": "c", "aggregated_value": 2.5, "breakdown_value": null},
         ]});
         let read = totals(&insight).unwrap();
-        assert!((aggregated_value(&insight).unwrap() - 18_446_744_073_709_551_615.0).abs() < 1.0);
+        assert!(aggregated_value(&insight).unwrap_err().hint().unwrap().contains("totals"));
         assert_eq!(read.first().unwrap().label, "a");
         let expected = Total {
             label: String::new(),

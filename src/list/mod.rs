@@ -61,8 +61,6 @@ pub struct List<K = Any> {
     request: Request,
     filters: Vec<PersonFilter>,
     prefetch: usize,
-    /// Only the first row is wanted, and the page size was left to the crate.
-    first: bool,
     /// Its filters are checked, so `properties` cannot be given in another way.
     filtered: bool,
     drop_similar: bool,
@@ -87,7 +85,6 @@ impl<K> List<K> {
             request: Request::new(http, "GET", path),
             filters: Vec::new(),
             prefetch: 0,
-            first: false,
             filtered: false,
             drop_similar: false,
             allow_missing_rows: false,
@@ -203,11 +200,13 @@ impl<K> List<K> {
     /// As [`page`](List::page).
     pub fn first(mut self) -> Result<Option<Value>> {
         // Of a search, rows with similar names only are dropped: one row would not be enough.
-        self.first = !self.drop_similar && !self.request.params().has("limit");
-        if self.first {
+        let first = !self.drop_similar && !self.request.params().has("limit");
+        if first {
             self.request.params_mut().set("limit", "1");
         }
-        self.prefetch(0).items().next().transpose()
+        let mut items = self.prefetch(0).items();
+        items.pager.first = first;
+        items.next().transpose()
     }
 
     /// All rows of all pages.
@@ -230,7 +229,7 @@ impl<K> List<K> {
         for name in ["limit", "offset"] {
             if request.params().has(name) && request.params().number(name).is_none() {
                 request.fail(format!(
-                    "{name:?} is not a whole number: servers read it in different ways"
+                    "{name:?} is not a whole number, and servers read it in different ways; give a number"
                 ));
             }
         }
@@ -270,16 +269,8 @@ impl<K> List<K> {
             prefetch: self.prefetch,
             route,
             complete: !self.allow_missing_rows,
-            first: self.first,
+            first: false,
         }
-    }
-}
-
-impl List<Persons> {
-    pub(crate) fn persons(http: &Http, path: Result<String>) -> List<Persons> {
-        let mut list = List::new(http, path);
-        list.filtered = true;
-        list
     }
 }
 

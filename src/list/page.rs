@@ -80,17 +80,17 @@ pub(super) struct Keys {
 }
 
 impl Keys {
-    pub(super) fn of_values(rows: &[Value], hasher: &RandomState) -> Keys {
+    pub(super) fn of_values(rows: &[Value], state: &RandomState) -> Keys {
         let id = |row: &Value| row.get("id").is_some_and(|id| !id.is_null());
         let hash = |row: &Value| {
             let id = row.get("id").filter(|id| !id.is_null());
-            hasher.hash_one(id.unwrap_or(row))
+            state.hash_one(id.unwrap_or(row))
         };
         Keys { hashes: rows.iter().map(hash).collect(), are_ids: rows.iter().all(id) }
     }
 
     /// Those of a page that was read without values.
-    pub(super) fn of_text(response: &Response, hasher: &RandomState) -> Keys {
+    pub(super) fn of_text(response: &Response, state: &RandomState) -> Keys {
         let text = Text::of(response);
         let mut are_ids = true;
         let mut hash = |row: &RawValue| {
@@ -98,7 +98,7 @@ impl Keys {
             let id = members.ok().and_then(|members| members.get("id").copied());
             let id = id.map(RawValue::get).filter(|id| *id != "null");
             are_ids &= id.is_some();
-            hasher.hash_one(id.unwrap_or(row.get()))
+            state.hash_one(id.unwrap_or(row.get()))
         };
         let rows = text.rows().map(|page| page.rows).unwrap_or_default();
         let hashes = rows.into_iter().map(&mut hash).collect();

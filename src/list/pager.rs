@@ -56,7 +56,7 @@ impl FusedIterator for Pages {}
 /// [`List::items_as`](crate::List::items_as).
 #[must_use = "rows are fetched when they are asked for"]
 pub struct Items<T = Value> {
-    pager: Pager<T>,
+    pub(super) pager: Pager<T>,
     rows: std::vec::IntoIter<Result<T>>,
     total: Option<u64>,
 }

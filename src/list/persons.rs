@@ -1,13 +1,22 @@
 //! The options of a list of persons.
 
 use super::List;
+use crate::error::Result;
 use crate::filter::PersonFilter;
+use crate::http::Http;
 
 /// Marks a [`List`] of persons, from [`Project::persons`](crate::Project::persons).
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Persons;
 
 impl List<Persons> {
+    /// Its filters are checked, so they cannot be given as a parameter too.
+    pub(crate) fn persons(http: &Http, path: Result<String>) -> List<Persons> {
+        let mut list = List::new(http, path);
+        list.filtered = true;
+        list
+    }
+
     /// Keeps only persons with this text in their email, name, UUID or one of their distinct ids;
     /// `%` is a wildcard. An empty text is an error: the server would return everybody.
     pub fn search(self, text: &str) -> Self {

@@ -163,7 +163,7 @@ impl Walk {
             next.set(self.cursor, cursor);
             return Ok((Some(next), Made::Told));
         }
-        let guesses = page.has_more.is_none() && self.complete && self.made != Made::Whole;
+        let guesses = page.has_more.is_none() && self.complete;
         let made = match page.count {
             _ if page.has_more == Some(true) => Made::Told,
             // More rows than came.

@@ -15,47 +15,51 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 const TIMEOUT: Duration = Duration::from_secs(600);
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Starts the query, and polls until it is done.
-pub(super) fn run(mut query: Query) -> Result<Value> {
-    let timeout = query.request.timeout_given().unwrap_or(TIMEOUT);
-    let http = query.request.http().with_deadline(after(timeout));
-    *query.request.http_mut() = http.clone();
-    query.refresh = Some(match query.refresh {
-        Some(Refresh::ForceBlocking | Refresh::ForceAsync) => Refresh::ForceAsync,
-        Some(Refresh::LazyAsync) => Refresh::LazyAsync,
-        _ => Refresh::Async,
-    });
-    let path = query.request.path().to_owned();
-    let accepts_old = query.refresh != Some(Refresh::ForceAsync);
-    let id = match poll(query.into_request().send()?, accepts_old)? {
-        Poll::Done(answer) => return Ok(answer),
-        Poll::Running(id) => id.and_then(|id| segment(&id).ok()).ok_or_else(|| {
-            let message = "the server started the query but returned no id to poll";
-            Error::new(ErrorKind::Running, message)
-        })?,
-    };
-    let status = Request::new(&http, "GET", Ok(format!("{path}{id}/"))).with_bearer();
-    let mut pause = FIRST_PAUSE;
-    loop {
-        let left = http.left().unwrap_or_default();
-        thread::sleep(pause.min(left));
-        pause = (pause * 3 / 2).min(LONGEST_PAUSE);
-        let asked = if http.left().is_some_and(|left| left.is_zero()) {
-            let message = format!("the query was not done within {timeout:?}, and was cancelled");
-            Err(Error::new(ErrorKind::Timeout, message))
-        } else {
-            status.clone().send().map_err(failed_poll)
+impl Query {
+    /// Starts the query, and polls until it is done.
+    pub(super) fn run_in_background(self) -> Result<Value> {
+        let mut query = self;
+        let timeout = query.request.timeout_given().unwrap_or(TIMEOUT);
+        let http = query.request.http().with_deadline(after(timeout));
+        *query.request.http_mut() = http.clone();
+        query.refresh = Some(match query.refresh {
+            Some(Refresh::ForceBlocking | Refresh::ForceAsync) => Refresh::ForceAsync,
+            Some(Refresh::LazyAsync) => Refresh::LazyAsync,
+            _ => Refresh::Async,
+        });
+        let path = query.request.path().to_owned();
+        let accepts_old = query.refresh != Some(Refresh::ForceAsync);
+        let id = match poll(query.into_request().send()?, accepts_old)? {
+            Poll::Done(answer) => return Ok(answer),
+            Poll::Running(id) => id.and_then(|id| segment(&id).ok()).ok_or_else(|| {
+                let message = "the server started the query but returned no id to poll";
+                Error::new(ErrorKind::Running, message)
+            })?,
         };
-        match asked.and_then(|answer| poll(answer, accepts_old)) {
-            Ok(Poll::Done(answer)) => return Ok(answer),
-            Ok(Poll::Running(_)) => {}
-            Err(e) if e.kind() == ErrorKind::QueryFailed => return Err(e),
-            Err(e) => {
-                // Nobody waits for it any more; if this fails, it ends by itself.
-                let http = http.until(after(CANCEL_TIMEOUT));
-                let cancel = Request::new(&http, "DELETE", Ok(status.path().to_owned()));
-                let _ = cancel.with_bearer().unpaced().send();
-                return Err(status.error(e));
+        let status = Request::new(&http, "GET", Ok(format!("{path}{id}/"))).with_bearer();
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let left = http.left().unwrap_or_default();
+            thread::sleep(pause.min(left));
+            pause = (pause * 3 / 2).min(LONGEST_PAUSE);
+            let asked = if http.left().is_some_and(|left| left.is_zero()) {
+                let message =
+                    format!("the query was not done within {timeout:?}, and was cancelled");
+                Err(Error::new(ErrorKind::Timeout, message))
+            } else {
+                status.clone().send().map_err(failed_poll)
+            };
+            match asked.and_then(|answer| poll(answer, accepts_old)) {
+                Ok(Poll::Done(answer)) => return Ok(answer),
+                Ok(Poll::Running(_)) => {}
+                Err(e) if e.kind() == ErrorKind::QueryFailed => return Err(e),
+                Err(e) => {
+                    // Nobody waits for it any more; if this fails, it ends by itself.
+                    let http = http.until(after(CANCEL_TIMEOUT));
+                    let cancel = Request::new(&http, "DELETE", Ok(status.path().to_owned()));
+                    let _ = cancel.with_bearer().unpaced().send();
+                    return Err(status.error(e));
+                }
             }
         }
     }

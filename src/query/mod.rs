@@ -161,14 +161,15 @@ impl Query {
         }
         match to_value(&value) {
             Ok(value) => {
-                let is_null = value.is_null();
-                let mut variable =
-                    json!({"code_name": code_name, "variableId": id, "value": value});
-                if is_null {
-                    // Without this, null means the default.
-                    variable["isNull"] = true.into();
-                }
-                self.put(&format!("variables.{code_name}"), "variables", id, variable);
+                // Without `isNull`, null means the variable's default.
+                let is_null = value.is_null().then_some(true);
+                let mut variable = Map::from_iter([
+                    ("code_name".to_owned(), code_name.into()),
+                    ("variableId".to_owned(), id.into()),
+                    ("value".to_owned(), value),
+                ]);
+                variable.extend(is_null.map(|is_null| ("isNull".to_owned(), is_null.into())));
+                self.put(&format!("variables.{code_name}"), "variables", id, variable.into());
             }
             Err(e) => {
                 self.request
@@ -218,14 +219,24 @@ impl Query {
     }
 
     /// Runs the query and returns the answer: `{columns, types, results, hasMore, hogql, ...}` for
-    /// HogQL, `results` and more for others.
+    /// HogQL, `results` and more for others. To an empty result of others the query is added, as
+    /// `query`: [`read`](crate::read) finds its kind there.
     ///
     /// # Errors
     /// As [`Request::send`]; [`QueryFailed`](crate::ErrorKind::QueryFailed);
     /// [`Timeout`](crate::ErrorKind::Timeout) where a background query is not done in time.
     pub fn send(self) -> Result<Value> {
-        let request = self.request.clone();
-        self.run().map_err(|e| request.error(e))
+        let (request, node) = (self.request.clone(), self.node.clone());
+        let is_hogql = self.sql().is_some();
+        let mut answer = self.run().map_err(|e| request.error(e))?;
+        if let Value::Object(answer) = &mut answer
+            && !is_hogql
+            && answer.get("results").and_then(Value::as_array).is_some_and(Vec::is_empty)
+            && ["columns", "query"].iter().all(|name| answer.get(*name).is_none_or(Value::is_null))
+        {
+            answer.insert("query".to_owned(), node);
+        }
+        Ok(answer)
     }
 
     /// Runs the query and returns its rows by column name, as [`insight::rows`] reads them.
@@ -237,7 +248,9 @@ impl Query {
     pub fn rows(self) -> Result<Vec<Map<String, Value>>> {
         let query = self.clone();
         let mut rows = self.read(insight::rows_of)?;
-        rows.iter_mut().for_each(|row| query.read_json(row));
+        for row in &mut rows {
+            query.read_json(row);
+        }
         Ok(rows)
     }
 
@@ -271,12 +284,6 @@ impl Query {
         Ok(table)
     }
 
-    /// Reads all rows of any number, page by page along `key_column`, each row once. See [`Scan`]
-    /// for what the SQL must be like.
-    pub fn scan(self, key_column: &str) -> Scan {
-        Scan::new(self, key_column)
-    }
-
     /// Runs the query and reads all rows of the answer.
     fn read<T>(mut self, read: fn(&Value, Option<&Value>) -> Result<T>) -> Result<T> {
         let asked = insight::shown(&self.node);
@@ -294,7 +301,11 @@ impl Query {
     }
 
     fn run(self) -> Result<Value> {
-        if self.background { background::run(self) } else { checked(self.into_request().send()?) }
+        if self.background {
+            self.run_in_background()
+        } else {
+            checked(self.into_request().send()?)
+        }
     }
 
     /// The statement, if this is HogQL.

@@ -78,8 +78,16 @@ impl fmt::Debug for Scan {
     }
 }
 
+impl Query {
+    /// Reads all rows of any number, page by page along `key_column`, each row once. See [`Scan`]
+    /// for what the SQL must be like.
+    pub fn scan(self, key_column: &str) -> Scan {
+        Scan::new(self, key_column)
+    }
+}
+
 impl Scan {
-    pub(super) fn new(mut query: Query, key: &str) -> Scan {
+    fn new(mut query: Query, key: &str) -> Scan {
         if let Some(why) = obstacle(&query, key) {
             query.request.fail(why);
         }

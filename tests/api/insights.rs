@@ -13,12 +13,12 @@ fn computed() -> Value {
     json!({"id": 28, "short_id": "VdpVGSw3", "result": [{"aggregated_value": 3}]})
 }
 
-fn with_status(result: Value, status: Value) -> Value {
+fn with_status(result: &Value, status: &Value) -> Value {
     json!({"id": 28, "result": result, "query_status": status})
 }
 
 fn running() -> Value {
-    with_status(json!(null), json!({"id": "q1", "complete": false, "error": false}))
+    with_status(&Value::Null, &json!({"id": "q1", "complete": false, "error": false}))
 }
 
 #[test]
@@ -79,15 +79,19 @@ fn what_is_not_the_id_of_an_insight_here_is_refused() {
 fn an_insight_is_computed_and_waited_for() {
     let old = json!([{"aggregated_value": 2}]);
     let busy = with_status(
-        json!(null),
-        json!({"complete": true, "error": true, "error_message": "concurrency_limit_exceeded"}),
+        &Value::Null,
+        &json!({"complete": true, "error": true, "error_message": "concurrency_limit_exceeded"}),
     );
     let asked = "GET /api/projects/1/insights/28/?refresh=async";
     let rows = [
         ("in the cache", vec![computed()], 1),
         ("running", vec![running(), running(), computed()], 3),
         // The old result does not count while a new one is computed.
-        ("old", vec![with_status(old, json!({"complete": false, "error": false})), computed()], 2),
+        (
+            "old",
+            vec![with_status(&old, &json!({"complete": false, "error": false})), computed()],
+            2,
+        ),
         ("busy", vec![busy, computed()], 2),
     ];
     together(rows, |(name, answers, requests)| {
@@ -123,7 +127,7 @@ fn a_server_that_starts_nothing_is_asked_to_compute_once() {
     for (second, kind) in [(computed(), None), (null.clone(), Some(ErrorKind::NotComputed))] {
         let server = Server::answers(&[null.clone(), second]);
         let found = client(&server).project(1).insight_computed(28);
-        assert_eq!(found.as_ref().err().map(|e| e.kind()), kind);
+        assert_eq!(found.as_ref().err().map(posthog_api::Error::kind), kind);
         if let Err(e) = found {
             assert!(!e.to_string().contains("insight_computed"), "{e}");
         }
@@ -137,7 +141,7 @@ fn a_server_that_starts_nothing_is_asked_to_compute_once() {
 #[test]
 fn an_insight_that_fails_or_takes_too_long_is_an_error() {
     let failed = json!({"complete": true, "error": true, "error_message": "boom"});
-    let server = Server::answers(&[with_status(json!(null), failed)]);
+    let server = Server::answers(&[with_status(&Value::Null, &failed)]);
     let e = error(client(&server).project(1).insight_computed(28));
     assert_eq!(e.kind(), ErrorKind::QueryFailed);
     assert!(e.message().contains("boom"), "{e}");

@@ -1,10 +1,10 @@
 //! Proves that the readers read each shape of an insight's result, or explain why they cannot.
-use crate::support::error;
+use crate::support::{Server, client, error};
 use posthog_api::insight::{
-    funnel_steps, paths, result, retention, rows, series, time_to_convert, totals,
+    InsightResult, funnel_steps, paths, result, retention, rows, series, time_to_convert, totals,
 };
-use posthog_api::{ErrorKind, aggregated_value};
-use serde_json::{Map, json};
+use posthog_api::{ErrorKind, aggregated_value, read};
+use serde_json::{Map, Value, json};
 
 #[test]
 fn a_missing_result_is_explained() {
@@ -33,7 +33,7 @@ fn a_missing_result_is_explained() {
             "again",
         ),
         (json!({"id": 7, "name": "x"}), WrongShape, "basic"),
-        (json!(null), WrongShape, "basic"),
+        (json!(null), WrongShape, "text"),
     ] {
         let failed = error(result(&insight));
         assert_eq!(failed.kind(), kind, "{failed}");
@@ -150,4 +150,91 @@ fn results_of_an_unknown_shape_are_errors() {
                 && time_to_convert(&insight).is_err()
         );
     }
+}
+
+/// The answer of a query has no word about its kind: the query that was sent has it.
+#[test]
+fn an_empty_answer_has_the_kind_that_its_query_names() {
+    let totals = json!({"kind": "TrendsQuery", "trendsFilter": {"display": "BoldNumber"}});
+    let inside = json!({"kind": "InsightVizNode", "source": {"kind": "RetentionQuery"}});
+    for (query, kind) in [
+        (totals, "Totals([])"),
+        (json!({"kind": "TrendsQuery"}), "Series([])"),
+        (json!({"kind": "FunnelsQuery"}), "Funnel([])"),
+        (json!({"kind": "PathsQuery"}), "Paths([])"),
+        (inside, "Retention([])"),
+    ] {
+        let server =
+            Server::answers(&[json!({"results": []}), json!({"results": [], "query": null})]);
+        for _ in 0..2 {
+            let answer = client(&server).project(1).query(&query).send().unwrap();
+            assert_eq!(format!("{:?}", read(&answer).unwrap()), kind, "{query}");
+            assert_eq!(answer["query"], query);
+        }
+    }
+    // An answer that says what it is stays as it is.
+    for answer in [
+        json!({"results": [], "columns": ["a"], "hasMore": false}),
+        json!({"results": [[1]], "columns": ["a"], "hasMore": false}),
+        json!({"results": [], "query": {"kind": "X"}}),
+    ] {
+        let server = Server::answers(std::slice::from_ref(&answer));
+        assert_eq!(client(&server).project(1).query(json!({"kind": "Y"})).send().unwrap(), answer);
+    }
+}
+
+#[test]
+fn the_one_number_of_several_is_an_error_that_names_totals() {
+    let number = |value: u64, compare: Value| json!({"label": "a", "aggregated_value": value, "compare_label": compare});
+    let (none, current, previous) = (json!(null), json!("current"), json!("previous"));
+    for (result, expected) in [
+        (json!([number(1, none.clone())]), Some(1.0)),
+        (json!([number(1, none.clone()), number(2, none)]), None),
+        (json!([number(1, previous.clone()), number(2, current.clone())]), Some(2.0)),
+        (json!([number(1, current.clone()), number(2, current), number(3, previous)]), None),
+    ] {
+        let server = Server::answers(&[json!({"id": 5, "result": result})]);
+        let insight = client(&server).project(1).insight(5).unwrap();
+        let found = aggregated_value(&insight);
+        assert_eq!(found.as_ref().ok(), expected.as_ref());
+        if let Err(e) = found {
+            assert_eq!(e.kind(), ErrorKind::WrongShape);
+            assert!(e.hint().unwrap().contains("insight::totals"), "{e}");
+        }
+    }
+}
+
+#[test]
+fn the_tiles_of_a_dashboard_are_read_by_their_insight() {
+    let insight = json!({"id": 5, "result": [{"label": "a", "aggregated_value": 3}]});
+    let dashboard = json!({"id": 1, "tiles": [
+        {"id": 1, "insight": insight, "text": null},
+        {"id": 2, "insight": null, "text": {"body": "# Notes"}},
+    ]});
+    let server = Server::answers(&[dashboard]);
+    let dashboard = client(&server).project(1).get("dashboards/1/").send().unwrap();
+    let tiles = dashboard["tiles"].as_array().unwrap();
+    let table = read(&tiles[0]["insight"]).unwrap().to_table();
+    assert_eq!(json!(table.rows), json!([["a", null, null, 3]]));
+    assert!(error(read(&tiles[1]["insight"])).to_string().contains("text"));
+    assert!(error(read(&tiles[0])).hint().unwrap().contains("`insight`"));
+}
+
+#[test]
+fn a_box_plot_is_rows_and_a_calendar_heatmap_is_totals() {
+    let boxes = json!([{"day": "2026-11-01", "label": "a", "min": 1, "median": 2, "max": 9}]);
+    let heatmap = json!([{"label": "a", "data": [], "aggregated_value": 7,
+        "calendar_heatmap_data": {"allAggregations": 7}}]);
+    let insight = |display: &str, result: &Value| {
+        let query = json!({"kind": "TrendsQuery", "trendsFilter": {"display": display}});
+        json!({"id": 5, "query": query, "result": result})
+    };
+    let server =
+        Server::answers(&[insight("BoxPlot", &boxes), insight("CalendarHeatmap", &heatmap)]);
+    let project = client(&server).project(1);
+    let insight = project.insight(5).unwrap();
+    assert_eq!(read(&insight).unwrap(), InsightResult::Other(boxes.clone()));
+    assert_eq!(json!(rows(&insight).unwrap()), boxes);
+    let insight = project.insight(5).unwrap();
+    assert_eq!(aggregated_value(&insight).ok(), Some(7.0));
 }

@@ -433,3 +433,32 @@ fn an_agent_of_the_caller_follows_no_redirects_by_itself() {
     api(&failed);
     drop(agent());
 }
+
+#[test]
+fn a_redirect_out_of_a_project_is_not_followed() {
+    let there = [
+        "/api/person/",
+        "/api/projects/2/x/",
+        "/api/Projects/2/x/",
+        "/api/project/2/x/",
+        "/api/environments/%32/x/",
+        "/api/projects/@current/x/",
+        "/login",
+    ];
+    for location in there {
+        let server = Server::script([to(307, location)]);
+        let failed = error_in(location, client(&server).project(1).get("x/").send());
+        assert!(redirect(&failed).1.contains("project"), "{failed}");
+    }
+    for location in ["/api/Project/1/y/", "/api/environments/%31/y/"] {
+        let server = Server::script([to(307, location), Act::json(200, &json!([1]))]);
+        assert_eq!(client(&server).project(1).get("x/").send().unwrap(), json!([1]), "{location}");
+    }
+}
+
+#[test]
+fn a_redirect_of_the_current_project_may_name_it() {
+    let server = Server::script([to(307, "/api/projects/7/"), Act::json(200, &json!({"id": 7}))]);
+    let current = client(&server).get("/api/projects/@current/").send().unwrap();
+    assert_eq!(current, json!({"id": 7}));
+}

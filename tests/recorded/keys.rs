@@ -102,16 +102,18 @@ fn a_key_that_the_server_repeats_in_next_is_sent_once() {
 
 #[test]
 fn a_key_that_may_not_list_projects_finds_them_in_its_user() {
-    for name in ["projects_proj1", "projects_noperson"] {
-        let replay = Replay::recorded(&[one("2026", name), one("2026", "auth_me_bearer_ok")]);
+    for (name, key, may_use) in [
+        ("projects_proj1", "key_current_proj1", vec![1]),
+        ("projects_noperson", "key_current_noperson", vec![1, 2]),
+    ] {
+        let answers = [name, "auth_me_bearer_ok", key].map(|name| one("2026", name));
+        let replay = Replay::recorded(&answers);
         let projects = standin::client(&replay.url()).projects().unwrap();
-        let me = json_of(one("2026", "auth_me_bearer_ok"));
-        let ids = |list: &serde_json::Value| -> Vec<u64> {
-            list.as_array().unwrap().iter().map(|p| p["id"].as_u64().unwrap()).collect()
-        };
-        assert_eq!(ids(&json!(projects)), ids(&me["organization"]["teams"]), "{name}");
+        let ids: Vec<u64> = projects.iter().map(|p| p["id"].as_u64().unwrap()).collect();
+        assert_eq!(ids, may_use, "{name}");
         let paths: Vec<String> = replay.requests().into_iter().map(|r| r.target).collect();
-        assert_eq!(paths, ["/api/projects/", "/api/users/@me/"]);
+        let key = "/api/personal_api_keys/@current/";
+        assert_eq!(paths, ["/api/projects/", "/api/users/@me/", key]);
     }
 }
 

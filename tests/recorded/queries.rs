@@ -45,10 +45,10 @@ pub fn rows(t: &mut Table) {
         Refused(Other),
         query,
         "query_offset query_limit_comma query_syntax query_unknown_table query_unknown_column \
-         query_divide query_value_missing hogql_value_object_500 hogql_timestamp_iso_500 \
+         query_divide query_value_missing hogql_timestamp_iso_500 \
          hogql_dup_alias hogql_micro_400",
     );
-    t.add("2026", Refused(Other), send, "query_no_kind");
+    t.add("2026", Refused(Other), send, "query_no_kind hogql_value_object_500");
     t.add("2026", Refused(Forbidden), send, "query_kind_path_403");
 
     // The steps of queries in the background, each requested by its path.

@@ -3,8 +3,8 @@
 
 use posthog_api::Error;
 use posthog_api::insight::{
-    InsightResult, aggregated_value, funnel_steps, paths, read as read_any, result, retention,
-    rows, series, table, time_to_convert, totals,
+    InsightResult, Total, aggregated_value, funnel_steps, paths, read as read_any, result,
+    retention, rows, series, table, time_to_convert, totals,
 };
 use serde_json::{Map, Value, json};
 
@@ -171,7 +171,13 @@ fn total(insight: &Value, truth: &Value, name: &str) -> f64 {
         let compare = truth.get("compare_label").and_then(Value::as_str);
         assert_eq!(read.compare.as_deref(), compare, "{name}");
     }
-    let Some(first) = read[0].value else {
+    let current = |total: &&Total| total.compare.as_deref() != Some("previous");
+    if read.iter().filter(current).count() > 1 {
+        let error = aggregated_value(insight).unwrap_err();
+        assert!(error.hint().unwrap().contains("totals"), "{error}");
+        return read.iter().filter_map(|total| total.value).sum();
+    }
+    let Some(first) = read.iter().find(current).unwrap().value else {
         let error = aggregated_value(insight).unwrap_err();
         assert!(&error.message().contains("never"), "{error}");
         return f64::NAN;

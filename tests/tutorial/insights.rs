@@ -164,7 +164,7 @@ fn an_insight_is_read_by_its_number_and_computed() {
 fn the_aggregated_value_is_read_or_the_error_says_why_there_is_none() {
     let standin = StandIn::start();
     let project = client(&standin.url()).project(1);
-    check_error(&project.insight(28).unwrap(), "28 insight_refreshed");
+    check_error(&project.insight(28).unwrap(), "28 insight_computed");
     let computed = project.insight_refreshed(28, Refresh::Blocking).unwrap();
     assert_eq!(aggregated_value(&computed).unwrap().to_string(), "1183");
     let totals = totals(&computed).unwrap();
@@ -214,6 +214,7 @@ fn check_error(insight: &Value, words: &str) {
         posthog_api::ErrorKind::NotComputed,
         posthog_api::ErrorKind::Running,
         posthog_api::ErrorKind::QueryFailed,
+        posthog_api::ErrorKind::RateLimited,
         posthog_api::ErrorKind::WrongShape,
     ];
     assert!(kinds.contains(&error.kind()), "{error:?}");

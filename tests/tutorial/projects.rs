@@ -63,6 +63,7 @@ fn a_key_that_may_not_list_projects_finds_them_in_its_user() {
         let detail = "API keys with scoped projects are only supported on project-based endpoints.";
         Answer::json(403, &json!({"type": "authentication_error", "code": "permission_denied", "detail": detail, "attr": null}).to_string())
     };
+    let key = || Answer::json(200, r#"{"scoped_teams": null}"#);
     let me = recorded("auth_me_bearer_ok");
     for (me, ids) in [
         (me.clone(), vec![1, 2]),
@@ -70,14 +71,15 @@ fn a_key_that_may_not_list_projects_finds_them_in_its_user() {
         (json!({"organization": {"teams": []}, "team": null}), vec![]),
         (recorded("auth_me_noorg"), vec![]),
     ] {
-        let replay = Replay::start(vec![denied(), Answer::json(200, &me.to_string())]);
+        let replay = Replay::start(vec![denied(), Answer::json(200, &me.to_string()), key()]);
         let projects = client(&replay.url()).projects().unwrap();
         let found: Vec<_> = projects.iter().filter_map(|p| p["id"].as_u64()).collect();
         assert_eq!((found, projects.len()), (ids.clone(), ids.len()), "{me}");
         let sent: Vec<_> = replay.requests().iter().map(|r| whole(r, &replay.url())).collect();
-        assert_eq!(sent, [get("/api/projects/"), get("/api/users/@me/")]);
+        let key = get("/api/personal_api_keys/@current/");
+        assert_eq!(sent, [get("/api/projects/"), get("/api/users/@me/"), key]);
     }
-    let replay = Replay::start(vec![denied(), Answer::json(200, &me.to_string())]);
+    let replay = Replay::start(vec![denied(), Answer::json(200, &me.to_string()), key()]);
     assert_eq!(client(&replay.url()).project_named("Second project").unwrap().id(), 2);
     replay.requests();
 

@@ -40,7 +40,7 @@ pub fn items(list: &List, way: Way) -> Vec<Item> {
     let first = list.first();
     let (mut query, mut seen) = (first.clone(), HashSet::new());
     let (mut out, mut ids, mut rows) = (Vec::new(), HashSet::new(), 0);
-    let (mut last, mut repeats, mut by_cursor, mut made) = (None, false, false, false);
+    let (mut before, mut repeats, mut by_cursor, mut made) = (None, false, false, false);
     let expected = list.count().map(|count| count.saturating_sub(u64::from(list.start)));
     loop {
         let page = match (list.answer(&query, ""), list.find(&query)) {
@@ -82,8 +82,8 @@ pub fn items(list: &List, way: Way) -> Vec<Item> {
             for id in &page {
                 repeats |= !ids.insert(id.clone());
             }
-            same = last.as_ref() == Some(&page);
-            last = Some(page);
+            same = before.as_ref() == Some(&page);
+            before = Some(page);
         }
         if same && (step.is_some() || came_by) {
             fail("same page");

@@ -178,3 +178,81 @@ fn where_the_server_counts_the_rows_no_page_behind_the_last_is_requested() {
     assert_eq!(ids(&client, 12), (0..PAGES * ROWS).collect::<Vec<_>>());
     assert_eq!(server.count() as u64, PAGES);
 }
+
+/// A server that refuses each request beside another with this status, and how many requests it
+/// received.
+fn one_at_a_time(pages: u64, status: u16) -> Server {
+    let running = AtomicUsize::new(0);
+    Server::start(move |request, _| {
+        let beside = running.fetch_add(1, SeqCst) > 0;
+        thread::sleep(Duration::from_millis(10));
+        running.fetch_sub(1, SeqCst);
+        if beside {
+            return Act::error(status, "server_error", "error", "One at a time.");
+        }
+        page(request.param("offset").map_or(0, |n| n.parse().unwrap()), pages)
+    })
+}
+
+#[test]
+fn a_server_that_takes_one_request_at_a_time_is_asked_for_one_at_a_time() {
+    const PAGES: u64 = 150;
+    for status in [429, 502, 503] {
+        let server = one_at_a_time(PAGES, status);
+        let client = builder(server.url()).retry(RetryPolicy::default()).build().unwrap();
+        let start = Instant::now();
+        assert_eq!(ids(&client, 8), (0..PAGES * ROWS).collect::<Vec<_>>(), "{status}");
+        // A failure costs a request, and for 50 pages there is no other.
+        assert!(server.count() as u64 <= PAGES + 16, "{status}: {}", server.count());
+        let took = start.elapsed();
+        assert!(took < Duration::from_millis(PAGES * 10 * 2), "{status}: {took:?}");
+    }
+}
+
+#[test]
+fn a_few_failures_in_a_long_list_do_not_end_pages_ahead() {
+    const PAGES: u64 = 300;
+    let gauge = Arc::new(Gauge::default());
+    let running = Arc::clone(&gauge);
+    let server = Server::start(move |request, n| {
+        running.during(|| thread::sleep(Duration::from_millis(3)));
+        if [40, 41, 42].contains(&n) {
+            return Act::status(502);
+        }
+        let offset = request.param("offset").map_or(0, |n| n.parse().unwrap());
+        if offset == 200 * ROWS {
+            running.restart();
+        }
+        page(offset, PAGES)
+    });
+    let client = builder(server.url()).retry(RetryPolicy::default()).build().unwrap();
+    assert_eq!(ids(&client, 8), (0..PAGES * ROWS).collect::<Vec<_>>());
+    assert!(gauge.most() >= 8, "{}", gauge.most());
+}
+
+#[test]
+fn a_refusal_of_its_own_comes_at_once_and_is_not_asked_for_again() {
+    let own = r#"{"type": "authentication_error", "code": "permission_denied", "detail": "No."}"#;
+    for (status, body) in [(400, "{}"), (401, "{}"), (403, own), (404, "{}"), (405, "{}")] {
+        let server = Server::start(move |request, _| {
+            match request.param("offset").map_or(0, |n| n.parse().unwrap()) {
+                offset if offset < 12 => page(offset, 1_000),
+                12 => Act::status(status).body("application/json", body),
+                // Pages behind it hang.
+                offset => page(offset, 1_000).after(Duration::from_secs(3)),
+            }
+        });
+        let client = builder(server.url()).build().unwrap();
+        let start = Instant::now();
+        let list = client.list("/api/things/").page_size(2).prefetch(8);
+        let failed = list.items().find_map(Result::err).unwrap();
+        assert_eq!(failed.status(), Some(status), "{failed}");
+        assert!(start.elapsed() < Duration::from_secs(2), "{status}: {:?}", start.elapsed());
+        let asked = server
+            .requests()
+            .iter()
+            .filter(|r| r.param("offset").is_some_and(|n| n == "12"))
+            .count();
+        assert_eq!(asked, 1, "{status}");
+    }
+}
