@@ -358,7 +358,8 @@ pub enum ErrorKind {
     PermissionDenied,
     /// The thing does not exist: status 404, or a lookup that returned no row.
     NotFound,
-    /// Too many requests (429), or too many queries at once. [`Error::retry_after`] says how long PostHog asked to wait.
+    /// Too many requests (429), or too many queries at once. [`Error::retry_after`] says how long
+    /// PostHog asked to wait.
     RateLimited,
     /// The queries of the project have read as many bytes as they may in an hour (429).
     QueryBudget,
