@@ -15,7 +15,8 @@ pub struct RetentionCohort {
     pub label: String,
     /// When the period begins.
     pub date: String,
-    /// How many persons came in the period itself, then in each period after it.
+    /// What the insight shows for the period itself, then for each period after it: how many persons
+    /// came, or the sum or average of a property.
     pub values: Vec<Option<f64>>,
     /// The value of the breakdown.
     pub breakdown: Option<Value>,
@@ -40,19 +41,22 @@ pub struct RetentionCohort {
 /// # Ok::<(), posthog_api::Error>(())
 /// ```
 pub fn retention(insight: &Value) -> Result<Vec<RetentionCohort>> {
+    // Null in all values where the insight shows persons.
+    const AGGREGATE: &str = "aggregation_value";
+    let cohorts = elements(insight, Shape::Retention, "retention")?;
+    let aggregates = cohorts.iter().flat_map(values).any(|v| number(v, AGGREGATE).is_some());
+    let shown = if aggregates { AGGREGATE } else { "count" };
     let read = |cohort: &Value| RetentionCohort {
         label: label(cohort),
         date: text(cohort, "date").unwrap_or_default(),
-        values: cohort
-            .get("values")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-            .map(|value| number(value, "count"))
-            .collect(),
+        values: values(cohort).map(|value| number(value, shown)).collect(),
         breakdown: breakdown(cohort),
     };
-    Ok(elements(insight, Shape::Retention, "retention")?.iter().map(read).collect())
+    Ok(cohorts.iter().map(read).collect())
+}
+
+fn values(cohort: &Value) -> impl Iterator<Item = &Value> {
+    cohort.get("values").and_then(Value::as_array).into_iter().flatten()
 }
 
 #[cfg(test)]
@@ -71,5 +75,14 @@ mod tests {
             breakdown: None,
         };
         assert_eq!(retention(&json!({"result": [cohort]})).unwrap(), [expected]);
+    }
+
+    #[test]
+    fn a_sum_or_an_average_is_read_in_place_of_the_number_of_persons() {
+        let of = |values: Value| retention(&json!({"result": [{"date": "d", "values": values}]}));
+        let value = |aggregate: Option<f64>| json!({"count": 2, "aggregation_value": aggregate});
+        let averages = of(json!([value(Some(9.5)), value(None)])).unwrap();
+        assert_eq!(averages[0].values, [Some(9.5), None]);
+        assert_eq!(of(json!([value(None)])).unwrap()[0].values, [Some(2.0)]);
     }
 }
