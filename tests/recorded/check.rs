@@ -160,14 +160,14 @@ pub fn refused(error: &Error, recorded: &Recorded, class: Class, what: &str) {
             error.kind() == posthog_api::ErrorKind::PermissionDenied,
             error.kind() == posthog_api::ErrorKind::NotFound,
             error.kind() == posthog_api::ErrorKind::RateLimited,
-            error.kind() == posthog_api::ErrorKind::Timeout
+            error.kind() == posthog_api::ErrorKind::TooSlow
         ),
         (
             class == Class::Key,
             class == Class::Forbidden,
             class == Class::Missing,
             matches!(class, Class::Throttled(_)),
-            false
+            recorded.status == 504
         ),
         "{what}"
     );

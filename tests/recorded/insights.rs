@@ -160,6 +160,17 @@ pub fn rows(t: &mut Table) {
 }
 
 #[test]
+fn an_insight_that_is_being_computed_is_asked_again_until_it_has_a_result() {
+    let [running, done] = ["insight_bold_refresh_force_async", "insight_bold_refresh_async"]
+        .map(|name| one("2026", name));
+    let replay = Replay::recorded(&[running, done]);
+    let id: u64 = crate::ask::relative(done).split('/').nth(1).unwrap().parse().unwrap();
+    let insight = client(&replay.url()).project(1).insight_computed(id).unwrap();
+    assert_eq!(insight, json_of(done));
+    replay.requests().iter().for_each(|request| check::request(request, done));
+}
+
+#[test]
 fn a_search_returns_no_insights_with_merely_similar_names() {
     for (name, search, exact, similar) in
         [("insights_search_similar", "bolt", 0, 8), ("insights_search_exact", "bold", 7, 1)]

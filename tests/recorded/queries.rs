@@ -138,6 +138,13 @@ fn a_recorded_query_of_the_last_day_is_read_only_from_its_answer() {
     assert!(error.to_string().contains("the last 24 hours only"), "{error}");
     let answer = query_of(&client(&replay.url()), recorded).send().unwrap();
     assert_eq!(insight::rows(&answer).unwrap(), by_name(&json_of(recorded)));
+
+    let node = &json_of(one("2026b", "insight_datatable_sessions"))["query"];
+    assert_eq!((&node["kind"], &node["source"]["after"]), (&json!("DataTableNode"), &json!(null)));
+    let replay = Replay::start(Vec::new());
+    let error = client(&replay.url()).project(1).query(node).rows().unwrap_err();
+    assert!(check::config_error(&error).contains("the last 24 hours only"), "{error}");
+    assert_eq!(replay.count(), 0);
 }
 
 /// The first row that the recorded query gives.
@@ -161,6 +168,13 @@ fn values_of_recorded_rows_are_exact() {
     assert_eq!(row("2026", "query_value_string")["v"], "O'Brien \\ \" \n {x} 日本");
     let values = row("2026", "hogql_values");
     assert_eq!(values["s"], "we'ird \"q\" \\ \n ü");
+    let booleans = row("2026b", "hogql_value_bool");
+    assert_eq!((&booleans["v"], &booleans["w"]), (&json!(1), &json!(0)));
+    // The repeated hour, in summer time and in winter time.
+    let summer = row("2026b", "hogql_pacific_types");
+    assert_eq!(summer["timestamp"], "2026-11-01T01:30:00.654321-07:00");
+    let winter = row("2026b", "events_page_pacific_1");
+    assert_eq!(winter["timestamp"], "2026-11-01T01:29:59.696921-08:00");
 }
 
 #[test]
@@ -174,14 +188,32 @@ fn numbers_of_recorded_rows_are_exact_to_the_last_bit() {
 
 #[test]
 fn a_table_has_the_columns_in_the_order_of_the_select() {
-    for name in ["query_types", "query_persons", "query_unnamed"] {
-        let recorded = one("2026", name);
+    for (year, name) in [
+        ("2026", "query_types"),
+        ("2026", "query_persons"),
+        ("2026", "query_unnamed"),
+        ("2026b", "query_datatable_events"),
+    ] {
+        let recorded = one(year, name);
         let replay = Replay::recorded(&[recorded]);
         let table = query_of(&client(&replay.url()), recorded).table().unwrap();
         let truth = json_of(recorded);
         assert_eq!(json!(table.columns), truth["columns"], "{name}");
         assert_eq!(json!(table.rows), truth["results"], "{name}");
     }
+}
+
+#[test]
+fn a_retention_is_read_alike_from_a_query_and_from_an_insight() {
+    let [asked, stored] =
+        ["query_retention_sum", "insight_retention_sum"].map(|name| one("2026b", name));
+    let replay = Replay::recorded(&[asked, stored]);
+    let client = client(&replay.url());
+    let answer = query_of(&client, asked).send().unwrap();
+    let cohorts = insight::retention(&answer).unwrap();
+    assert_eq!(cohorts[0].values[0], Some(106_309.666_8));
+    let stored = client.project(1).insight(92).unwrap();
+    assert_eq!(cohorts, insight::retention(&stored).unwrap());
 }
 
 #[test]
