@@ -1,10 +1,13 @@
 //! Values to JSON and bytes to values, with the repairs that real servers need.
 
-use std::fmt::Display;
+use std::borrow::Cow;
+use std::fmt::{self, Display};
 use std::str::Utf8Error;
 
-use serde::de::DeserializeOwned;
+use serde::de::{self, Deserialize, DeserializeOwned, Deserializer, MapAccess};
 use serde::ser::{self, Error as _, Serialize, Serializer};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
 /// A caller's value as JSON. A float that is NaN or infinite is an error: JSON would say null.
 pub(crate) fn encode(value: &impl Serialize) -> serde_json::Result<Vec<u8>> {
@@ -16,7 +19,7 @@ pub(crate) fn encode(value: &impl Serialize) -> serde_json::Result<Vec<u8>> {
 }
 
 /// The same as a `Value`.
-pub(crate) fn to_value(value: &impl Serialize) -> serde_json::Result<serde_json::Value> {
+pub(crate) fn to_value(value: &impl Serialize) -> serde_json::Result<Value> {
     value.serialize(Finite)?;
     serde_json::to_value(value)
 }
@@ -240,10 +243,102 @@ pub(crate) fn without_bare_words(json: &str) -> Option<String> {
     (kept > 0).then(|| mended + json.get(kept..).unwrap_or_default())
 }
 
+/// `json` with U+FFFD for what is not valid in a string: half a surrogate pair, or a control
+/// character.
+pub(crate) fn with_valid_strings(json: &str) -> String {
+    let code = |at: usize| {
+        let digits = json.get(at..at + 6)?.strip_prefix("\\u")?;
+        u32::from_str_radix(digits, 16).ok()
+    };
+    let mut out = String::with_capacity(json.len());
+    let (mut at, mut kept, mut in_string) = (0, 0, false);
+    while let Some(&byte) = json.as_bytes().get(at) {
+        let (length, valid) = match byte {
+            b'"' => {
+                in_string = !in_string;
+                (1, true)
+            }
+            b'\\' if in_string => match code(at) {
+                Some(0xD800..=0xDBFF) if matches!(code(at + 6), Some(0xDC00..=0xDFFF)) => {
+                    (12, true)
+                }
+                Some(0xD800..=0xDFFF) => (6, false),
+                _ => (2, true),
+            },
+            0..0x20 if in_string => (1, false),
+            _ => (1, true),
+        };
+        if !valid {
+            out += json.get(kept..at).unwrap_or_default();
+            out += "\u{fffd}";
+            kept = at + length;
+        }
+        at += length;
+    }
+    out + json.get(kept..).unwrap_or_default()
+}
+
+/// A value; or, where it cannot be read, an object with the members that can, down to `depth`
+/// levels; or its text.
+pub(crate) fn value_or_text(raw: &RawValue, depth: u32) -> Value {
+    if let Ok(value) = serde_json::from_str(raw.get()) {
+        return value;
+    }
+    let members: Option<Map<String, Value>> =
+        serde_json::from_str::<Members<'_>>(raw.get()).ok().filter(|_| depth > 0).map(|members| {
+            let member = |(name, raw): (String, &RawValue)| {
+                // Only the row and its `properties` are taken apart.
+                let depth = if depth == 2 && name != "properties" { 0 } else { depth - 1 };
+                let value = value_or_text(raw, depth);
+                (name, value)
+            };
+            members.0.into_iter().map(member).collect()
+        });
+    members.map_or_else(|| Value::from(raw.get()), Value::Object)
+}
+
+/// The members of an object, unread.
+struct Members<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> std::result::Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> de::Visitor<'de> for Visitor {
+            type Value = Members<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(
+                self,
+                mut map: A,
+            ) -> std::result::Result<Members<'de>, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+        d.deserialize_map(Visitor)
+    }
+}
+
+/// The value of a text that holds JSON, repaired as the rows of a list are; `None` for other text.
+pub(crate) fn value_of_text(text: &str) -> Option<Value> {
+    serde_json::from_str(text).ok().or_else(|| {
+        let text = without_bare_words(text).map_or(Cow::Borrowed(text), Cow::Owned);
+        let text = with_valid_strings(&text);
+        let raw = serde_json::from_str::<&RawValue>(&text).ok()?;
+        Some(value_or_text(raw, 1))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     #[test]
     fn a_float_that_json_cannot_hold_is_an_error() {
@@ -273,5 +368,46 @@ mod tests {
         }
         let error = decode::<Value>(b"[1,\n\"\xff\"]").unwrap_err().to_string();
         assert_eq!(error, "invalid UTF-8 at line 2 column 2");
+    }
+
+    #[test]
+    fn what_is_not_valid_in_a_string_becomes_the_replacement_character() {
+        for (json, repaired) in [
+            (r#""\ud83d\ude80 \ud83d x""#, "\"\\ud83d\\ude80 \u{fffd} x\""),
+            (r#""\ude80\\ud83d""#, "\"\u{fffd}\\\\ud83d\""),
+            (r#""\u00e9""#, r#""\u00e9""#),
+            ("{\n\"a\": \"b\u{1}\\n\"}", "{\n\"a\": \"b\u{fffd}\\n\"}"),
+        ] {
+            assert_eq!(with_valid_strings(json), repaired);
+        }
+    }
+
+    #[test]
+    fn only_the_smallest_member_that_cannot_be_read_becomes_text() {
+        let deep = "[".repeat(200) + &"]".repeat(200);
+        let json =
+            format!(r#"{{"id":1,"properties":{{"deep":{deep},"big":1e999,"ok":[2]}},"x":1e999}}"#);
+        let raw = serde_json::from_str::<&RawValue>(&json).unwrap();
+        let value = value_or_text(raw, 2);
+        assert_eq!(value["id"], 1);
+        assert_eq!(value["properties"]["deep"], deep);
+        assert_eq!(value["properties"]["big"], "1e999");
+        assert_eq!(value["properties"]["ok"][0], 2);
+        assert_eq!(value["x"], "1e999");
+    }
+
+    #[test]
+    fn text_that_holds_json_becomes_its_value() {
+        for (text, value) in [
+            (r#"{"a":[1,"b"]}"#, Some(json!({"a": [1, "b"]}))),
+            ("7", Some(json!(7))),
+            (r#"{"a":"\ud83d","b":NaN}"#, Some(json!({"a": "\u{fffd}", "b": null}))),
+            (r#"{"a":1e999,"b":2}"#, Some(json!({"a": "1e999", "b": 2}))),
+            ("", None),
+            ("{", None),
+            ("plain", None),
+        ] {
+            assert_eq!(value_of_text(text), value, "{text}");
+        }
     }
 }

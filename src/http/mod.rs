@@ -27,7 +27,9 @@ pub use url::{EU, US};
 pub use wait::RetryEvent;
 
 pub(crate) use ahead::{Ahead, Watch, Workers};
-pub(crate) use json::{to_value, without_bare_words};
+pub(crate) use json::{
+    to_value, value_of_text, value_or_text, with_valid_strings, without_bare_words,
+};
 pub(crate) use key::Key;
 pub(crate) use pace::Pace;
 pub(crate) use params::Params;
@@ -109,6 +111,11 @@ impl Http {
     pub(crate) fn left(&self) -> Option<Duration> {
         let left = |at: Instant| at.saturating_duration_since(Instant::now()).min(MAX_TIMEOUT);
         self.deadline.map(left)
+    }
+
+    /// The most bytes that an answer may have.
+    pub(crate) fn max_body_bytes(&self) -> u64 {
+        self.core.transport.max_body_bytes()
     }
 
     /// Whether the deadline has passed.

@@ -7,11 +7,11 @@ use std::marker::PhantomData;
 
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
 
 use crate::error::{Result, row_error};
-use crate::http::{Response, without_bare_words};
+use crate::http::{Response, value_or_text, with_valid_strings, without_bare_words};
 
 /// A page as values. A row that cannot be read costs only the smallest member that cannot: it
 /// becomes its JSON text.
@@ -56,86 +56,6 @@ fn readable_text(response: &Response) -> String {
 /// character.
 fn repaired_text(response: &Response) -> String {
     with_valid_strings(&readable_text(response))
-}
-
-fn with_valid_strings(json: &str) -> String {
-    let code = |at: usize| {
-        let digits = json.get(at..at + 6)?.strip_prefix("\\u")?;
-        u32::from_str_radix(digits, 16).ok()
-    };
-    let mut out = String::with_capacity(json.len());
-    let (mut at, mut kept, mut in_string) = (0, 0, false);
-    while let Some(&byte) = json.as_bytes().get(at) {
-        let (length, valid) = match byte {
-            b'"' => {
-                in_string = !in_string;
-                (1, true)
-            }
-            b'\\' if in_string => match code(at) {
-                Some(0xD800..=0xDBFF) if matches!(code(at + 6), Some(0xDC00..=0xDFFF)) => {
-                    (12, true)
-                }
-                Some(0xD800..=0xDFFF) => (6, false),
-                _ => (2, true),
-            },
-            0..0x20 if in_string => (1, false),
-            _ => (1, true),
-        };
-        if !valid {
-            out += json.get(kept..at).unwrap_or_default();
-            out += "\u{fffd}";
-            kept = at + length;
-        }
-        at += length;
-    }
-    out + json.get(kept..).unwrap_or_default()
-}
-
-/// A value; or, where it cannot be read, an object with the members that can, down to `depth`
-/// levels; or its text.
-fn value_or_text(raw: &RawValue, depth: u32) -> Value {
-    if let Ok(value) = serde_json::from_str(raw.get()) {
-        return value;
-    }
-    let members: Option<Map<String, Value>> =
-        serde_json::from_str::<Members<'_>>(raw.get()).ok().filter(|_| depth > 0).map(|members| {
-            let member = |(name, raw): (String, &RawValue)| {
-                // Only the row and its `properties` are taken apart.
-                let depth = if depth == 2 && name != "properties" { 0 } else { depth - 1 };
-                let value = value_or_text(raw, depth);
-                (name, value)
-            };
-            members.0.into_iter().map(member).collect()
-        });
-    members.map_or_else(|| Value::from(raw.get()), Value::Object)
-}
-
-/// The members of an object, unread.
-struct Members<'a>(Vec<(String, &'a RawValue)>);
-
-impl<'de> serde::Deserialize<'de> for Members<'de> {
-    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> std::result::Result<Self, D::Error> {
-        struct Visitor;
-        impl<'de> serde::de::Visitor<'de> for Visitor {
-            type Value = Members<'de>;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: serde::de::MapAccess<'de>>(
-                self,
-                mut map: A,
-            ) -> std::result::Result<Members<'de>, A::Error> {
-                let mut members = Vec::new();
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
-                }
-                Ok(Members(members))
-            }
-        }
-        d.deserialize_map(Visitor)
-    }
 }
 
 /// A page on the wire: an object around its rows, or the rows alone.
@@ -213,36 +133,5 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for EnvelopeVisitor<T> {
         let results =
             results.ok_or_else(|| Error::custom("there is no `results`: this is not a list"))?;
         Ok(Envelope { results, count, next, has_next })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_not_valid_in_a_string_becomes_the_replacement_character() {
-        for (json, repaired) in [
-            (r#""\ud83d\ude80 \ud83d x""#, "\"\\ud83d\\ude80 \u{fffd} x\""),
-            (r#""\ude80\\ud83d""#, "\"\u{fffd}\\\\ud83d\""),
-            (r#""\u00e9""#, r#""\u00e9""#),
-            ("{\n\"a\": \"b\u{1}\\n\"}", "{\n\"a\": \"b\u{fffd}\\n\"}"),
-        ] {
-            assert_eq!(with_valid_strings(json), repaired);
-        }
-    }
-
-    #[test]
-    fn only_the_smallest_member_that_cannot_be_read_becomes_text() {
-        let deep = "[".repeat(200) + &"]".repeat(200);
-        let json =
-            format!(r#"{{"id":1,"properties":{{"deep":{deep},"big":1e999,"ok":[2]}},"x":1e999}}"#);
-        let raw = serde_json::from_str::<&RawValue>(&json).unwrap();
-        let value = value_or_text(raw, 2);
-        assert_eq!(value["id"], 1);
-        assert_eq!(value["properties"]["deep"], deep);
-        assert_eq!(value["properties"]["big"], "1e999");
-        assert_eq!(value["properties"]["ok"][0], 2);
-        assert_eq!(value["x"], "1e999");
     }
 }

@@ -4,6 +4,7 @@ mod background;
 mod events;
 mod rows;
 mod scan;
+mod slices;
 
 use std::fmt;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 pub use events::Events;
-pub use rows::Rows;
+pub use rows::{Rows, RowsAs};
 pub use scan::Scan;
 
 use crate::error::text::excerpt;

@@ -12,12 +12,15 @@ enum Key {
     Number(i128),
     Float(f64),
     Text(String),
+    /// Its order is not that of its text.
+    Uuid(String),
+    /// Microseconds since 2026-11-01T09:00:00Z, when the summer time of New York ended at 06:00Z.
+    Time(i64),
     Null,
 }
 
 impl Key {
-    /// ClickHouse's order: NaN behind all numbers, null behind everything. Text has an order that
-    /// a client cannot guess.
+    /// ClickHouse's order: NaN behind all numbers, null behind everything.
     fn order(&self, other: &Key) -> Ordering {
         let nan = |x: f64| x.is_nan();
         match (self, other) {
@@ -25,7 +28,9 @@ impl Key {
             (Key::Float(a), Key::Float(b)) => {
                 nan(*a).cmp(&nan(*b)).then(a.partial_cmp(b).unwrap_or(Ordering::Equal))
             }
-            (Key::Text(a), Key::Text(b)) => a.bytes().rev().cmp(b.bytes().rev()),
+            (Key::Text(a), Key::Text(b)) => a.as_bytes().cmp(b.as_bytes()),
+            (Key::Uuid(a), Key::Uuid(b)) => a.bytes().rev().cmp(b.bytes().rev()),
+            (Key::Time(a), Key::Time(b)) => a.cmp(b),
             (a, b) => matches!(a, Key::Null).cmp(&matches!(b, Key::Null)),
         }
     }
@@ -51,7 +56,15 @@ impl Key {
                 u64::try_from(*n).map_or_else(|_| json!(i64::try_from(*n).unwrap()), Value::from)
             }
             Key::Float(x) => json!(x),
-            Key::Text(text) => json!(text),
+            Key::Text(text) | Key::Uuid(text) => json!(text),
+            // Two hours of seconds, the first with the offset of summer time.
+            Key::Time(micros) => {
+                let (seconds, micros) =
+                    (micros.div_euclid(1_000_000), micros.rem_euclid(1_000_000));
+                let offset = if seconds < 3_600 { 4 } else { 5 };
+                let (h, m, s) = (9 + seconds / 3_600 - offset, seconds / 60 % 60, seconds % 60);
+                json!(format!("2026-11-01T{h:02}:{m:02}:{s:02}.{micros:06}-0{offset}:00"))
+            }
             Key::Null => Value::Null,
         }
     }
@@ -64,6 +77,14 @@ impl Key {
             }
             Key::Float(_) => Key::Float(value.as_f64()?),
             Key::Text(_) => Key::Text(value.as_str()?.to_owned()),
+            Key::Uuid(_) => Key::Uuid(value.as_str()?.to_owned()),
+            Key::Time(_) => {
+                let rest = value.as_str()?.strip_prefix("2026-11-01T")?.strip_suffix('Z')?;
+                let (clock, micros) = rest.split_once('.')?;
+                let numbers: Vec<i64> = clock.split(':').map(|n| n.parse().unwrap()).collect();
+                let seconds = (numbers[0] - 9) * 3_600 + numbers[1] * 60 + numbers[2];
+                Key::Time(seconds * 1_000_000 + micros.parse::<i64>().ok()?)
+            }
             Key::Null => return None,
         })
     }
@@ -80,13 +101,24 @@ const SQL: &str = "SELECT k, n FROM t -- all";
 
 impl Table for Keys {
     fn find(&self, sql: &str, values: &Value) -> Option<Found> {
-        let rest = sql.strip_prefix(&format!("SELECT * FROM ({SQL}\n) "))?;
+        let rest = sql.strip_prefix(&format!("SELECT * FROM ({SQL}\n)"))?.trim_start();
         let after = |key: &Key| {
             let last = key.like(&values["scan_after"]);
             last.is_some_and(|last| key.is_greater(&last))
         };
         let fits: Box<dyn Fn(&Key) -> bool> = match rest {
-            "ORDER BY `k`" => Box::new(|_| true),
+            "ORDER BY `k`" | "" => Box::new(|_| true),
+            "WHERE `k` > toDateTime({scan_after}) ORDER BY `k`" => {
+                let is_time = |key: &Key| matches!(key, Key::Time(_));
+                self.keys.iter().all(is_time).then_some(())?;
+                Box::new(after)
+            }
+            // A time cannot be compared with its text.
+            "WHERE `k` > {scan_after} ORDER BY `k`"
+                if self.keys.iter().any(|key| matches!(key, Key::Time(_))) =>
+            {
+                return None;
+            }
             "WHERE `k` > {scan_after} ORDER BY `k`" => Box::new(after),
             "WHERE isFinite(`k`) ORDER BY `k`" => Box::new(Key::is_finite),
             "WHERE isFinite(`k`) AND `k` > {scan_after} ORDER BY `k`" => {
@@ -137,8 +169,15 @@ fn tables() -> Vec<(&'static str, Keys)> {
     let mut mostly_low = vec![Key::Float(f64::NEG_INFINITY); 9];
     mostly_low.extend([1.5, f64::NAN, 2.5].map(Key::Float));
     let texts = some(|n| Key::Text(format!("k\u{e9}'\\{}", n % 20)));
+    let uuids = some(|n| Key::Uuid(format!("{n:02}-{}", n * 7 % 10)));
+    // Across the end of summer time, some with microseconds, some equal.
+    let times = some(|n| Key::Time(3_599_999_998 + n / 2 * (n / 9)));
     let table = |keys, kind| Keys { keys, kind: Some(kind) };
     vec![
+        ("uuids", table(uuids, "UUID")),
+        ("times", table(times, "DateTime64(6, 'America/New_York')")),
+        ("texts in a variant", table(texts.clone(), "Variant(String, UInt64)")),
+        ("texts and null in a dynamic", table(or_null(texts.clone()), "Dynamic")),
         ("numbers", table(numbers.clone(), "UInt64")),
         ("shared numbers", table(shared.clone(), "Int64")),
         ("large numbers", table(large, "UInt64")),
