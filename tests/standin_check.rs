@@ -484,16 +484,17 @@ fn statements_are_run_over_persons_and_events() {
 fn every_event_comes_once_in_order_of_timestamp_and_uuid() {
     let mut wire = Wire::start();
     let range = "timestamp >= toDateTime({t}) AND timestamp < toDateTime({end})";
-    let after = "AND (timestamp > toDateTime({t}) OR uuid > toUUID({u}))";
+    let after =
+        "AND (timestamp > toDateTime({t}) OR (uuid, event, distinct_id) > (toUUID({u}), {n}, {d}))";
     let columns = "uuid, event, timestamp, distinct_id, properties";
     let mut events: Vec<Value> = Vec::new();
     loop {
         let last = events.last().cloned().unwrap_or_else(|| json!([null, null, "2026-10-01"]));
         let more = if events.is_empty() { "" } else { after };
         let sql = format!(
-            "SELECT {columns} FROM events WHERE {range} {more} ORDER BY timestamp, uuid LIMIT 300"
+            "SELECT {columns} FROM events WHERE {range} {more} ORDER BY timestamp, uuid, event, distinct_id LIMIT 300"
         );
-        let values = json!({"t": last[2], "u": last[0], "end": "2026-12-01T00:00:00Z"});
+        let values = json!({"t": last[2], "u": last[0], "n": last[1], "d": last[3], "end": "2026-12-01T00:00:00Z"});
         let page = wire.query(&sql, json!({"values": values})).json();
         let rows = page["results"].as_array().unwrap();
         events.extend_from_slice(rows);

@@ -45,6 +45,7 @@ enum Expr {
     /// `uuid`, or `properties.email`.
     Column(Vec<String>),
     Call(String, Vec<Expr>),
+    Tuple(Vec<Expr>),
     Compare(Box<Expr>, String, Box<Expr>),
     IsNull(Box<Expr>),
     Not(Box<Expr>),
@@ -272,9 +273,9 @@ impl Parser {
 
     fn operand(&mut self) -> Result<Expr> {
         if self.sign("(") {
-            let inner = self.or()?;
+            let mut inner = self.list(Parser::or)?;
             self.need_sign(")")?;
-            return Ok(inner);
+            return Ok(if inner.len() == 1 { inner.remove(0) } else { Expr::Tuple(inner) });
         }
         if self.sign("{") {
             let name = self.name()?;
@@ -465,6 +466,7 @@ fn eval(expr: &Expr, env: &Env, context: &Context) -> Result<Value> {
             };
             holds.into()
         }
+        Expr::Tuple(parts) => parts.iter().map(eval).collect::<Result<Vec<Value>>>()?.into(),
         Expr::IsNull(value) => eval(value)?.is_null().into(),
         Expr::Not(value) => (!truth(&eval(value)?)).into(),
         Expr::And(left, right) => (truth(&eval(left)?) && truth(&eval(right)?)).into(),
@@ -521,6 +523,10 @@ fn compare(a: &Value, b: &Value) -> Ordering {
         (Value::Null, Value::Null) => Ordering::Equal,
         (Value::Null, _) => Ordering::Greater,
         (_, Value::Null) => Ordering::Less,
+        (Value::Array(a), Value::Array(b)) => {
+            let orders = a.iter().zip(b).map(|(a, b)| compare(a, b));
+            orders.fold(Ordering::Equal, Ordering::then)
+        }
         (Value::String(a), Value::String(b)) => sort_key(a).cmp(&sort_key(b)),
         _ => a.as_f64().partial_cmp(&b.as_f64()).unwrap_or(Ordering::Equal),
     }
