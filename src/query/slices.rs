@@ -127,7 +127,7 @@ impl Slices {
         let to = to.clamp(from, STORED.1 + 1);
         let mut ends = Ends::new();
         if let Some(after) = &after {
-            let _ = ends.note(after.join(" "));
+            let _ = ends.note(end(from, after));
         }
         let background = select.query.background;
         let rest = VecDeque::from([Slice { from, after, to, limit: None, background }]);
@@ -233,7 +233,7 @@ impl Walk for Slices {
             if at > slice.from {
                 self.ends.forget();
             }
-            self.ends.note(ids.join(" "))?;
+            self.ends.note(end(at, &ids))?;
             // A page that is not full was most likely all of the slice, though nothing shows it.
             covered = if found < limit { covered } else { at - slice.from };
             self.put_back(Slice { from: at, after: Some(ids), limit: None, ..slice });
@@ -287,6 +287,11 @@ pub(super) fn place(event: &Row) -> Option<(i64, [&str; 3])> {
     let moment = Moment::parse(text("timestamp")?).filter(|m| m.precision == Precision::Exact)?;
     let uuid = text("uuid").filter(|uuid| !uuid.is_empty())?;
     Some((moment.micros(), [uuid, text("event")?, text("distinct_id")?]))
+}
+
+/// The last event of a page, as text.
+fn end(at: i64, ids: &[String; 3]) -> String {
+    format!("{} {}", Moment::from_micros(at), ids.join(" "))
 }
 
 /// The conditions would compare a column that takes the name of another in its place.
