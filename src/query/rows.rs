@@ -143,7 +143,9 @@ impl Rows {
             Ok(answer) => Ok((checked(answer.json()?)?, Some(answer.body().len()))),
             // The others may be why.
             Err(e) if is_of_load(&e) && !self.ahead.is_empty() => {
-                self.window.shrink(self.window.now / 2);
+                // Without a time to wait for, as many queries as allowed run already.
+                let is_full = e.kind() == ErrorKind::RateLimited && e.retry_after().is_none();
+                self.window.shrink(if is_full { 0 } else { self.window.now / 2 });
                 self.give_up_all();
                 send(query)
             }

@@ -1,5 +1,5 @@
 //! Proves that events() returns each event of a time range once, in order, and resumes after any.
-use crate::model::{Rules, limits, queries, serve, too_slow};
+use crate::model::{Found, Rules, Table, limits, queries, serve, serve_with, too_slow};
 use crate::stored::{
     COLUMNS, DAY, Event, MARCH, MINUTE, SECOND, Stored, micros, stored, text, uuid,
 };
@@ -8,6 +8,8 @@ use crate::support::{Act, KEY, Server, builder, client, error, shows_key};
 use posthog_api::{Events, Result};
 use serde_derive::Deserialize;
 use serde_json::{Map, Value, json};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Events of four years: many in one microsecond, many in one second, a few far from others.
@@ -450,4 +452,132 @@ fn what_events_show_of_themselves_hides_the_key() {
     let events = project.events().event(KEY).filter(&format!("a = '{KEY}'")).value("a", KEY);
     let events = events.columns([format!("'{KEY}'")]);
     assert!(!shows_key(format!("{events:?}").as_bytes()), "{events:?}");
+}
+
+#[test]
+fn text_that_holds_json_comes_as_a_value() {
+    let columns = [&COLUMNS[..4], &["properties", "b", "c"]].concat();
+    let row = |json: &str| {
+        json!([uuid(1), "2026-03-01T01:00:00Z", "click", "me", json, "{\"x\":1}", "[2]"])
+    };
+    let answer = |json: &str| json!({"columns": columns, "results": [row(json)], "hogql": "SELECT 1 LIMIT 10000"});
+    let one = |events: Events| events.into_iter().next().unwrap().unwrap();
+    let range = |server: &Server| events(server).after("2026-03-01").before("2026-03-01T02:00:00Z");
+    for (text, value) in [
+        (r#"{"a":[1,{"b":null}]}"#, json!({"a": [1, {"b": null}]})),
+        (r#"{"a":"\ud83d x"}"#, json!({"a": "\u{fffd} x"})),
+        ("not JSON", json!("not JSON")),
+    ] {
+        let server = Server::answers(&[answer(text)]);
+        let event = one(range(&server));
+        assert_eq!((&event["properties"], &event["b"]), (&value, &json!("{\"x\":1}")), "{text}");
+    }
+    let server = Server::answers(&[answer("{}")]);
+    let event = one(range(&server).json_columns(["b", "other"]));
+    assert_eq!(
+        (&event["properties"], &event["b"], &event["c"]),
+        (&json!("{}"), &json!({"x": 1}), &json!("[2]"))
+    );
+}
+
+#[test]
+fn the_events_of_the_range_are_counted_by_one_query() {
+    let count = || json!({"columns": ["count()"], "results": [[41]]});
+    let server = Server::answers(&[count()]);
+    let row = json!({"uuid": uuid(1), "timestamp": "2026-03-01T01:00:00Z", "event": "a", "distinct_id": "b"});
+    let march = events(&server).after("2026-03-01").event("click").resume(row.as_object().unwrap());
+    assert_eq!(march.count().unwrap(), 41);
+    let query = server.requests()[0].json()["query"].clone();
+    assert_eq!(
+        query["query"],
+        "SELECT count()\nFROM events\nWHERE timestamp >= toDateTime({events_from})\n\
+                                AND timestamp < toDateTime({events_to})\nAND event IN {events_names}"
+    );
+    assert_eq!(query["values"]["events_from"], "2026-03-01T00:00:00.000000Z");
+    // Where it is too slow, it runs in the background.
+    let server = Server::script([too_slow(), Act::json(200, &count())]);
+    assert_eq!(events(&server).count().unwrap(), 41);
+    assert_eq!(queries(&server)[1].1, "force_async");
+    assert!(config(&error(client(&server).project(1).events().count())).contains("after()"));
+}
+
+#[test]
+fn the_last_moment_that_can_be_stored_is_included() {
+    let last = (10_413_792_000 * SECOND) - 1;
+    let server = serve(stored([last - 1, last]), Rules::default());
+    let range = |before: &str| {
+        let events = client(&server).project(1).events().after("2299-12-31T23:59:59Z");
+        uuids(events.before(before)).len()
+    };
+    assert_eq!(range("2300-01-01"), 2);
+    assert_eq!(range("9999-12-31"), 2);
+    assert_eq!(range("2299-12-31T23:59:59.999999Z"), 1);
+}
+
+#[test]
+fn pages_grow_again_after_one_that_was_too_large() {
+    let server = serve(stored((0..4_000).map(|n| MARCH + n * SECOND)), Rules::default());
+    let large = builder(server.url()).max_body_bytes(100_000).build().unwrap().project(1);
+    let march = large.events().after("2026-03-01").before("2026-03-02").prefetch(0);
+    assert_eq!(uuids(march).len(), 4_000);
+    let limits = limits(&server);
+    let smallest = limits.iter().position(|limit| limit == limits.iter().min().unwrap()).unwrap();
+    assert!(limits[smallest..].iter().any(|limit| limit > &limits[smallest]), "{limits:?}");
+    assert!(limits.len() <= 40, "{limits:?}");
+}
+
+#[test]
+fn no_more_requests_run_at_once_than_were_asked_for() {
+    for prefetch in [0, 1, 2, 5] {
+        let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let table = Watched {
+            inner: stored((0..3_000).map(|n| MARCH + n * 30 * SECOND)),
+            now,
+            most: Arc::clone(&most),
+        };
+        let all = table.inner.all();
+        let server = serve(table, Rules { cap: 100, ..Rules::default() });
+        let march = client(&server).project(1).events().after("2026-03-01").before("2026-03-03");
+        assert_eq!(uuids(march.prefetch(prefetch)), all);
+        assert_eq!(most.load(Ordering::SeqCst), prefetch + 1);
+    }
+}
+
+/// A table that notes how many queries run at once.
+struct Watched {
+    inner: Stored,
+    now: Arc<AtomicUsize>,
+    most: Arc<AtomicUsize>,
+}
+
+impl Table for Watched {
+    fn find(&self, sql: &str, values: &Value) -> Option<Found> {
+        self.most.fetch_max(self.now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        std::thread::sleep(Duration::from_millis(10));
+        let found = self.inner.find(sql, values);
+        self.now.fetch_sub(1, Ordering::SeqCst);
+        found
+    }
+}
+
+#[test]
+fn after_a_429_there_is_one_request_at_a_time() {
+    let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let table = stored((0..2_200).map(|n| MARCH + n * 30 * SECOND));
+    let all = table.all();
+    let watched = Watched { inner: table, now, most: Arc::clone(&most) };
+    let busy =
+        Act::error(429, "throttled_error", "throttled", "Too many queries are running right now");
+    let seen = Arc::clone(&most);
+    let server = serve_with(watched, Rules { cap: 100, ..Rules::default() }, move |n| {
+        // Those that were sent before have come by then.
+        if n == 32 {
+            seen.store(0, Ordering::SeqCst);
+        }
+        (n == 8).then(|| busy.clone())
+    });
+    let march = client(&server).project(1).events().after("2026-03-01").before("2026-03-03");
+    assert_eq!(uuids(march.prefetch(2)), all);
+    assert!(server.count() > 36, "{} requests", server.count());
+    assert_eq!(most.load(Ordering::SeqCst), 1);
 }

@@ -401,3 +401,140 @@ fn the_rest_of_a_scan_is_computed_again_too() {
     assert!(queries.iter().all(|(_, refresh)| refresh == "force_blocking"), "{queries:?}");
     assert_eq!(limits(&server).last(), Some(&50_000));
 }
+
+/// Answers of one column, `k`, of this type.
+fn answers(kind: &str, pages: &[Value]) -> Vec<Value> {
+    let page = |rows: &Value| {
+        let keys = rows.as_array().unwrap().iter().map(|key| json!([key]));
+        let types = if kind.is_empty() { Value::Null } else { json!([["k", kind]]) };
+        json!({"columns": ["k"], "types": types, "results": keys.collect::<Vec<_>>()})
+    };
+    pages.iter().map(page).collect()
+}
+
+#[test]
+fn keys_that_go_backwards_are_an_error() {
+    for (kind, first, second) in [
+        ("UInt64", json!(9), json!(10)),
+        ("Int64", json!(-1), json!(u64::MAX)),
+        ("Float64", json!(2.5), json!(10)),
+        ("String", json!("B"), json!("a")),
+        ("LowCardinality(Nullable(String))", json!("a"), json!("\u{e9}")),
+        (
+            "DateTime64(6, 'UTC')",
+            json!("2026-11-01T01:30:00-04:00"),
+            json!("2026-11-01T01:29:59-05:00"),
+        ),
+        ("DateTime", json!("2026-11-01T01:30:00Z"), json!("2026-11-01T01:30:00.000001Z")),
+    ] {
+        // Where keys can be null or infinite, those are asked for at the end.
+        let pages = [json!([first]), json!([second]), json!([]), json!([])];
+        let server = Server::answers(&answers(kind, &pages)).expects(Way::Any);
+        let forward = scan(&server).page_size(1).into_iter();
+        assert_eq!(forward.map(Result::unwrap).count(), 2, "{kind}");
+        for next in [&first, &second] {
+            let server = Server::answers(&answers(kind, &[json!([second]), json!([next])]));
+            let mut rows = scan(&server).page_size(1).into_iter();
+            assert_eq!(rows.next().unwrap().unwrap()["k"], second);
+            let error = error(rows.next().unwrap());
+            assert!(paging(&error).message().contains("again"), "{kind} {next}: {error}");
+            assert!(rows.next().is_none());
+        }
+    }
+}
+
+#[test]
+fn a_time_is_sent_back_as_a_time_also_at_the_start() {
+    let time = json!("2026-11-01T01:30:00.000001-04:00");
+    let server = Server::answers(&answers("DateTime64(6)", &[json!([time]), json!([])]));
+    assert_eq!(scan(&server).page_size(1).after(&time).into_iter().count(), 0);
+    let asked: Vec<Value> = server.requests().iter().map(|r| r.json()["query"].clone()).collect();
+    assert_eq!(asked[0]["query"], format!("SELECT * FROM ({SQL}\n) LIMIT 1"));
+    assert_eq!(
+        asked[1]["query"],
+        format!(
+            "SELECT * FROM ({SQL}\n) WHERE `k` > toDateTime({{scan_after}}) ORDER BY `k` LIMIT 1 WITH TIES"
+        )
+    );
+    assert_eq!(asked[1]["values"]["scan_after"], "2026-11-01T05:30:00.000001Z");
+    // The same text is compared as text where the key is text.
+    let server = Server::answers(&answers("String", &[json!([time]), json!([])]));
+    assert_eq!(scan(&server).page_size(1).after(&time).into_iter().count(), 0);
+    assert_eq!(server.requests()[1].json()["query"]["values"]["scan_after"], time);
+}
+
+#[test]
+fn a_type_that_is_not_exact_is_refused_before_a_row_is_returned() {
+    for (kind, key) in [
+        ("Float32", json!(0.5)),
+        ("Nullable(Float32)", json!(0.5)),
+        ("DateTime64(9, 'UTC')", json!("2026-11-01T01:30:00.000000001Z")),
+    ] {
+        let server = Server::answers(&answers(kind, &[json!([key])]));
+        let error = error(scan(&server).page_size(1).into_iter().next().unwrap());
+        config(&error);
+        assert!(error.hint().unwrap().contains("toString"), "{kind}: {error}");
+    }
+}
+
+#[test]
+fn floats_without_a_number_are_not_lost_where_no_type_is_named() {
+    let (low, nan) = (f64::NEG_INFINITY, f64::NAN);
+    for keys in [vec![low; 5], vec![low, low, 1.0, 2.0, 3.0], vec![1.0, nan, nan, nan]] {
+        let keys = Keys { keys: keys.into_iter().map(Key::Float).collect(), kind: None };
+        let server = serve(keys, Rules::default());
+        let last = scan(&server).page_size(2).into_iter().last().unwrap();
+        assert!(paging(&error(last)).message().contains("NaN"));
+    }
+}
+
+#[test]
+fn rows_without_a_key_are_too_many_at_the_cap_of_an_old_server() {
+    let rest = |rows: usize| json!(vec![Value::Null; rows]);
+    for (rows, fits) in [(9_999, true), (10_000, false)] {
+        let pages = [json!([1]), json!([]), rest(rows)];
+        let server = Server::answers(&answers("Nullable(Int64)", &pages));
+        let rows = scan(&server).page_size(1).into_iter();
+        assert_eq!(rows.last().unwrap().is_ok(), fits);
+    }
+}
+
+#[test]
+fn the_query_for_rows_without_a_key_is_never_halved() {
+    let pages = [json!([1]), json!([]), json!(["x".repeat(3_000)])];
+    let server = Server::answers(&answers("Nullable(Int64)", &pages));
+    let small = builder(server.url()).max_body_bytes(2_000).build().unwrap().project(1);
+    let mut rows = small.hogql(SQL).scan("k").page_size(8).into_iter();
+    assert!(rows.next().unwrap().is_ok());
+    crate::support::expect::too_large(&error(rows.next().unwrap()), 2_000);
+    assert_eq!(limits(&server), [8, 8, 50_000]);
+}
+
+#[test]
+fn a_full_page_is_not_the_last_one_though_the_server_asks_for_one_row_more() {
+    let mut pages = answers("Int64", &[json!([1, 2]), json!([3])]);
+    for page in &mut pages {
+        page["hogql"] = json!("SELECT * FROM (SELECT k FROM t) ORDER BY k LIMIT 3");
+    }
+    let server = Server::answers(&pages);
+    assert_eq!(scan(&server).page_size(2).into_iter().map(Result::unwrap).count(), 3);
+    // A page that is not full is not the last one where the server says so.
+    pages[0] = answers("Int64", &[json!([1])]).remove(0);
+    pages[0]["hogql"] = pages[1]["hogql"].clone();
+    pages[0]["hasMore"] = json!(true);
+    let server = Server::answers(&pages);
+    assert_eq!(scan(&server).page_size(2).into_iter().map(Result::unwrap).count(), 2);
+}
+
+#[test]
+fn the_rows_of_a_scan_are_counted_by_one_query() {
+    let answer = json!({"columns": ["count()"], "results": [[41]]});
+    let server = Server::answers(&[answer]);
+    assert_eq!(scan(&server).after(7).count().unwrap(), 41);
+    assert_eq!(
+        queries(&server),
+        [(format!("SELECT count() FROM ({SQL}\n)"), "force_blocking".to_owned())]
+    );
+    let server = Server::answers(&[json!({"columns": ["a"], "results": []})]);
+    assert_eq!(error(scan(&server).count()).kind(), ErrorKind::WrongShape);
+}
