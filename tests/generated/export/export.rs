@@ -56,6 +56,9 @@ fn fault() -> impl Strategy<Value = Option<Act>> {
     ]
 }
 
+/// Events, rules, max_body_bytes, prefetch, faults, offset from UTC.
+type Input = (Vec<Event>, (usize, bool, usize), u64, usize, Vec<Option<Act>>, i64);
+
 #[test]
 fn every_export_is_the_same_as_a_plain_sort() {
     let config = Config { cases: 32, failure_persistence: None, ..Config::default() };
@@ -68,14 +71,7 @@ fn every_export_is_the_same_as_a_plain_sort() {
     let body = select(vec![2_000, 6_000, 40_000, 268_435_456_u64]);
     let input =
         (events(), rules, body, 0..9usize, vec(fault(), 1..120), select(vec![0, 20_700, -14_400]));
-    let test = |(events, rules, body, prefetch, faults, offset): (
-        _,
-        (usize, bool, usize),
-        u64,
-        usize,
-        Vec<Option<Act>>,
-        i64,
-    )| {
+    let test = |(events, rules, body, prefetch, faults, offset): Input| {
         let (cap, shows_limit, patience) = rules;
         // Each page in the background takes 0.2 s.
         let patience = if cap < 40 { usize::MAX } else { patience };
