@@ -316,8 +316,8 @@ fn members<'a>(
 /// A property of persons: an operator makes a filter of it.
 ///
 /// These are the 15 operators that the list of persons knows on every server. Others that PostHog
-/// has elsewhere (its own `between`, `in`, `not_in`, `min`, `max`, `starts_with`, `semver_*`) are misread
-/// there, so they do not exist here; HogQL has them all.
+/// has elsewhere (its own `between`, `in`, `not_in`, `min`, `max`, `starts_with`, `semver_*`) are
+/// misread there, so they do not exist here; HogQL has them all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use = "a property is not a filter before an operator completes it"]
 pub struct PersonProperty {

@@ -9,9 +9,9 @@ use crate::error::{Error, Result};
 /// The id of an insight: a number, a short id, an address copied from the browser, or a row that
 /// has an `id`.
 ///
-/// An address may have `filters_override`, `variables_override` and `dashboard`, as the browser shows
-/// them: they are sent too. An id that is not valid is an [`Config`](crate::ErrorKind::Config) when
-/// the request is sent.
+/// An address may have `filters_override`, `variables_override` and `dashboard`, as the browser
+/// shows them: they are sent too. An id that is not valid is an
+/// [`Config`](crate::ErrorKind::Config) when the request is sent.
 ///
 /// # Examples
 /// ```

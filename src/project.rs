@@ -26,8 +26,8 @@ impl Client {
     /// `name`.
     ///
     /// `GET /api/projects/`, scope `project:read`. A key that is restricted to projects cannot use this
-    /// route: for it, those of the teams in [`me`](Client::me) are returned (scope `user:read`) that
-    /// it may use, as far as [`key_info`](Client::key_info) says.
+    /// route: for it, those of the teams in [`me`](Client::me) are returned (scope `user:read`)
+    /// that it may use, as far as [`key_info`](Client::key_info) says.
     ///
     /// # Errors
     /// As [`List::all`].
@@ -176,8 +176,8 @@ impl Project {
     /// PostHog calls it fresh, else a new one, which is waited for.
     ///
     /// `GET insights/{id}/?refresh=async`, asked again until the result is there, for the client's
-    /// timeout, else 600 s; scope `insight:read`. A server of 2023 does not start in the background:
-    /// there, an insight without a result is computed in one request.
+    /// timeout, else 600 s; scope `insight:read`. A server of 2023 does not start in the
+    /// background: there, an insight without a result is computed in one request.
     ///
     /// # Errors
     /// As [`insight`](Project::insight); [`QueryFailed`](ErrorKind::QueryFailed) where the query of

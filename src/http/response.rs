@@ -108,8 +108,8 @@ impl Response {
     /// Returns the body as it came, such as a file.
     ///
     /// # Errors
-    /// [`Decode`](crate::ErrorKind::Decode) where the body is a web page, or has no length, so that nothing shows
-    /// whether it is complete.
+    /// [`Decode`](crate::ErrorKind::Decode) where the body is a web page, or has no length, so that
+    /// nothing shows whether it is complete.
     pub fn bytes(self) -> Result<Vec<u8>> {
         self.check_whole()?;
         Ok(self.answer.body)

@@ -71,8 +71,8 @@ pub enum InsightResult {
 /// Reads the result of any insight, in the shape that it has.
 ///
 /// A calendar heatmap is [`InsightResult::Totals`]; its days are in `calendar_heatmap_data` of each
-/// element of [`result()`]. A box plot is [`InsightResult::Other`], as is every list of objects without a
-/// reader of its own: [`rows`] returns its rows.
+/// element of [`result()`]. A box plot is [`InsightResult::Other`], as is every list of objects
+/// without a reader of its own: [`rows`] returns its rows.
 ///
 /// For a tile of a dashboard, call `read(&tile["insight"])`, which is null where the tile holds a
 /// text.
@@ -82,8 +82,8 @@ pub enum InsightResult {
 ///
 /// # Errors
 /// As [`result`], if there is no result. As [`table`], [`totals`] and [`series`], if the server cut
-/// the rows. [`WrongShape`](crate::ErrorKind::WrongShape), if a number of a result is text, or a line does not
-/// have as many points as days.
+/// the rows. [`WrongShape`](crate::ErrorKind::WrongShape), if a number of a result is text, or a
+/// line does not have as many points as days.
 ///
 /// # Examples
 /// ```
@@ -384,6 +384,10 @@ mod tests {
             (json!({"query": {"kind": "TrendsQuery"}}), "series"),
             (
                 json!({"query": {"kind": "DataTableNode", "source": {"kind": "EventsQuery"}}}),
+                "table",
+            ),
+            (
+                json!({"query": {"kind": "DataTableNode", "source": {"kind": "WebGoalsQuery"}}}),
                 "table",
             ),
             (

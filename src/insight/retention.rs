@@ -15,8 +15,8 @@ pub struct RetentionCohort {
     pub label: String,
     /// When the period begins.
     pub date: String,
-    /// What the insight shows for the period itself, then for each period after it: how many persons
-    /// came, or the sum or average of a property.
+    /// What the insight shows for the period itself, then for each period after it: how many
+    /// persons came, or the sum or average of a property.
     pub values: Vec<Option<f64>>,
     /// The value of the breakdown.
     pub breakdown: Option<Value>,

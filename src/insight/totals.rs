@@ -25,8 +25,9 @@ pub struct Total {
 
 /// The one number of an insight that shows a total: `result[0].aggregated_value`.
 ///
-/// These insights are the bold number, the pie, the bar by value, the table of a trend, the calendar
-/// heatmap and the world map. Of a comparison with an earlier period it is the current number.
+/// These insights are the bold number, the pie, the bar by value, the table of a trend, the
+/// calendar heatmap and the world map. Of a comparison with an earlier period it is the current
+/// number.
 ///
 /// # Errors
 /// [`WrongShape`](crate::ErrorKind::WrongShape), if there is no such number. The message says why: the insight was never
@@ -72,8 +73,8 @@ pub fn aggregated_value(insight: &Value) -> Result<f64> {
 /// of a breakdown and each period of a comparison.
 ///
 /// # Errors
-/// [`WrongShape`](crate::ErrorKind::WrongShape), if the insight has no result or is of another kind,
-/// or if a value is not a number. A value that is null is not an error.
+/// [`WrongShape`](crate::ErrorKind::WrongShape), if the insight has no result or is of another
+/// kind, or if a value is not a number. A value that is null is not an error.
 /// [`CutShort`](crate::ErrorKind::CutShort), if a breakdown has more values and none of the rows
 /// holds the [rest](super::BREAKDOWN_OTHER).
 ///

@@ -109,9 +109,9 @@ impl Query {
     ///
     /// The SQL may also stand in the `source` of a `DataVisualizationNode` or a `DataTableNode`.
     ///
-    /// These are an [`Config`](crate::ErrorKind::Config) when the query is sent: a placeholder that the SQL does
-    /// not have, or that is given twice; a value that is an object, or a float that is NaN or infinite;
-    /// and `filters` and `variables...`, which have methods of their own.
+    /// These are an [`Config`](crate::ErrorKind::Config) when the query is sent: a placeholder that
+    /// the SQL does not have, or that is given twice; a value that is an object, or a float that is
+    /// NaN or infinite; and `filters` and `variables...`, which have methods of their own.
     pub fn value(mut self, placeholder: &str, value: impl Serialize) -> Self {
         let shown = excerpt(placeholder);
         let method = match placeholder.split('.').next() {
@@ -356,8 +356,8 @@ impl Query {
         self.request.json(body)
     }
 
-    /// Sets the member `name` of `of` (of the HogQL query itself if that is empty), where the SQL has
-    /// the placeholder.
+    /// Sets the member `name` of `of` (of the HogQL query itself if that is empty), where the SQL
+    /// has the placeholder.
     fn put(&mut self, placeholder: &str, of: &str, name: &str, value: Value) {
         let shown = excerpt(placeholder);
         let Some(sql) = self.sql() else {

@@ -1,4 +1,4 @@
-//! Proves that every recorded answer of three real PostHog servers, when requested through the public
+//! Proves that every recorded answer of four real PostHog servers, when requested through the public
 //! API, is returned as what it means.
 #![allow(
     clippy::cast_precision_loss,
