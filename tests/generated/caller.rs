@@ -92,7 +92,7 @@ fn filters_and_searches_of_persons_arrive_as_they_were_or_are_refused() {
         let mut sent = Vec::new();
         for seen in server.seen() {
             let mut seen: BTreeMap<String, String> = query_pairs(&seen)?.into_iter().collect();
-            sent.push(seen.remove("properties").map(|text| all_of(parsed(&text))));
+            sent.push(seen.remove("properties").map(|text| all_of(&parsed(&text))));
             prop_assert_eq!(&seen, &params);
         }
         let mut leaves = expected.unwrap_or_default();
@@ -103,8 +103,8 @@ fn filters_and_searches_of_persons_arrive_as_they_were_or_are_refused() {
         }
         let expected: Vec<Option<BTreeSet<String>>> = match leaves.len() {
             0 => vec![None],
-            _ if or => leaves.into_iter().map(|leaf| Some(all_of(json!([leaf])))).collect(),
-            _ => vec![Some(all_of(leaves.into()))],
+            _ if or => leaves.into_iter().map(|leaf| Some(all_of(&json!([leaf])))).collect(),
+            _ => vec![Some(all_of(&leaves.into()))],
         };
         prop_assert_eq!(sent, expected);
         Ok(())
@@ -112,8 +112,8 @@ fn filters_and_searches_of_persons_arrive_as_they_were_or_are_refused() {
 }
 
 /// The texts of conditions that a person must all match: their order does not count.
-fn all_of(conditions: Value) -> BTreeSet<String> {
-    let conditions = reparsed(&conditions);
+fn all_of(conditions: &Value) -> BTreeSet<String> {
+    let conditions = reparsed(conditions);
     conditions.as_array().unwrap().iter().map(Value::to_string).collect()
 }
 
