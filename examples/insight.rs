@@ -2,7 +2,7 @@
 //!
 //! ```console
 //! $ cargo run --example insight -- VdpVGSw3             # a short id, a number, or the address in the browser
-//! $ cargo run --example insight -- --refresh VdpVGSw3   # PostHog computes it, unless its result is fresh
+//! $ cargo run --example insight -- --refresh VdpVGSw3   # waits until PostHog has computed it, unless its result is fresh
 //! ```
 //!
 //! It needs `POSTHOG_PERSONAL_API_KEY` with the scope `insight:read`, `POSTHOG_PROJECT_ID`, and
@@ -16,9 +16,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use posthog_api::insight::InsightResult;
-use posthog_api::{
-    Error, ErrorKind, Project, Refresh, Result, aggregated_value, display_text, read,
-};
+use posthog_api::{Error, ErrorKind, Project, Result, aggregated_value, display_text, read};
 use serde_json::Value;
 
 fn main() -> ExitCode {
@@ -35,7 +33,12 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            eprintln!("{error}");
+            // Without its hint, which names functions of the crate.
+            let advice = match error.kind() {
+                ErrorKind::NotComputed | ErrorKind::Running => "; use --refresh",
+                _ => "",
+            };
+            eprintln!("{}{advice}", error.message());
             ExitCode::from(exit_code(&error))
         }
     }
@@ -54,11 +57,7 @@ fn exit_code(error: &Error) -> u8 {
 
 fn show(id: &str, refresh: bool) -> Result<String> {
     let project = Project::from_env()?;
-    let insight = if refresh {
-        project.insight_refreshed(id, Refresh::Blocking)?
-    } else {
-        project.insight(id)?
-    };
+    let insight = if refresh { project.insight_computed(id)? } else { project.insight(id)? };
     Ok(match read(&insight)? {
         // One number alone, for scripts; an error explains why there is none.
         InsightResult::Totals(totals) if totals.len() == 1 => {

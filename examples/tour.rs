@@ -15,8 +15,8 @@ use posthog_api::insight::series;
 use posthog_api::ureq::middleware::MiddlewareNext;
 use posthog_api::ureq::{self, Agent, Body, SendBody, http};
 use posthog_api::{
-    Client, ClientBuilder, Error, ErrorKind, PersonFilter, Project, Refresh, Result,
-    aggregated_value, display_text,
+    Client, ClientBuilder, Error, ErrorKind, PersonFilter, Project, Result, aggregated_value,
+    display_text,
 };
 use serde_json::Value;
 use standin::StandIn;
@@ -136,7 +136,7 @@ fn number(Tour { project, number, line, .. }: &Tour) -> Result<()> {
             Ok(value) => say!("{value}"),
             Err(error) => say!("{error}"),
         }
-        run!(let insight = project.insight_refreshed(id, Refresh::Blocking)?);
+        run!(let insight = project.insight_computed(id)?);
         say!("{}", run!(aggregated_value(&insight)?));
     }
     if let Some(id) = line {

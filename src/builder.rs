@@ -53,12 +53,12 @@ impl Client {
 ///     .host("https://posthog.example.com")
 ///     .timeout(Duration::from_secs(30))
 ///     .retry(RetryPolicy::patient())
-///     .on_retry(|event| eprintln!("{event:?}"))
+///     .on_retry(|event| eprintln!("{event}"))
 ///     .build()?;
 /// # Ok::<(), posthog_api::Error>(())
 /// ```
 #[derive(Clone)]
-#[must_use = "there is no client before .build()"]
+#[must_use = "nothing is made before .build()"]
 pub struct ClientBuilder {
     key: String,
     host: String,
@@ -105,7 +105,10 @@ impl ClientBuilder {
     }
 
     /// Sets how long one attempt may take to look up the host's name, and then to connect, TLS
-    /// included. The lookup has a limit until a connection was made. Defaults to 10 s.
+    /// included. Defaults to 10 s each.
+    ///
+    /// The lookup has this limit until the client has connected once. Later lookups have the limit
+    /// of the operating system.
     pub fn connect_timeout(mut self, d: Duration) -> Self {
         self.connect_timeout = d;
         self
@@ -152,7 +155,11 @@ impl ClientBuilder {
     }
 
     /// Spreads the requests of this client and its clones evenly, so that no minute has more than
-    /// `n`. PostHog allows 240 a minute on most routes. Defaults to no limit.
+    /// `n`. Defaults to no limit.
+    ///
+    /// PostHog allows 240 a minute on most routes, [counted by the
+    /// key](crate::docs::behaviour#what-posthog-allows). Clients that are built separately do not
+    /// share a pace.
     pub fn max_requests_per_minute(mut self, n: u32) -> Self {
         self.max_requests_per_minute = Some(n);
         self
@@ -175,11 +182,11 @@ impl ClientBuilder {
     /// Makes the client. Nothing is sent.
     ///
     /// # Errors
-    /// [`Config`](crate::ErrorKind::Config) for a setting that is not valid: a key that is empty, is a project token
-    /// (`phc_`), or contains a space, a control or a non-ASCII character; a host that is not an
-    /// http or https URL, has a user, query or fragment, only receives events, or would be sent
-    /// the key unencrypted; https without a TLS feature; a user agent that is not a valid header; a
-    /// limit of zero.
+    /// [`Config`](crate::ErrorKind::Config) for a setting that is not valid: a key that is empty,
+    /// is a project token (`phc_`), or contains a space, a control or a non-ASCII character; a host
+    /// that is not an http or https URL, has a user, query or fragment, only receives events, or
+    /// would be sent the key unencrypted; https without a TLS feature; a user agent that is not a
+    /// valid header; a limit of zero.
     pub fn build(self) -> Result<Client> {
         let ClientBuilder {
             key,

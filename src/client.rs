@@ -12,7 +12,7 @@ use crate::list::{Any, List};
 /// A client of PostHog's private REST API.
 ///
 /// It is cheap to clone and to share between threads: clones share one connection pool and one
-/// pace.
+/// pace. Clients that are built separately share neither.
 ///
 /// # Examples
 /// ```no_run
@@ -45,12 +45,16 @@ impl Client {
         &self.http
     }
 
-    /// The same client with a deadline for everything that is made from the new handle; of two
-    /// deadlines, the earlier holds.
+    /// The same client with a deadline, which holds for everything that is made from the new
+    /// handle. Of two deadlines the earlier one holds.
     ///
-    /// A call that has no answer before it is an [`Timeout`](crate::ErrorKind::Timeout), and after it
-    /// nothing is sent. A retry that does not fit returns the error of the answer. It bounds waiting for the network, not a hook or the decoding.
-    /// Cancelling a background query may take one more second.
+    /// - A call without an answer by then ends with the error
+    ///   [`Timeout`](crate::ErrorKind::Timeout). After the deadline nothing is sent.
+    /// - If a retry does not fit before the deadline, the call returns the error of its last
+    ///   attempt.
+    /// - Waits for the network end with the deadline; a hook of yours and the decoding of an answer
+    ///   do not.
+    /// - A background query is cancelled, which can take one second more.
     ///
     /// # Examples
     /// ```no_run

@@ -16,7 +16,8 @@ impl ClientBuilder {
     /// defaults to [`US`](crate::US).
     ///
     /// # Errors
-    /// [`Config`](crate::ErrorKind::Config) if the key is not set, or a variable is empty or not UTF-8.
+    /// [`Config`](crate::ErrorKind::Config) if the key is not set, or a variable is empty or not
+    /// UTF-8.
     ///
     /// # Examples
     /// ```no_run
@@ -41,7 +42,8 @@ impl Client {
     /// A client from the environment, with every other default. See [`ClientBuilder::from_env`].
     ///
     /// # Errors
-    /// [`Config`](crate::ErrorKind::Config) as from [`ClientBuilder::from_env`] and [`ClientBuilder::build`].
+    /// [`Config`](crate::ErrorKind::Config) as from [`ClientBuilder::from_env`] and
+    /// [`ClientBuilder::build`].
     pub fn from_env() -> Result<Client> {
         ClientBuilder::from_env()?.build()
     }

@@ -22,8 +22,8 @@ const MAX_DEPTH: usize = 32;
 /// A filter on the properties of persons, for [`List::filter`](crate::List::filter), and for
 /// cohorts and other routes that take `properties`.
 ///
-/// A filter that a server would misread is an [`Config`](crate::ErrorKind::Config) when the list
-/// is sent: servers ignore what they do not understand and return everybody. It is an error of
+/// A filter that a server would misread is a [`Config`](crate::ErrorKind::Config) error when the
+/// list is sent: servers ignore what they do not understand and return everybody. It is an error of
 /// serde when it is serialized.
 ///
 /// # What servers make of a value
@@ -36,7 +36,7 @@ const MAX_DEPTH: usize = 32;
 /// ```
 /// use posthog_api::PersonFilter;
 ///
-/// let linux = PersonFilter::property("$initial_os").exact(["Linux"]);
+/// let linux = PersonFilter::property("$initial_os").exact("Linux");
 /// let adult = PersonFilter::property("age").gte(18);
 /// let paying = PersonFilter::property("plan").is_not("free");
 /// let filter = PersonFilter::all([linux, PersonFilter::any([adult, paying])]);
@@ -47,7 +47,7 @@ const MAX_DEPTH: usize = 32;
 /// [`any`](PersonFilter::any) is used.
 /// ```
 /// # use posthog_api::PersonFilter;
-/// let linux = PersonFilter::property("$initial_os").exact(["Linux"]);
+/// let linux = PersonFilter::property("$initial_os").exact("Linux");
 /// assert_eq!(
 ///     serde_json::to_string(&linux)?,
 ///     r#"[{"key":"$initial_os","value":["Linux"],"operator":"exact","type":"person"}]"#

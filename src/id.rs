@@ -10,8 +10,8 @@ use crate::error::{Error, Result};
 /// has an `id`.
 ///
 /// An address may have `filters_override`, `variables_override` and `dashboard`, as the browser
-/// shows them: they are sent too. An id that is not valid is an
-/// [`Config`](crate::ErrorKind::Config) when the request is sent.
+/// shows them: they are sent too. An id that is not valid is a [`Config`](crate::ErrorKind::Config)
+/// error when the request is sent.
 ///
 /// # Examples
 /// ```
@@ -186,9 +186,9 @@ fn number(text: &str) -> Option<std::result::Result<u64, String>> {
 
 /// The id of a person: a number, a UUID, or a row of a list, which has a `uuid` or an `id`.
 ///
-/// An id that is not valid is an [`Config`](crate::ErrorKind::Config) when the request is sent. A distinct id is not
-/// an id of a person: [`Project::person_by_distinct_id`](crate::Project::person_by_distinct_id)
-/// finds it.
+/// An id that is not valid is a [`Config`](crate::ErrorKind::Config) error when the request is
+/// sent. A distinct id is not an id of a person:
+/// [`Project::person_by_distinct_id`](crate::Project::person_by_distinct_id) finds it.
 ///
 /// # Examples
 /// ```

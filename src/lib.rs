@@ -10,7 +10,7 @@
 //! use posthog_api::{PersonFilter, Project, aggregated_value, display_text};
 //!
 //! fn main() -> posthog_api::Result<()> {
-//!     // POSTHOG_PERSONAL_API_KEY, POSTHOG_PROJECT_ID, and POSTHOG_HOST for any host but the US cloud.
+//!     // From POSTHOG_PERSONAL_API_KEY, POSTHOG_PROJECT_ID, POSTHOG_HOST (default: US cloud).
 //!     let project = Project::from_env()?;
 //!
 //!     // The number of an insight, by the address in the browser, its short id or its number.

@@ -25,9 +25,10 @@ impl Client {
     /// The projects of the user's current organization, each an object with at least `id` and
     /// `name`.
     ///
-    /// `GET /api/projects/`, scope `project:read`. A key that is restricted to projects cannot use this
-    /// route: for it, those of the teams in [`me`](Client::me) are returned (scope `user:read`)
-    /// that it may use, as far as [`key_info`](Client::key_info) says.
+    /// `GET /api/projects/`, scope `project:read`. PostHog refuses this route to a key that is
+    /// restricted to some projects. For such a key the projects are taken from
+    /// [`me`](Client::me), which needs the scope `user:read`. Those that the key may not use are
+    /// left out, if the server has [`key_info`](Client::key_info).
     ///
     /// # Errors
     /// As [`List::all`].
@@ -73,8 +74,8 @@ impl Client {
     /// A handle to the project with this name, among [`projects`](Client::projects).
     ///
     /// # Errors
-    /// As [`projects`](Client::projects); [`Config`](crate::ErrorKind::Config) where no project or several have the
-    /// name: it lists names and ids.
+    /// As [`projects`](Client::projects); [`Config`](crate::ErrorKind::Config) where no project or
+    /// several have the name: it lists names and ids.
     pub fn project_named(&self, name: &str) -> Result<Project> {
         let projects = self.projects()?;
         let named: Vec<(&str, u64)> = projects
@@ -144,7 +145,8 @@ impl Project {
     ///
     /// # Errors
     /// As [`Request::send`]; [`NotFound`](crate::ErrorKind::NotFound) where there is none;
-    /// [`Config`](crate::ErrorKind::Config) for an id that is not valid, or an address of another project.
+    /// [`Config`](crate::ErrorKind::Config) for an id that is not valid, or an address of another
+    /// project.
     ///
     /// # Examples
     /// ```no_run
@@ -167,7 +169,8 @@ impl Project {
     ///
     /// # Errors
     /// As [`insight`](Project::insight); a query of the insight that fails is an error of the kind
-    /// [`Refused`](ErrorKind::Refused), or a null result, which [`insight::result`](crate::insight::result) explains.
+    /// [`Refused`](ErrorKind::Refused), or a null result, which
+    /// [`insight::result`](crate::insight::result) explains.
     pub fn insight_refreshed(&self, id: impl Into<InsightId>, refresh: Refresh) -> Result<Value> {
         self.insight_with(id.into(), Some(refresh))
     }
@@ -258,7 +261,7 @@ impl Project {
         let fits = |insight: &Value| insight.get("short_id").is_none_or(|id| id == short_id);
         let list = list.param("short_id", short_id);
         self.only_row(list, "insights/", "short_id", fits)?.ok_or_else(|| {
-            let why = format!("there is no insight with the short id {short_id:?}");
+            let why = format!("no insight has the short id {short_id:?}");
             self.get("insights/").error(Error::new(ErrorKind::NotFound, why))
         })
     }
@@ -274,7 +277,7 @@ impl Project {
     ///
     /// # fn main() -> posthog_api::Result<()> {
     /// let project = posthog_api::Project::from_env()?;
-    /// let linux = PersonFilter::property("$initial_os").exact(["Linux"]);
+    /// let linux = PersonFilter::property("$initial_os").exact("Linux");
     /// for person in project.persons().filter(linux) {
     ///     println!("{}", person?["name"]);
     /// }
@@ -304,8 +307,8 @@ impl Project {
     /// `GET persons/?distinct_id=...`, scope `person:read`.
     ///
     /// # Errors
-    /// As [`List::all`]; [`Config`](crate::ErrorKind::Config) for an empty distinct id; [`Paging`](crate::ErrorKind::Paging) where the
-    /// server ignored the filter.
+    /// As [`List::all`]; [`Config`](crate::ErrorKind::Config) for an empty distinct id;
+    /// [`Paging`](crate::ErrorKind::Paging) where the server ignored the filter.
     pub fn person_by_distinct_id(&self, distinct_id: &str) -> Result<Option<Value>> {
         let list = self.list("persons").param("distinct_id", distinct_id);
         // Of many distinct ids the server lists a thousand.

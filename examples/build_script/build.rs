@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 use std::{env, fs};
 
-use posthog_api::{ErrorKind, Project, Refresh, Result, aggregated_value};
+use posthog_api::{ErrorKind, Project, Result, aggregated_value};
 use serde_json::{Value, json};
 
 const INSIGHT: u64 = 28;
@@ -18,7 +18,7 @@ const LAST_KNOWN: &str = "last_known.json";
 fn ask() -> Result<Value> {
     // A build should not wait long for a number.
     let project = Project::from_env()?.with_deadline(Instant::now() + Duration::from_secs(5));
-    let value = aggregated_value(&project.insight_refreshed(INSIGHT, Refresh::Blocking)?)?;
+    let value = aggregated_value(&project.insight_computed(INSIGHT)?)?;
     let flags: Result<Vec<Value>> =
         project.list("feature_flags").items().map(|flag| Ok(flag?["key"].take())).collect();
     Ok(json!({"value": value, "flags": flags?}))

@@ -117,7 +117,8 @@ impl ErrorAnswer {
         after.split('\'').nth(1).filter(|scope| self.status == 403 && scope.contains(':'))
     }
 
-    /// The lines of an SQL statement in which PostHog found errors, each with a caret under the error.
+    /// The lines of an SQL statement in which PostHog found errors, each with a caret under the
+    /// error.
     pub(super) fn places_in_sql(&self) -> Vec<String> {
         let metadata = self.extra.as_ref().and_then(|extra| extra.get("hogql_metadata"));
         let sql = metadata.and_then(|metadata| metadata.get("query")).and_then(Value::as_str);
@@ -266,7 +267,8 @@ fn map_strings(json: &mut Value, edit: &impl Fn(&str) -> String) {
     }
 }
 
-/// Two lines: the line of `sql` with the character at `start`, and a caret under it. Other characters are counted as one column.
+/// Two lines: the line of `sql` with the character at `start`, and a caret under it. Other
+/// characters are counted as one column.
 fn with_caret(sql: &str, start: usize) -> String {
     let before: String = sql.chars().take(start).collect();
     let first = before.rfind('\n').map_or(0, |at| at + 1);

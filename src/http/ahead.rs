@@ -1,7 +1,7 @@
 //! Requests that are sent ahead: on threads, before their answers are wanted.
 //!
-//! The threads fetch bytes, and the caller's thread decodes them: values that one thread creates and
-//! another frees make the allocator return memory and ask for it again all the time.
+//! The threads fetch bytes, and the caller's thread decodes them: values that one thread creates
+//! and another frees make the allocator return memory and ask for it again all the time.
 
 use std::any::Any;
 use std::collections::VecDeque;

@@ -36,7 +36,8 @@ impl Request {
     /// is read as `null`.
     ///
     /// # Errors
-    /// As [`send`](Request::send); [`Decode`](crate::ErrorKind::Decode) also where the JSON is not a `T`.
+    /// As [`send`](Request::send); [`Decode`](crate::ErrorKind::Decode) also where the JSON is not
+    /// a `T`.
     pub fn send_as<T: DeserializeOwned>(self) -> Result<T> {
         self.run_json()?.json()
     }
@@ -54,8 +55,8 @@ impl Request {
     /// Sends the request and returns the body as text, such as CSV. See [`Response::text`].
     ///
     /// # Errors
-    /// As [`send`](Request::send); [`Decode`](crate::ErrorKind::Decode) where the body is a web page, is not UTF-8, or
-    /// may be cut.
+    /// As [`send`](Request::send); [`Decode`](crate::ErrorKind::Decode) where the body is a web
+    /// page, is not UTF-8, or may be cut.
     pub fn text(self) -> Result<String> {
         self.response()?.text()
     }

@@ -45,8 +45,8 @@ pub enum Auth {
     /// In the header `Authorization: Bearer ...`.
     #[default]
     Bearer,
-    /// In the JSON body, as `personal_api_key`; a GET then has a body too. Queries use the header in any
-    /// case: their route refuses other fields in the body.
+    /// In the JSON body, as `personal_api_key`; a GET then has a body too. Queries use the header
+    /// in any case: their route refuses other fields in the body.
     Body,
     /// In the query string, as `personal_api_key`, for servers and proxies that allow no other way:
     /// every proxy logs it, and PostHog writes it into the `next` links of its answers.

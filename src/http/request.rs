@@ -88,10 +88,10 @@ impl Request {
 
     /// Adds a query parameter: a string as it is, anything else as JSON; null is left out.
     ///
-    /// These are an [`Config`](crate::ErrorKind::Config) when the request is sent: a name that is given twice;
-    /// `token`, `api_key` and `personal_api_key`, which switch the project of a request or send
-    /// another key; and an empty `search`, `email`, `distinct_id` or `short_id`, which servers
-    /// ignore.
+    /// These are [`Config`](crate::ErrorKind::Config) errors when the request is sent: a name that
+    /// is given twice; `token`, `api_key` and `personal_api_key`, which switch the project of a
+    /// request or send another key; and an empty `search`, `email`, `distinct_id` or `short_id`,
+    /// which servers ignore.
     pub fn param(mut self, name: &str, value: impl Serialize) -> Self {
         self.add_param(name, &value);
         self

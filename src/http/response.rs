@@ -83,8 +83,8 @@ impl Response {
     /// Reads the body as text, such as CSV.
     ///
     /// # Errors
-    /// [`Decode`](crate::ErrorKind::Decode) where the body is a web page, is not UTF-8, or has no length, so that
-    /// nothing shows whether it is complete.
+    /// [`Decode`](crate::ErrorKind::Decode) where the body is a web page, is not UTF-8, or has no
+    /// length, so that nothing shows whether it is complete.
     pub fn text(mut self) -> Result<String> {
         self.check_whole()?;
         let kind = self.header("content-type").unwrap_or_default().to_ascii_lowercase();

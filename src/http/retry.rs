@@ -17,8 +17,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(8);
 /// | 408, 500 (once), 502, 503, 520-523, 525-527, 530, a broken connection | GET and queries |
 /// | no connection was made | every method; for a write only where nothing can have been sent |
 ///
-/// A timeout while waiting for the answer, 504, 512, 524 and every other status are not retried: the
-/// server would only start the same work again. A write that may have arrived is never sent again.
+/// A timeout while waiting for the answer, 504, 512, 524 and every other status are not retried:
+/// the server would only start the same work again. A write that may have arrived is never sent
+/// again.
 ///
 /// The wait is the one that PostHog asks for, else 0.5 s, doubled up to 8 s, with jitter. If a wait
 /// does not fit into the rest of [`max_wait`](RetryPolicy::max_wait), the call fails at once, and
@@ -151,8 +152,8 @@ pub(crate) fn jitter() -> f64 {
     RandomState::new().hash_one(0u8) as f64 / u64::MAX as f64
 }
 
-/// The wait that a `Retry-After` header asks for, in seconds or as a date. `now` is in seconds since
-/// 1970.
+/// The wait that a `Retry-After` header asks for, in seconds or as a date. `now` is in seconds
+/// since 1970.
 pub(crate) fn retry_after(header: Option<&str>, now: u64) -> Option<Duration> {
     let text = header?.trim();
     let until = || http_date(text).map(|at| at.saturating_sub(now));

@@ -96,7 +96,7 @@ impl Answer {
     }
 }
 
-/// Why there is no answer, or only a part of it.
+/// Why the answer is missing or not complete.
 pub(crate) struct NoAnswer {
     pub(crate) outcome: Outcome,
     pub(crate) error: Error,
@@ -173,7 +173,8 @@ impl Transport {
                 .headers()
                 .get(header::CONNECTION)
                 .is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"close"));
-        // The length of a compressed body is not visible, and shows in the body itself: it can be decompressed.
+        // The length of a compressed body is not visible, and shows in the body itself: it can be
+        // decompressed.
         let framed = status == 204
             || response.headers().contains_key(header::CONTENT_LENGTH)
             || response.headers().get_all(header::TRANSFER_ENCODING).iter().any(is_chunked);
@@ -195,7 +196,7 @@ impl Transport {
         Ok(answer)
     }
 
-    /// Why there is no answer, and whether another attempt may bring one.
+    /// Why the answer is missing, and whether another attempt may bring it.
     fn failed(&self, error: ureq::Error, sent: Sent, attempt: &Attempt<'_>) -> NoAnswer {
         let mut failed = match error {
             ureq::Error::Timeout(phase) => self.limit_passed(phase, attempt),

@@ -29,8 +29,8 @@ pub struct FunnelStep {
 /// The steps of a funnel; of one with a breakdown, those of each value in turn.
 ///
 /// # Errors
-/// [`WrongShape`](crate::ErrorKind::WrongShape), if the insight has no result, or is of another kind:
-/// the message names the function that reads it.
+/// [`WrongShape`](crate::ErrorKind::WrongShape), if the insight has no result, or is of another
+/// kind: the message names the function that reads it.
 ///
 /// # Examples
 /// ```
@@ -94,7 +94,8 @@ pub struct TimeToConvert {
 /// use posthog_api::insight;
 /// use serde_json::json;
 ///
-/// let answer = json!({"id": 7, "result": {"bins": [[0, 20], [3600, 7]], "average_conversion_time": 900.5}});
+/// let result = json!({"bins": [[0, 20], [3600, 7]], "average_conversion_time": 900.5});
+/// let answer = json!({"id": 7, "result": result});
 /// let times = insight::time_to_convert(&answer)?;
 /// assert_eq!(times.bins[1], (3600.0, Some(7.0)));
 /// # Ok::<(), posthog_api::Error>(())

@@ -23,8 +23,8 @@ pub struct PathEdge {
 /// The edges of paths, in PostHog's order.
 ///
 /// # Errors
-/// [`WrongShape`](crate::ErrorKind::WrongShape), if the insight has no result, or is of another kind:
-/// the message names the function that reads it.
+/// [`WrongShape`](crate::ErrorKind::WrongShape), if the insight has no result, or is of another
+/// kind: the message names the function that reads it.
 ///
 /// # Examples
 /// ```

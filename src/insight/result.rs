@@ -11,9 +11,8 @@ use crate::error::{Error, ErrorKind, Result};
 /// query, which has it under `results`, is read as well.
 ///
 /// # Errors
-/// If the result is null or missing, the kind is
-/// [`NotComputed`](ErrorKind::NotComputed) if nothing computed it (use
-/// [`insight_computed`](crate::Project::insight_computed)),
+/// If the result is null or missing, the kind is [`NotComputed`](ErrorKind::NotComputed) if nothing
+/// computed it (use [`insight_computed`](crate::Project::insight_computed)),
 /// [`Running`](ErrorKind::Running) if it is being computed, [`RateLimited`](ErrorKind::RateLimited)
 /// if too many queries ran, [`QueryFailed`](ErrorKind::QueryFailed) if computing it failed, and
 /// [`WrongShape`](ErrorKind::WrongShape) if it was listed with `basic`.

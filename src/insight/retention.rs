@@ -25,8 +25,8 @@ pub struct RetentionCohort {
 /// The rows of a retention, one for each period.
 ///
 /// # Errors
-/// [`WrongShape`](crate::ErrorKind::WrongShape), if the insight has no result, or is of another kind:
-/// the message names the function that reads it.
+/// [`WrongShape`](crate::ErrorKind::WrongShape), if the insight has no result, or is of another
+/// kind: the message names the function that reads it.
 ///
 /// # Examples
 /// ```

@@ -36,7 +36,8 @@ pub struct Table {
 /// use posthog_api::insight;
 /// use serde_json::json;
 ///
-/// let answer = json!({"columns": ["event", "n"], "results": [["$pageview", 3]], "hasMore": false});
+/// let rows = json!([["$pageview", 3]]);
+/// let answer = json!({"columns": ["event", "n"], "results": rows, "hasMore": false});
 /// let table = insight::table(&answer)?;
 /// assert_eq!(table.columns, ["event", "n"]);
 /// assert_eq!(table.rows, [[json!("$pageview"), json!(3)]]);
@@ -60,7 +61,8 @@ pub fn table(response: &Value) -> Result<Table> {
 /// use posthog_api::insight;
 /// use serde_json::json;
 ///
-/// let answer = json!({"columns": ["event", "n"], "results": [["$pageview", 3]], "hasMore": false});
+/// let rows = json!([["$pageview", 3]]);
+/// let answer = json!({"columns": ["event", "n"], "results": rows, "hasMore": false});
 /// assert_eq!(insight::rows(&answer)?[0]["n"], 3);
 ///
 /// let cut = json!({"columns": ["n"], "results": [[1], [2]], "hasMore": true});

@@ -30,9 +30,10 @@ pub struct Total {
 /// number.
 ///
 /// # Errors
-/// [`WrongShape`](crate::ErrorKind::WrongShape), if there is no such number. The message says why: the insight was never
-/// computed, is running, or failed; there was nothing to aggregate; or it is another kind of
-/// insight, and which function reads it; or it has several numbers, which [`totals`] returns.
+/// [`WrongShape`](crate::ErrorKind::WrongShape), if the insight does not show one number. The
+/// message says why: the insight was never computed, is running, or failed; there was nothing to
+/// aggregate; or it is another kind of insight, and which function reads it; or it has several
+/// numbers, which [`totals`] returns.
 ///
 /// # Examples
 /// ```

@@ -85,8 +85,8 @@ impl Completeness {
         self.stale_pages >= MAX_STALE_PAGES
     }
 
-    /// Whether the rows of a list of so many pages are looked at. Typed rows are only where there may
-    /// be no end.
+    /// Whether the rows of a list of so many pages are looked at. Typed rows are only where there
+    /// may be no end.
     pub(super) fn looks_at_rows(&self, pages: usize) -> bool {
         let is_long = self.expected.map_or(pages > MANY_PAGES, |expected| self.rows > expected);
         !self.typed || is_long

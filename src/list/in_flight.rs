@@ -52,8 +52,8 @@ impl InFlight {
         self.ahead.reuse(page);
     }
 
-    /// Notes what the page with `query` said: the query of the next page, and how many rows the list
-    /// has. Requests the next page.
+    /// Notes what the page with `query` said: the query of the next page, and how many rows the
+    /// list has. Requests the next page.
     pub(super) fn learn(&mut self, query: &Params, next: Option<&Params>, count: Option<u64>) {
         if self.prefetch == 0 {
             return;

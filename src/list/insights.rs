@@ -3,7 +3,8 @@
 use super::List;
 use crate::refresh::Refresh;
 
-/// Marks a [`List`] of insights, from [`Project::insights`](crate::Project::insights).
+/// `List<Insights>`: the list of insights, with their options, from
+/// [`Project::insights`](crate::Project::insights).
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Insights;
 

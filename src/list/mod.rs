@@ -30,7 +30,8 @@ use crate::http::{Http, MAX_QUERY, Request};
 use completeness::Hashes;
 use pager::{Pager, ReadTyped, Reader};
 
-/// Marks a [`List`] of anything.
+/// `List<Any>`: the list of any route, by its path, from
+/// [`Project::list`](crate::Project::list) and [`Client::list`](crate::Client::list).
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Any;
 
@@ -38,11 +39,11 @@ pub struct Any;
 /// [`items`](List::items), [`items_as`](List::items_as), [`first`](List::first) or
 /// [`all`](List::all), or before a `for` loop over it.
 ///
-/// All rows come, in the server's order, whatever shape PostHog answers in, or the list ends with an
-/// error of the kind [`Paging`](crate::ErrorKind::Paging); [Behaviour](crate::docs::behaviour#lists)
-/// says how a list goes on and ends. Only the query of `next` is used, so the key is sent to the
-/// configured host only. If rows are created or deleted meanwhile, paging by offset can repeat or
-/// miss some; [`Query::scan`](crate::Query::scan) and
+/// All rows come, in the server's order, whatever shape PostHog answers in, or the list ends with
+/// an error of the kind [`Paging`](crate::ErrorKind::Paging);
+/// [Behaviour](crate::docs::behaviour#lists) says how a list goes on and ends. Only the query of
+/// `next` is used, so the key is sent to the configured host only. If rows are created or deleted
+/// meanwhile, paging by offset can repeat or miss some; [`Query::scan`](crate::Query::scan) and
 /// [`Project::events`](crate::Project::events) cannot.
 ///
 /// # Examples
@@ -129,8 +130,8 @@ impl<K> List<K> {
         self
     }
 
-    /// Allows lists that may lose rows: those that are refused, such as `events`, those in which rows
-    /// are found missing, and those that go on only by a guess. Defaults to an error.
+    /// Allows lists that may lose rows: those that are refused, such as `events`, those in which
+    /// rows are found missing, and those that go on only by a guess. Defaults to an error.
     pub fn allow_missing_rows(mut self) -> Self {
         self.allow_missing_rows = true;
         self
@@ -170,20 +171,20 @@ impl<K> List<K> {
     ///
     /// # Errors
     /// Those of [`pages`](List::pages). A row that is not a `T` is an
-    /// [`Decode`](crate::ErrorKind::Decode) of the kind [`Row`](crate::ErrorKind::Row),
-    /// which names the row and the field, and the iterator continues with the next row.
+    /// error of the kind [`Row`](crate::ErrorKind::Row), which names the row and the field, and the
+    /// iterator continues with the next row.
     ///
     /// # Examples
     /// ```no_run
-    /// # use serde::Deserialize;
-    /// # #[derive(Debug)]
-    /// # struct Cohort { name: String, count: Option<u64> }
-    /// # impl<'de> Deserialize<'de> for Cohort {
-    /// #     fn deserialize<D: serde::Deserializer<'de>>(_: D) -> Result<Self, D::Error> { unimplemented!() }
-    /// # }
+    /// # use serde_derive::Deserialize;
+    /// #[derive(Debug, Deserialize)]
+    /// struct Cohort {
+    ///     name: String,
+    ///     count: Option<u64>,
+    /// }
+    ///
     /// # fn main() -> posthog_api::Result<()> {
     /// # let project = posthog_api::Project::from_env()?;
-    /// // #[derive(Deserialize)] struct Cohort { name: String, count: Option<u64> }
     /// for cohort in project.list("cohorts").items_as::<Cohort>() {
     ///     println!("{:?}", cohort?);
     /// }
@@ -194,8 +195,8 @@ impl<K> List<K> {
         Items::new(self.pager(Some(page::typed), |position, row| row_as(position, &row)))
     }
 
-    /// The first row, if there is one. Requests a page of one row, and pages of 100 where that one is
-    /// empty, unless a page size was set.
+    /// The first row, if there is one. Requests a page of one row, and pages of 100 where that one
+    /// is empty, unless a page size was set.
     ///
     /// # Errors
     /// As [`page`](List::page).

@@ -5,7 +5,8 @@ use crate::error::Result;
 use crate::filter::PersonFilter;
 use crate::http::Http;
 
-/// Marks a [`List`] of persons, from [`Project::persons`](crate::Project::persons).
+/// `List<Persons>`: the list of persons, with filters and searches, from
+/// [`Project::persons`](crate::Project::persons).
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Persons;
 

@@ -40,8 +40,8 @@ const HOGQL: &str = "HogQLQuery";
 /// # fn main() -> posthog_api::Result<()> {
 /// let project = posthog_api::Project::from_env()?;
 /// let rows = project
-///     .hogql("SELECT event, count() AS n FROM events WHERE event = {event} GROUP BY event LIMIT 10")
-///     .value("event", "purchase")
+///     .hogql("SELECT event, count() AS n FROM events WHERE event = {name} GROUP BY event LIMIT 9")
+///     .value("name", "purchase")
 ///     .rows()?;
 /// for row in rows {
 ///     println!("{} {}", row["event"], row["n"]);
@@ -111,9 +111,9 @@ impl Query {
     ///
     /// The SQL may also stand in the `source` of a `DataVisualizationNode` or a `DataTableNode`.
     ///
-    /// These are an [`Config`](crate::ErrorKind::Config) when the query is sent: a placeholder that
-    /// the SQL does not have, or that is given twice; a value that is an object, or a float that is
-    /// NaN or infinite; and `filters` and `variables...`, which have methods of their own.
+    /// These are [`Config`](crate::ErrorKind::Config) errors when the query is sent: a placeholder
+    /// that the SQL does not have, or that is given twice; a value that is an object, or a float
+    /// that is NaN or infinite; and `filters` and `variables...`, which have methods of their own.
     pub fn value(mut self, placeholder: &str, value: impl Serialize) -> Self {
         let shown = excerpt(placeholder);
         let method = match placeholder.split('.').next() {
@@ -137,7 +137,8 @@ impl Query {
     /// Sets what `{filters}` in the SQL stands for: PostHog's object of filters, such as
     /// `{"dateRange": {"date_from": "-7d"}, "properties": []}`. Defaults to no filters.
     ///
-    /// SQL without `{filters}` is an [`Config`](crate::ErrorKind::Config) when the query is sent.
+    /// SQL without `{filters}` is a [`Config`](crate::ErrorKind::Config) error when the query is
+    /// sent.
     pub fn filters(mut self, filters: impl Serialize) -> Self {
         match to_value(&filters) {
             Ok(filters @ Value::Object(_)) => self.put("filters", "", "filters", filters),
@@ -244,9 +245,9 @@ impl Query {
     /// Runs the query and returns its rows by column name, as [`insight::rows`] reads them.
     ///
     /// # Errors
-    /// As [`send`](Query::send); [`WrongShape`](crate::ErrorKind::WrongShape) where the answer has no
-    /// rows; [`CutShort`](crate::ErrorKind::CutShort) where the server cut it, or may have: PostHog returns 100 rows unless
-    /// the SQL has a LIMIT, and 50,000 at most.
+    /// As [`send`](Query::send); [`WrongShape`](crate::ErrorKind::WrongShape) where the answer has
+    /// no rows; [`CutShort`](crate::ErrorKind::CutShort) where the server cut it, or may have:
+    /// PostHog returns 100 rows unless the SQL has a LIMIT, and 50,000 at most.
     pub fn rows(self) -> Result<Vec<Map<String, Value>>> {
         let query = self.clone();
         let mut rows = self.read(insight::rows_of)?;
@@ -259,8 +260,7 @@ impl Query {
     /// Runs the query and reads each row as a `T`, by column name.
     ///
     /// # Errors
-    /// As [`rows`](Query::rows); [`Decode`](crate::ErrorKind::Decode) of the kind [`Row`](crate::ErrorKind::Row) where a
-    /// row is not a `T`: it names the row and the field.
+    /// As [`rows`](Query::rows); [`Row`](crate::ErrorKind::Row) where a row is not a `T`: it names the row and the field.
     pub fn rows_as<T: DeserializeOwned>(self) -> Result<Vec<T>> {
         let request = self.request.clone();
         let rows = self.rows()?;

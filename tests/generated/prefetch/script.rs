@@ -21,7 +21,7 @@ pub enum Form {
 
 #[derive(Clone, Debug)]
 pub enum Next {
-    /// A link to the page this far away; null where there is no such page.
+    /// A link to the page this far away; null where that page does not exist.
     Link(i8, Link),
     Null,
     Absent,
