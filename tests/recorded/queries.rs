@@ -233,7 +233,10 @@ fn rows_that_the_server_cut_are_an_error() {
         let error = query(&Replay::recorded(&[recorded])).table().unwrap_err();
         check::cut_short(&error, name);
         let answer = query(&Replay::recorded(&[recorded])).send().unwrap();
-        check::cut_short(&insight::rows(&answer).unwrap_err(), name);
+        let error = insight::rows(&answer).unwrap_err();
+        check::cut_short(&error, name);
+        // The advice for SQL.
+        assert!(error.hint().unwrap().contains("Query::scan"), "{year} {name}: {error}");
     }
 }
 

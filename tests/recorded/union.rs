@@ -1,5 +1,5 @@
-//! Proves that a filter with `any` reads one flat list for each alternative: the newest server fails on
-//! groups.
+//! Proves that a filter with `any` reads one flat list for each alternative: the newest server fails
+//! on groups.
 
 use std::collections::BTreeSet;
 
