@@ -27,7 +27,7 @@ pub(super) trait Walk: Send + Sync {
     fn queries(&mut self, most: usize) -> Vec<Query>;
 
     /// Reads the answer to the first of them. `bytes`: the length of its body, if it is known.
-    fn read(&mut self, answer: &Value, bytes: Option<usize>) -> Result<Vec<Row>>;
+    fn read(&mut self, answer: &mut Value, bytes: Option<usize>) -> Result<Vec<Row>>;
 
     /// Whether other queries can follow this error of the first one.
     fn goes_on_after(&mut self, error: &Error) -> bool;
@@ -74,8 +74,8 @@ impl Rows {
             if queries.len() > 1 {
                 self.line_up(std::mem::take(&mut queries));
             }
-            let page = self.answer(query).and_then(|(answer, bytes)| {
-                let mut rows = self.walk.read(&answer, bytes)?;
+            let page = self.answer(query).and_then(|(mut answer, bytes)| {
+                let mut rows = self.walk.read(&mut answer, bytes)?;
                 rows.iter_mut().for_each(|row| self.query.read_json(row));
                 Ok(rows)
             });

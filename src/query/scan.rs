@@ -242,7 +242,7 @@ impl Walk for ByKey {
         self.query().into_iter().take(most).collect()
     }
 
-    fn read(&mut self, answer: &Value, bytes: Option<usize>) -> Result<Vec<Row>> {
+    fn read(&mut self, answer: &mut Value, bytes: Option<usize>) -> Result<Vec<Row>> {
         if let Some(why) = insight::scan_obstacle(answer) {
             return Err(Error::config(why));
         }

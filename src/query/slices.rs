@@ -219,7 +219,7 @@ impl Walk for Slices {
         self.rest.iter().filter(is_cut).map(|slice| self.select.of(slice)).collect()
     }
 
-    fn read(&mut self, answer: &Value, bytes: Option<usize>) -> Result<Vec<Row>> {
+    fn read(&mut self, answer: &mut Value, bytes: Option<usize>) -> Result<Vec<Row>> {
         let Some(slice) = self.rest.pop_front() else { return Ok(Vec::new()) };
         check_columns(answer)?;
         let mut rows = insight::page_of(answer)?;
