@@ -29,9 +29,9 @@ impl Moment {
     /// offset, without an offset, or a day alone. Parts of a microsecond are rounded up.
     pub(crate) fn parse(text: &str) -> Option<Moment> {
         let text = text.trim();
-        let (text, _zone) = match text.strip_suffix(']') {
-            Some(inner) => inner.split_once('[')?,
-            None => (text, ""),
+        let (text, zone) = match text.strip_suffix(']') {
+            Some(inner) => inner.split_once('[').map(|(text, zone)| (text, Some(zone)))?,
+            None => (text, None),
         };
         let (date, time) = match text.split_once(['T', 't', ' ']) {
             Some((date, time)) => (date, Some(time)),
@@ -39,7 +39,8 @@ impl Moment {
         };
         let day = day(date)? * DAY;
         let Some(time) = time else {
-            return Some(Moment { micros: day, precision: Precision::Day });
+            // With a zone it would be midnight there.
+            return zone.is_none().then_some(Moment { micros: day, precision: Precision::Day });
         };
         let clock_end = time
             .find(|c: char| !(c.is_ascii_digit() || c == ':' || c == '.'))
@@ -134,13 +135,13 @@ fn day(text: &str) -> Option<i64> {
     days_since_1970(digits(year, 4, 4)?, digits(month, 2, 2)?, digits(day, 2, 2)?)
 }
 
-/// Microseconds of `hh:mm:ss`, with or without a fraction.
+/// Microseconds of `hh:mm:ss`, with or without a fraction. A leap second is the one after it.
 fn clock_micros(text: &str) -> Option<i64> {
     let (clock, fraction) = text.split_once('.').map_or((text, None), |(c, f)| (c, Some(f)));
     let mut parts = clock.split(':');
     let (h, m, s) = (parts.next()?, parts.next()?, parts.next()?);
     let (h, m, s) = (digits(h, 1, 2)?, digits(m, 2, 2)?, digits(s, 2, 2)?);
-    if parts.next().is_some() || h > 23 || m > 59 || s > 59 {
+    if parts.next().is_some() || h > 23 || m > 59 || s > 60 {
         return None;
     }
     let fraction = match fraction {
@@ -169,10 +170,12 @@ fn offset_seconds(text: &str) -> Option<Option<i64>> {
         return Some(Some(0));
     }
     let sign = if text.starts_with('-') { -1 } else { 1 };
-    let numbers: String = text.strip_prefix(['+', '-'])?.split(':').collect();
-    if !matches!(numbers.len(), 2 | 4 | 6) || !numbers.bytes().all(|b| b.is_ascii_digit()) {
+    let digits = text.strip_prefix(['+', '-'])?;
+    let form = digits.replace(|c: char| c.is_ascii_digit(), "0");
+    if !["00", "0000", "000000", "00:00", "00:00:00"].contains(&form.as_str()) {
         return None;
     }
+    let numbers = digits.replace(':', "");
     let number: i64 = format!("{numbers:0<6}").parse().ok()?;
     let (h, m, s) = (number / 10_000, number / 100 % 100, number % 100);
     (h < 24 && m < 60 && s < 60).then_some(Some(sign * (h * 3_600 + m * 60 + s)))
@@ -198,6 +201,7 @@ mod tests {
             ("2021-06-01T10:00:00-04:00[America/New_York]", "2021-06-01T14:00:00.000000Z", exact),
             ("2021-06-01 9:05:07.0 +00:00:00", "2021-06-01T09:05:07.000000Z", exact),
             ("2021-06-01T10:00:00.1234560001Z", "2021-06-01T10:00:00.123457Z", exact),
+            ("2016-12-31T23:59:60Z", "2017-01-01T00:00:00.000000Z", exact),
             ("2021-12-31T23:59:59.9999999Z", "2022-01-01T00:00:00.000000Z", exact),
             ("2000-02-29", "2000-02-29T00:00:00.000000Z", Precision::Day),
             ("1969-12-31T23:59:59.000001Z", "1969-12-31T23:59:59.000001Z", exact),
@@ -225,6 +229,13 @@ mod tests {
             "2021-06-01T10:00:00.Z",
             "2021-06-01T10:00:00+25:00",
             "2021-06-01T10:00:00+2",
+            "2021-06-01T10:00:00+0:2",
+            "2021-06-01T10:00:00+:0200",
+            "2021-06-01T10:00:00+02:",
+            "2021-06-01T10:00:00+02:0",
+            "2021-06-01T10:00:00+0200:00",
+            "2021-06-01T10:00:61Z",
+            "2021-06-01[Europe/Berlin]",
             "2021-06-01T10:00:00 CET",
             "2021-06-01]",
             "20210601",

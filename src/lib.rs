@@ -91,7 +91,7 @@ pub use id::{InsightId, PersonId};
 pub use insight::{aggregated_value, read};
 pub use list::{Any, Insights, Items, List, Page, Pages, Persons};
 pub use project::Project;
-pub use query::{Events, Query, Rows, Scan};
+pub use query::{Events, Query, Rows, RowsAs, Scan};
 pub use refresh::Refresh;
 pub use text::display_text;
 /// The HTTP layer, for [`ClientBuilder::agent`] only. A new major version of it is a new major

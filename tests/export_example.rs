@@ -1,4 +1,5 @@
-//! Proves that the example `export_persons` writes each person once, however often it is killed.
+//! Proves that the example `export` writes each person and each event once, however often it is
+//! killed.
 
 mod standin;
 
@@ -17,7 +18,7 @@ use standin::StandIn;
 fn export(posthog: &StandIn, args: &[&str], out: &Path) -> Command {
     let deps = std::env::current_exe().unwrap();
     let target = deps.parent().and_then(Path::parent).unwrap();
-    let name = format!("export_persons{}", std::env::consts::EXE_SUFFIX);
+    let name = format!("export{}", std::env::consts::EXE_SUFFIX);
     let example = target.join("examples").join(name);
     assert!(example.exists(), "{} is not built: cargo build --examples", example.display());
     let mut command = Command::new(example);
@@ -32,6 +33,9 @@ fn export(posthog: &StandIn, args: &[&str], out: &Path) -> Command {
     }
     command
 }
+
+const PERSONS: [&str; 1] = ["persons"];
+const EVENTS: [&str; 5] = ["--after", "2026-10-01", "--before", "2026-12-01", "events"];
 
 /// Runs it to its end, and returns what it wrote to standard error.
 fn run(posthog: &StandIn, args: &[&str], out: &Path) -> String {
@@ -60,8 +64,8 @@ fn random(end: usize) -> usize {
 #[test]
 fn every_person_is_written_once_as_the_server_returns_it() {
     let (posthog, out) = (StandIn::start(), folder("whole").join("persons"));
-    let errors = run(&posthog, &[], &out);
-    assert!(errors.starts_with("250 persons in ") && errors.contains("a second"), "{errors}");
+    let errors = run(&posthog, &PERSONS, &out);
+    assert!(errors.starts_with("250 rows, 100 %, ") && errors.contains("a second"), "{errors}");
     let text = fs::read_to_string(&out).unwrap();
     let persons: Vec<Value> =
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -74,7 +78,7 @@ fn every_person_is_written_once_as_the_server_returns_it() {
     assert_eq!(written, listed);
 
     let csv = out.with_extension("csv");
-    run(&posthog, &["--csv", "--page-size", "7"], &csv);
+    run(&posthog, &["--csv", "--page-size", "7", "persons"], &csv);
     let csv = fs::read_to_string(csv).unwrap();
     let mut lines = csv.lines();
     assert_eq!(lines.next(), Some("id,created_at,properties"));
@@ -90,13 +94,15 @@ fn every_person_is_written_once_as_the_server_returns_it() {
 fn an_export_that_is_killed_again_and_again_is_complete() {
     let (posthog, folder) = (StandIn::start(), folder("killed"));
     let (whole, out) = (folder.join("whole"), folder.join("persons"));
-    run(&posthog, &[], &whole);
+    run(&posthog, &PERSONS, &whole);
     fs::write(&out, "an older export").unwrap();
     let (mut kills, mut torn, mut length) = (0, 0, 0);
     loop {
         // Many small pages, so that there is time to kill it between two of them.
-        let mut running =
-            export(&posthog, &["--page-size", "2"], &out).stderr(Stdio::null()).spawn().unwrap();
+        let mut running = export(&posthog, &["--page-size", "2", "persons"], &out)
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
         let (enough, started) = (length + 1 + random(16_000), Instant::now());
         let ended = loop {
             if let Some(status) = running.try_wait().unwrap() {
@@ -129,7 +135,11 @@ fn an_export_that_is_killed_again_and_again_is_complete() {
 #[test]
 fn an_export_continues_after_the_last_complete_line() {
     let (posthog, folder) = (StandIn::start(), folder("continued"));
-    for (kind, args) in [("json", &[][..]), ("csv", &["--csv"])] {
+    for (kind, args, after) in [
+        ("json", &PERSONS[..], "{scan_after}"),
+        ("csv", &["--csv", "persons"], "{scan_after}"),
+        ("events", &EVENTS, "{events_uuid}"),
+    ] {
         let (whole, out) = (folder.join("whole"), folder.join(kind));
         run(&posthog, args, &whole);
         let text = fs::read(&whole).unwrap();
@@ -144,21 +154,35 @@ fn an_export_continues_after_the_last_complete_line() {
             // No earlier page is requested again.
             let header = usize::from(kind == "csv");
             let continues = text[..length].split(|b| *b == b'\n').count() > header + 1;
-            for request in posthog.requests() {
-                let body = String::from_utf8(request.body).unwrap();
-                assert_eq!(body.contains("scan_after"), continues, "from {length}: {body}");
-            }
+            let bodies = posthog.requests().into_iter().map(|r| String::from_utf8(r.body).unwrap());
+            let pages: Vec<String> = bodies.filter(|body| !body.contains("count()")).collect();
+            assert_eq!(pages[0].contains(after), continues, "from {length}: {}", pages[0]);
         }
     }
+}
+
+#[test]
+fn every_event_is_written_once_in_order() {
+    let (posthog, out) = (StandIn::start(), folder("events").join("events"));
+    let errors = run(&posthog, &EVENTS, &out);
+    assert!(errors.starts_with("2000 rows, 100 %, "), "{errors}");
+    let text = fs::read_to_string(&out).unwrap();
+    let events: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let uuids: BTreeSet<&str> =
+        events.iter().map(|event| event["uuid"].as_str().unwrap()).collect();
+    assert_eq!((events.len(), uuids.len()), (2_000, 2_000));
+    assert!(events.is_sorted_by_key(|event| event["timestamp"].as_str().unwrap()));
+    assert!(events.iter().all(|event| event["properties"]["$browser"] == "Chrome"));
 }
 
 #[test]
 fn lines_of_another_form_are_neither_continued_nor_changed() {
     let (posthog, out) = (StandIn::start(), folder("other").join("persons"));
     for (args, text) in [
-        (&[][..], "id,created_at,properties\nf801ff9e-9231-56e8-8048-b4ff7c6cb6fd,,\n"),
-        (&["--csv"], "{\"created_at\":\"2026-10-24\",\"id\":\"f801ff9e\"}\nhalf a li"),
-        (&[], "{\"id\":7}\n"),
+        (&PERSONS[..], "id,created_at,properties\nf801ff9e-9231-56e8-8048-b4ff7c6cb6fd,,\n"),
+        (&["--csv", "persons"], "{\"created_at\":\"2026-10-24\",\"id\":\"f801ff9e\"}\nhalf a li"),
+        (&PERSONS, "{\"id\":7}\n"),
+        (&EVENTS, "uuid,event\n"),
     ] {
         fs::write(part_of(&out), text).unwrap();
         let output = export(&posthog, args, &out).output().unwrap();

@@ -38,6 +38,7 @@ def main():
         "gets": gets,
         "pages": pages,
         "prefetch": prefetch,
+        "events": events,
         "memory": memory,
         "instructions": instructions,
         "size": size,
@@ -142,6 +143,39 @@ def prefetch(rounds):
     target(f"cpu, prefetch({AHEAD}), fast server", none, 1.15, medians(fast, "cpu"), AHEAD, 0)
 
 
+def events(_rounds):
+    """An export from a model of a server that is as slow as PostHog: one round, as it takes two minutes."""
+    ours = lambda after, *args: [BIN / "ours", "events", after, *args]
+    start, early = "2026-01-01", "2022-01-01"
+    samples = {}
+    for name, data, command in [
+        ("plain", "even", [BIN / "plain", "events", start]),
+        (0, "even", ours(start, "0")),
+        (1, "even", ours(start, "1")),
+        (2, "even", ours(start, "2")),
+        ("text", "even", ours(start, "1", "text")),
+        ("early", "early", ours(early, "1")),
+        ("burst", "burst", ours(start, "1")),
+    ]:
+        with events_server(data) as base:
+            sample = run(command, base)
+            _, queries, looked_at, throttled = stats(base)
+        sample.queries, sample.looked_at, sample.throttled = queries, looked_at / int(sample.out), throttled
+        samples[name] = sample
+        note(f"  {name}: {sample.wall:.2f} s, {queries} queries, {sample.looked_at:.2f} events looked at for each, {throttled} times 429")
+    if len({samples[name].out for name in ("plain", 0, 1, 2, "text")}) != 1:
+        sys.exit("the contenders export different numbers of events")
+    wall = {name: sample.wall for name, sample in samples.items()}
+    target("events, prefetch(2), wall", "plain", 0.13, wall, 2)
+    target("events, prefetch(1), wall", "plain", 0.20, wall, 1)
+    target("events looked at, prefetch(2)", "events returned", 1.3, samples[2].looked_at)
+    target("queries, prefetch(2)", "", 18, samples[2].queries)
+    target("events looked at, a start four years early", "events returned", 6.1, samples["early"].looked_at)
+    target("events looked at, a burst of 1,000,000", "events returned", 4.0, samples["burst"].looked_at)
+    target("429 met, prefetch(2)", "", 0, samples[2].throttled)
+    target("cpu, properties as values", "as text", 1.5, samples[1].cpu / samples["text"].cpu)
+
+
 def memory(rounds):
     """The peak of all persons."""
     persons = jobs("persons")
@@ -227,7 +261,7 @@ def run(command, base, project=100):
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         sys.exit(f"{command} ended with {process.returncode}")
-    connections, requests = (now - then for now, then in zip(stats(base), before))
+    connections, requests = [now - then for now, then in zip(stats(base), before)][:2]
     return Sample(wall, usage.ru_utime + usage.ru_stime, out, connections - 1, requests - 1)
 
 
@@ -283,6 +317,18 @@ def server():
         finally:
             process.stdin.close()
             process.wait()
+
+
+@contextmanager
+def events_server(data):
+    process = subprocess.Popen([BIN / "events-server", data], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    base = process.stdout.readline().strip()
+    STATS[base] = base
+    try:
+        yield base
+    finally:
+        process.stdin.close()
+        process.wait()
 
 
 @contextmanager

@@ -95,6 +95,34 @@ impl<P: PartialEq> Ahead<P> {
         true
     }
 
+    /// Makes these requests the queue: those that are in it stay, others are given up, and as many
+    /// more as may be in flight are sent.
+    pub(crate) fn line_up(&mut self, wanted: Vec<(P, Request)>, pace: Option<&Pace>) {
+        let (stay, drop): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut self.queue)
+            .into_iter()
+            .partition(|(place, _)| wanted.iter().any(|(other, _)| other == place));
+        self.queue = drop;
+        self.give_up();
+        self.queue = stay;
+        for (at, (place, request)) in wanted.into_iter().enumerate() {
+            let is_there = self.queue.get(at).is_some_and(|(other, _)| *other == place);
+            if !is_there && !(self.has_room(pace, 0) && self.send(place, request)) {
+                return;
+            }
+            if !is_there {
+                self.queue.rotate_right(1);
+                if let Some(sent) = self.queue.pop_front() {
+                    self.queue.insert(at, sent);
+                }
+            }
+        }
+    }
+
+    /// How many requests may be in flight.
+    pub(crate) fn most(&self) -> usize {
+        self.window.size + 1
+    }
+
     /// The answer to the request that is known by `place`, and what `read` reads in it. It is the
     /// first of the queue, else it is sent now, and the queue is given up. `refill` sends more
     /// requests before the answer is read.
@@ -274,9 +302,9 @@ impl Window {
 
     /// Notes the failed attempts of a request that was sent in this epoch.
     fn note(&mut self, watch: &Watch, epoch: u32) {
-        let Failed { any, throttled_until } = watch.take_failed();
+        let Failed { any, is_full, throttled_until } = watch.take_failed();
         if any && epoch == self.epoch {
-            self.size /= 2;
+            self.size = if is_full { 0 } else { self.size / 2 };
             self.careful = (self.size, CAREFUL);
             self.epoch = self.epoch.wrapping_add(1);
         }

@@ -91,7 +91,7 @@ fn send(mut request: Request, accept: Accept) -> Result<Response> {
             Decision::Again => {}
             Decision::Wait(wait) if http.wait_for_retry(&request, spent.retries, wait, &error) => {}
             _ => {
-                http.note_failed(&error, error.retry_after());
+                http.note_failed(&error);
                 return Err(error);
             }
         }
@@ -162,7 +162,7 @@ impl Http {
         {
             return false;
         }
-        self.note_failed(error, Some(wait));
+        self.note_failed(error);
         self.notify(|| RetryEvent::Retry {
             method: request.method,
             path: self.core.key.mask(&request.path),
@@ -195,10 +195,10 @@ impl Http {
 
     /// Notes a failed attempt for the queue in which the request is. One that is too slow alone is
     /// too slow beside others.
-    fn note_failed(&self, error: &Error, wait: Option<Duration>) {
+    fn note_failed(&self, error: &Error) {
         if let Some(watch) = &self.watch {
             if error.is_transient() && error.kind() != ErrorKind::TooSlow {
-                watch.note_failed(wait.filter(|_| error.status() == Some(429)));
+                watch.note_failed(error);
             }
         }
     }

@@ -21,8 +21,8 @@ pub(crate) fn to_text(value: &impl Serialize) -> Result<String> {
 /// A serializer that writes nothing and fails at the first float that is not finite.
 struct Finite;
 
-/// Its methods for a value that holds no float, for one that holds one other value, and for one that
-/// holds several.
+/// Its methods for a value that holds no float, for one that holds one other value, and for one
+/// that holds several.
 macro_rules! methods {
     ({$($none:ident($($a:ty),*))*} {$($one:ident($($b:ty),*))*} {$($several:ident($($c:ty),*))*}) => {
         $(fn $none(self $(, _: $a)*) -> Result<()> { Ok(()) })*

@@ -116,6 +116,10 @@ pub(crate) struct Transport {
 }
 
 impl Transport {
+    pub(super) fn max_body_bytes(&self) -> u64 {
+        self.max_body_bytes
+    }
+
     /// `agent`: the caller's own, or `None` for one with the defaults of the features that are on.
     pub(crate) fn new(
         agent: Option<ureq::Agent>,

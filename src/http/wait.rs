@@ -135,6 +135,8 @@ struct State {
 #[derive(Default)]
 pub(super) struct Failed {
     pub(super) any: bool,
+    /// A 429 without a time to wait for: as many requests as are allowed run already.
+    pub(super) is_full: bool,
     /// When the wait of the last throttled answer ends.
     pub(super) throttled_until: Option<Instant>,
 }
@@ -189,11 +191,15 @@ impl Watch {
         !self.wait_until(after(wait), |state| state.stopped)
     }
 
-    /// Notes a failed attempt. `throttled`: the wait that a 429 asks for.
-    pub(super) fn note_failed(&self, throttled: Option<Duration>) {
+    /// Notes a failed attempt.
+    pub(super) fn note_failed(&self, error: &Error) {
         let failed = &mut self.state().failed;
         failed.any = true;
-        failed.throttled_until = failed.throttled_until.max(throttled.map(after));
+        if error.status() == Some(429) {
+            let wait = error.retry_after();
+            failed.is_full |= wait.is_none();
+            failed.throttled_until = failed.throttled_until.max(wait.map(after));
+        }
     }
 
     pub(super) fn take_failed(&self) -> Failed {

@@ -60,7 +60,9 @@ pub(super) fn cut(answer: &Value, rows: usize, query: Option<&Value>) -> Option<
         None if limit.is_some() => MOST.contains(&count).then(|| at_most(count))?,
         None => cut_by_limits(answer, count, sql)?,
     };
-    Some((why, if sql.is_some() { advice } else { PAGE }))
+    // Servers of 2026 do not repeat the SQL in its answer; of SQL alone they send this.
+    let answers_sql = sql.is_some() || answer.get("clickhouse").is_some();
+    Some((why, if answers_sql { advice } else { PAGE }))
 }
 
 /// Whether the values of a breakdown are cut: there are more, and no row holds what is left.

@@ -387,6 +387,10 @@ mod tests {
                 "table",
             ),
             (
+                json!({"query": {"kind": "DataTableNode", "source": {"kind": "WebGoalsQuery"}}}),
+                "table",
+            ),
+            (
                 json!({"query": {"kind": "DataVisualizationNode", "source": {"kind": "HogQLQuery"}}}),
                 "table",
             ),

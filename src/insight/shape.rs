@@ -72,6 +72,7 @@ impl Shape {
     /// The shape that the insight's query, or its filters on older servers, name.
     fn named(insight: &Value) -> Shape {
         let query = shown(insight.get("query").unwrap_or(&Value::Null));
+        let node = text(insight, "/query/kind");
         if let Some(kind) = text(query, "/kind") {
             return match kind {
                 "TrendsQuery" => Shape::of_display(text(query, "/trendsFilter/display")),
@@ -79,11 +80,10 @@ impl Shape {
                 "RetentionQuery" => Shape::Retention,
                 "PathsQuery" => Shape::Paths,
                 "StickinessQuery" | "LifecycleQuery" => Shape::Series,
-                "HogQLQuery"
-                | "EventsQuery"
-                | "ActorsQuery"
-                | "DataVisualizationNode"
-                | "DataTableNode" => Shape::Table,
+                "HogQLQuery" | "EventsQuery" | "ActorsQuery" => Shape::Table,
+                _ if matches!(node, Some("DataVisualizationNode" | "DataTableNode")) => {
+                    Shape::Table
+                }
                 _ => Shape::Empty,
             };
         }

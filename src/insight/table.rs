@@ -114,8 +114,33 @@ fn cut_short(response: &Value, rows: usize, (why, hint): Cut) -> Error {
 }
 
 /// The rows of one page of a scan, which knows its own LIMIT.
-pub(crate) fn page_of(response: &Value) -> Result<Vec<Map<String, Value>>> {
-    Ok(tabular(response).ok_or_else(|| no_rows(response))?.table()?.into_maps())
+pub(crate) fn page_of(response: &mut Value) -> Result<Vec<Map<String, Value>>> {
+    let found = tabular(response).ok_or_else(|| no_rows(response))?;
+    let names = unique(&found.names()?);
+    let row = |row| match row {
+        Value::Array(cells) => names.iter().cloned().zip(cells).collect(),
+        _ => Map::new(),
+    };
+    Ok(take_rows(response).into_iter().map(row).collect())
+}
+
+/// Moves the rows out of an answer: a copy of all cells would take as long as reading them.
+fn take_rows(response: &mut Value) -> Vec<Value> {
+    let polled = own_result(response).is_none();
+    let mut holder =
+        if polled { response.pointer_mut("/query_status/results") } else { Some(response) };
+    while let Some(Value::Object(object)) = holder {
+        let name = if object.get("results").is_some_and(|rows| !rows.is_null()) {
+            "results"
+        } else {
+            "result"
+        };
+        match object.get_mut(name) {
+            Some(Value::Array(rows)) => return std::mem::take(rows),
+            inside => holder = inside,
+        }
+    }
+    Vec::new()
 }
 
 /// The LIMIT at the outermost level of the answer's `hogql`, if it can be read.
@@ -194,22 +219,27 @@ impl Found<'_> {
         }
     }
 
-    fn table(&self) -> Result<Table> {
+    /// The names of the columns; an error where a row has another number of cells.
+    fn names(&self) -> Result<Vec<String>> {
         let name =
             |column: &Value| column.as_str().map_or_else(|| column.to_string(), str::to_owned);
-        let columns: Vec<String> = self.columns.iter().map(name).collect();
-        let rows: Vec<Vec<Value>> = self.rows.iter().filter_map(Value::as_array).cloned().collect();
-        match rows.iter().zip(1..).find(|(row, _)| row.len() != columns.len()) {
-            None => Ok(Table { columns, rows }),
-            Some((row, position)) => {
+        let names: Vec<String> = self.columns.iter().map(name).collect();
+        let cells = self.rows.iter().filter_map(Value::as_array).map(Vec::len);
+        match cells.zip(1..).find(|(cells, _)| *cells != names.len()) {
+            None => Ok(names),
+            Some((cells, position)) => {
                 let message = format!(
-                    "row {position} of the answer has {} cells, but there are {} columns",
-                    row.len(),
-                    columns.len()
+                    "row {position} of the answer has {cells} cells, but there are {} columns",
+                    names.len()
                 );
                 Err(Error::new(ErrorKind::WrongShape, message))
             }
         }
+    }
+
+    fn table(&self) -> Result<Table> {
+        let rows = self.rows.iter().filter_map(Value::as_array).cloned().collect();
+        Ok(Table { columns: self.names()?, rows })
     }
 }
 
@@ -289,7 +319,7 @@ mod tests {
             let table = table(&response).unwrap();
             assert_eq!(table.columns, ["a", "a", "b"]);
             assert_eq!(table.rows, [[json!(1), json!("x"), json!(null)]]);
-            assert_eq!(page_of(&response).unwrap(), expected);
+            assert_eq!(page_of(&mut response.clone()).unwrap(), expected);
         }
     }
 
@@ -325,7 +355,7 @@ mod tests {
                 rows(&response).map(|_| ()).unwrap_err(),
                 table(&response).map(|_| ()).unwrap_err(),
                 rows_of(&response, None).map(|_| ()).unwrap_err(),
-                page_of(&response).map(|_| ()).unwrap_err(),
+                page_of(&mut response.clone()).map(|_| ()).unwrap_err(),
             ] {
                 assert!(error.to_string().contains(why), "{error}");
             }
@@ -389,7 +419,7 @@ mod tests {
         assert_eq!(rows_of(&more, Some(&events(3))).unwrap_err().kind(), ErrorKind::CutShort);
         let node = json!({"kind": "DataTableNode", "source": events(2)});
         assert!(rows_of(&more, Some(&node)).is_ok());
-        assert_eq!(page_of(&more).unwrap().len(), 2);
+        assert_eq!(page_of(&mut more.clone()).unwrap().len(), 2);
     }
 
     #[test]

@@ -4,7 +4,6 @@ use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, Hasher};
 
 use super::page::Keys;
-use super::walk::has_place;
 use crate::http::Params;
 
 /// A list that ends brings a new row at the latest after so many pages with rows.
@@ -12,6 +11,11 @@ const MAX_STALE_PAGES: u32 = 10;
 
 /// From this page on, a list of typed rows without a `count` may be one without an end.
 const MANY_PAGES: usize = 100;
+
+/// Whether a query names a place in a list whose distance from the first row is unknown.
+pub(super) fn has_place(query: &Params) -> bool {
+    ["page", "cursor", "before", "after"].iter().any(|name| query.has(name))
+}
 
 /// Hashes of rows: 8 bytes for each, and the room of a hash table.
 pub(super) type Hashes = HashSet<u64, BuildHasherDefault<AsItIs>>;

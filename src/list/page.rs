@@ -106,6 +106,15 @@ impl Keys {
     }
 }
 
+/// The value that a text holds as JSON, with the repairs of a page; `None` for other text.
+pub(crate) fn value_of_text(text: &str) -> Option<Value> {
+    serde_json::from_str(text).ok().or_else(|| {
+        let text = Text::repaired(text);
+        let value = serde_json::from_str::<&RawValue>(&text.json).ok()?;
+        Some(text.value(value, 1))
+    })
+}
+
 /// A body that a JSON scanner accepts: U+FFFD in place of what is not valid in a string, and null in
 /// place of `NaN` and infinities.
 struct Text {

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use super::completeness::Completeness;
+use super::completeness::{Completeness, has_place};
 use super::page::{Frame, Keys, Next};
 use crate::error::text::excerpt;
 use crate::http::{Key, MAX_QUERY, Params};
@@ -13,11 +13,6 @@ const MAX_EMPTY_PAGES: u32 = 1_000;
 
 /// Parameters that say which part of a list a page is: they come, go and change from page to page.
 const PAGING: [&str; 6] = ["offset", "cursor", "page", "before", "after", "limit"];
-
-/// Whether a query names a place in a list whose distance from the first row is unknown.
-pub(super) fn has_place(query: &Params) -> bool {
-    ["page", "cursor", "before", "after"].iter().any(|name| query.has(name))
-}
 
 /// The way from page to page of one list.
 pub(super) struct Walk {

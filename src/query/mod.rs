@@ -4,6 +4,7 @@ mod background;
 mod events;
 mod rows;
 mod scan;
+mod slices;
 
 use std::fmt;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 pub use events::Events;
-pub use rows::Rows;
+pub use rows::{Rows, RowsAs};
 pub use scan::Scan;
 
 use crate::error::text::excerpt;
@@ -21,6 +22,7 @@ use crate::error::{Error, ErrorKind, Result, row_as};
 use crate::http::{Http, Request, to_value};
 use crate::id::is_uuid;
 use crate::insight::{self, Table};
+use crate::list::value_of_text;
 use crate::refresh::Refresh;
 
 const HOGQL: &str = "HogQLQuery";
@@ -391,9 +393,7 @@ fn placeholders(sql: &str) -> impl Iterator<Item = &str> {
 
 /// Text that is JSON as the value that it is.
 fn read_json(cell: &mut Value) {
-    if let Value::String(text) = cell
-        && let Ok(value) = serde_json::from_str(text)
-    {
+    if let Some(value) = cell.as_str().and_then(value_of_text) {
         *cell = value;
     }
 }

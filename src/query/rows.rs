@@ -1,9 +1,9 @@
-//! Pages of rows, one after the other: the next one is fetched while the caller reads the last.
+//! The rows of a scan or an export: which queries come next is known, and they are sent ahead.
 
 use std::collections::HashSet;
 use std::fmt;
 use std::iter::FusedIterator;
-use std::mem;
+use std::marker::PhantomData;
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::{Query, checked};
 use crate::error::text::excerpt;
 use crate::error::{Error, ErrorKind, Result, row_as};
-use crate::http::{Ahead, Request, Response, is_own};
+use crate::http::{Ahead, Response, is_own};
 use crate::insight;
 
 /// A row, by column name.
@@ -20,21 +20,17 @@ pub(super) type Row = Map<String, Value>;
 /// How many rows a page asks for: the most that servers of 2023 return.
 pub(super) const PAGE: u32 = 10_000;
 
-/// Which pages there are.
+/// Which queries there are.
 pub(super) trait Walk: Send + Sync {
-    /// The query of the next page; `None` after the last one.
-    fn query(&self) -> Option<Query>;
+    /// The next queries in order, without gaps up to `most`; none after the last page. Of queries
+    /// that were returned before, those that are still to be read are there too.
+    fn queries(&mut self, most: usize) -> Vec<Query>;
 
-    /// Reads the answer to that query, and moves to the next page.
-    fn read(&mut self, answer: &Value) -> Result<Vec<Row>>;
+    /// Reads the answer to the first of them. `bytes`: the length of its body, if it is known.
+    fn read(&mut self, answer: &mut Value, bytes: Option<usize>) -> Result<Vec<Row>>;
 
-    /// Asks for half as many rows; false where that is not possible.
-    fn halve(&mut self) -> bool;
-
-    /// Asks the server to look at less; false where that is not possible.
-    fn narrow(&mut self) -> bool {
-        false
-    }
+    /// Whether other queries can follow this error of the first one.
+    fn goes_on_after(&mut self, error: &Error) -> bool;
 }
 
 /// The rows of a [`Scan`](crate::Scan) or of [`Events`](crate::Events).
@@ -43,13 +39,11 @@ pub(super) trait Walk: Send + Sync {
 #[must_use = "rows are fetched when they are asked for"]
 pub struct Rows {
     walk: Box<dyn Walk>,
-    /// What errors name.
-    request: Request,
+    /// What errors name, and which columns are read as JSON.
+    query: Query,
     page: std::vec::IntoIter<Row>,
-    /// The next page.
-    ahead: Ahead<()>,
-    /// Pages run in the background of the server, since one was too slow.
-    background: bool,
+    /// What is sent ahead, by its query.
+    ahead: Ahead<Value>,
     done: bool,
 }
 
@@ -60,62 +54,62 @@ impl fmt::Debug for Rows {
 }
 
 impl Rows {
-    pub(super) fn new(query: &Query, walk: impl Walk + 'static) -> Rows {
+    /// `prefetch`: how many pages beyond the next one are requested ahead.
+    pub(super) fn new(query: &Query, walk: impl Walk + 'static, prefetch: usize) -> Rows {
         Rows {
             walk: Box::new(walk),
-            request: query.request.clone(),
+            query: query.clone(),
             page: Vec::new().into_iter(),
-            ahead: Ahead::new(0, is_page_own),
-            background: query.background,
+            ahead: Ahead::new(prefetch, is_page_own),
             done: false,
         }
     }
 
-    /// The rows, each read as a `T`. A row that is not a `T` is an error, and the next one follows.
-    pub(super) fn read_as<T: DeserializeOwned>(self) -> impl Iterator<Item = Result<T>> {
-        let request = self.request.clone();
-        self.zip(1..).map(move |(row, position)| {
-            row.and_then(|row| row_as(position, &Value::Object(row)).map_err(|e| request.error(e)))
-        })
-    }
-
     /// The rows of the next page; `None` after the last one.
     fn fetch(&mut self) -> Result<Option<Vec<Row>>> {
-        while let Some(query) = self.walk.query() {
-            let answer = if self.background {
-                Query { background: true, ..query }.run()
-            } else {
-                let read = |answer: &Response| checked(answer.json()?);
-                self.ahead.take(&(), &query.into_request(), |_| (), read).map(|(answer, value)| {
-                    self.ahead.reuse(answer);
-                    value
-                })
-            };
-            match answer {
-                Ok(answer) => {
-                    let rows = self.walk.read(&answer)?;
-                    self.fetch_ahead();
+        loop {
+            let mut queries = self.walk.queries(self.ahead.most());
+            let Some(query) = queries.first().cloned() else { return Ok(None) };
+            // One query alone is sent on this thread.
+            if queries.len() > 1 {
+                self.line_up(std::mem::take(&mut queries));
+            }
+            let page = self.answer(query).and_then(|(mut answer, bytes)| {
+                let mut rows = self.walk.read(&mut answer, bytes)?;
+                rows.iter_mut().for_each(|row| self.query.read_json(row));
+                Ok(rows)
+            });
+            match page {
+                Ok(rows) => {
+                    self.ahead.window().grow();
+                    let queries = self.walk.queries(self.ahead.most());
+                    self.line_up(queries);
                     return Ok(Some(rows));
                 }
-                Err(e) if e.kind() == ErrorKind::TooSlow => {
-                    // The last way out: PostHog gives a query in the background more time.
-                    if !self.walk.narrow() && mem::replace(&mut self.background, true) {
-                        return Err(e);
-                    }
-                }
-                Err(e) if e.kind() == ErrorKind::TooLarge && self.walk.halve() => {}
+                Err(e) if self.walk.goes_on_after(&e) => {}
                 Err(e) => return Err(e),
             }
         }
-        Ok(None)
     }
 
-    /// Requests the next page ahead. One in the background of the server takes several requests:
-    /// they are sent when the page is wanted.
-    fn fetch_ahead(&mut self) {
-        if let Some(query) = self.walk.query().filter(|_| !self.background) {
-            self.ahead.send((), query.into_request());
+    /// Sends queries ahead. One in the background of the server takes several requests: they are
+    /// sent when its rows are wanted.
+    fn line_up(&mut self, queries: Vec<Query>) {
+        let sendable = queries.into_iter().filter(|query| !query.background);
+        let wanted = sendable.map(|query| (query.node.clone(), query.into_request())).collect();
+        self.ahead.line_up(wanted, self.query.request.http().core().pace.as_ref());
+    }
+
+    /// The answer to the next query, and the length of its body, if it is known.
+    fn answer(&mut self, query: Query) -> Result<(Value, Option<usize>)> {
+        if query.background {
+            return Ok((query.run()?, None));
         }
+        let place = query.node.clone();
+        let read = |answer: &Response| Ok((checked(answer.json()?)?, Some(answer.body().len())));
+        let (answer, page) = self.ahead.take(&place, &query.into_request(), |_| (), read)?;
+        self.ahead.reuse(answer);
+        Ok(page)
     }
 }
 
@@ -140,7 +134,8 @@ impl Iterator for Rows {
                 Ok(None) => self.done = true,
                 Err(e) => {
                     self.done = true;
-                    return Some(Err(self.request.error(e)));
+                    self.ahead.give_up();
+                    return Some(Err(self.query.request.error(e)));
                 }
             }
         }
@@ -148,6 +143,60 @@ impl Iterator for Rows {
 }
 
 impl FusedIterator for Rows {}
+
+/// The rows of a [`Scan`](crate::Scan) or of [`Events`](crate::Events), each read as a `T`.
+///
+/// A row that is not a `T` is an error of the kind [`Row`](crate::ErrorKind::Row), and the next one
+/// follows. After another error there are no more rows.
+#[must_use = "rows are fetched when they are asked for"]
+pub struct RowsAs<T> {
+    rows: Rows,
+    position: u64,
+    typed: PhantomData<fn() -> T>,
+}
+
+impl<T> fmt::Debug for RowsAs<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RowsAs").field("done", &self.rows.done).finish_non_exhaustive()
+    }
+}
+
+impl<T> RowsAs<T> {
+    pub(super) fn new(rows: Rows) -> RowsAs<T> {
+        RowsAs { rows, position: 0, typed: PhantomData }
+    }
+}
+
+impl<T: DeserializeOwned> Iterator for RowsAs<T> {
+    type Item = Result<T>;
+
+    fn next(&mut self) -> Option<Result<T>> {
+        let row = self.rows.next()?;
+        self.position += 1;
+        let typed = row.and_then(|row| {
+            let typed = row_as(self.position, &Value::Object(row));
+            typed.map_err(|e| self.rows.query.request.error(e))
+        });
+        Some(typed)
+    }
+}
+
+impl<T: DeserializeOwned> FusedIterator for RowsAs<T> {}
+
+/// The number that a query counts, which is its only cell.
+pub(super) fn count(query: Query) -> Result<u64> {
+    let request = query.request.clone();
+    let counted = match query.clone().run() {
+        // In the background it gets more time.
+        Err(e) if e.kind() == ErrorKind::TooSlow => query.background().run(),
+        counted => counted,
+    };
+    let counted = counted.and_then(|answer| {
+        let number = answer.pointer("/results/0/0").and_then(Value::as_u64);
+        number.ok_or_else(|| Error::new(ErrorKind::WrongShape, "the answer has no number of rows"))
+    });
+    counted.map_err(|e| request.error(e))
+}
 
 /// The most rows that a page can have, but for those WITH TIES: a server reduces a LIMIT that is too
 /// large for it. `None` where its answer does not show the LIMIT.
@@ -157,8 +206,13 @@ pub(super) fn limit(answer: &Value, asked: u32) -> Option<usize> {
 }
 
 /// Whether nothing follows a page with so many rows.
-pub(super) fn is_last(limit: Option<usize>, rows: usize) -> bool {
-    rows < limit.unwrap_or(1)
+pub(super) fn is_last(answer: &Value, asked: u32, rows: usize) -> Result<bool> {
+    let more = answer.get("hasMore").and_then(Value::as_bool) == Some(true);
+    if more && rows == 0 {
+        let message = "the server has more rows, and returned an empty page";
+        return Err(Error::new(ErrorKind::Paging, message));
+    }
+    Ok(!more && rows < limit(answer, asked).unwrap_or(1))
 }
 
 /// The ends of the pages so far.
@@ -183,9 +237,4 @@ impl Ends {
     pub(super) fn forget(&mut self) {
         self.0.clear();
     }
-}
-
-/// Whether the SQL has a placeholder whose name begins like this.
-pub(super) fn has_placeholder(sql: &str, prefix: &str) -> bool {
-    sql.split('{').skip(1).any(|name| name.trim_start().starts_with(prefix))
 }

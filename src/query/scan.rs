@@ -1,13 +1,16 @@
 //! All rows of a query of any size, page by page along a key: OFFSET is refused for personal keys.
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::mem;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Number, Value};
 
-use super::rows::{self, Ends, PAGE, Row, Rows, Walk};
-use super::{Query, to_value};
+use super::rows::{self, Ends, PAGE, Row, Rows, RowsAs, Walk};
+use super::{Query, placeholders, to_value};
+use crate::date::{Moment, Precision};
 use crate::error::text::excerpt;
 use crate::error::{Error, ErrorKind, Result};
 use crate::insight;
@@ -30,23 +33,23 @@ const OLD_MOST: usize = 10_000;
 /// others.
 ///
 /// The SQL must be one HogQL SELECT with the key among its columns, and without an ORDER BY, LIMIT
-/// or OFFSET of its own outside of parentheses: the answer of the first page shows whether it has
-/// one. The placeholders `{scan_...}` are reserved.
+/// or OFFSET of its own outside of parentheses. The placeholders `{scan_...}` are reserved.
 ///
-/// The key is a number or a string. It need not be unique: a page contains all rows with its last
-/// key. Take a key whose value is exact in JSON: not a time (take `toString(timestamp)`, or for
-/// events [`Project::events`](crate::Project::events)), and not a `UInt128`. Rows whose key is
-/// null, NaN or infinite come last, 49,999 of them at most.
+/// The key is a number, a string or a time. It need not be unique: a page contains all rows with its
+/// last key. Take a key whose value is exact in JSON: not a `Float32`, a `UInt128` or a time with
+/// more than 6 digits of a second, of which `toString()` can be a key. Rows whose key is null, NaN
+/// or infinite come last, 49,999 of them at most.
 ///
 /// Results are computed again for each page, unless [`Query::refresh`] says otherwise. A page that
 /// takes too long (PostHog stops a query after 10 s) is requested again as a
 /// [background](Query::background) query, as are all pages after it. A page that is larger than
-/// [`max_body_bytes`](crate::ClientBuilder::max_body_bytes) is requested again at half the size.
+/// [`max_body_bytes`](crate::ClientBuilder::max_body_bytes) is requested again at half the size,
+/// which doubles again while pages are smaller than a quarter of that.
 ///
 /// # Errors
 /// The items are errors as those of [`Query::send`]. [`Config`](crate::ErrorKind::Config) for SQL or a key that does
 /// not fit; [`Paging`](crate::ErrorKind::Paging) for a key that cannot be compared, or a server that
-/// returns the same rows again; [`CutShort`](crate::ErrorKind::CutShort) for too many rows without a key. After an error
+/// does not keep to the order; [`CutShort`](crate::ErrorKind::CutShort) for too many rows without a key. After an error
 /// there are no more rows.
 ///
 /// # Examples
@@ -114,14 +117,24 @@ impl Scan {
         self
     }
 
+    /// Counts all rows of the query, with one more query: to show progress. [`after`](Scan::after)
+    /// does not change the number. If the server is too slow, it runs in the
+    /// [background](Query::background).
+    ///
+    /// # Errors
+    /// As those of [`Query::send`].
+    pub fn count(&self) -> Result<u64> {
+        rows::count(wrapped(&self.query, "count()", ""))
+    }
+
     /// The rows, each read as a `T` by column name.
     ///
     /// # Errors
-    /// As [`Scan`]; a row that is not a `T` is an [`Decode`](crate::ErrorKind::Decode) of the kind
+    /// As [`Scan`]; a row that is not a `T` is an error of the kind
     /// [`Row`](crate::ErrorKind::Row), which names the row and the field, and the iterator continues
     /// with the next row.
-    pub fn items_as<T: DeserializeOwned>(self) -> impl Iterator<Item = Result<T>> {
-        self.into_iter().read_as()
+    pub fn items_as<T: DeserializeOwned>(self) -> RowsAs<T> {
+        RowsAs::new(self.into_iter())
     }
 }
 
@@ -134,8 +147,12 @@ impl IntoIterator for Scan {
         if let Some(after) = &self.after {
             let _ = ends.note(after.to_string());
         }
-        let query = self.query.clone();
-        Rows::new(&query, ByKey { scan: self, part: Part::Keys, ends })
+        // The text of a time is compared as text or as a time, as the type of the key is.
+        let is_time = self.after.as_ref().is_some_and(|after| moment(after).is_some());
+        let part = if is_time { Part::Type } else { Part::Keys };
+        let (query, largest) = (self.query.clone(), self.page_size);
+        let pages = ByKey { scan: self, part, kind: None, largest, left: 0, ends };
+        Rows::new(&query, pages, 0)
     }
 }
 
@@ -143,10 +160,18 @@ impl IntoIterator for Scan {
 struct ByKey {
     scan: Scan,
     part: Part,
+    /// The type of the key, once an answer named it.
+    kind: Option<String>,
+    /// The page size of the caller.
+    largest: u32,
+    /// How many rows without a key the pages had.
+    left: usize,
     ends: Ends,
 }
 
 enum Part {
+    /// One row, for the type of the key.
+    Type,
     /// Rows in the order of the key.
     Keys,
     /// The same of floats, without NaN and infinity, which are null in JSON.
@@ -156,74 +181,141 @@ enum Part {
     Done,
 }
 
-impl Walk for ByKey {
+impl ByKey {
     fn query(&self) -> Option<Query> {
         let Scan { query, key, after, page_size } = &self.scan;
-        // WITH TIES adds the rows that share the last key: the next page does not contain them.
-        let order = format!("ORDER BY `{key}` LIMIT {page_size} WITH TIES");
-        let end = match (&self.part, after) {
-            (Part::Done, _) => return None,
-            (Part::Rest(condition), _) => format!("WHERE {condition} LIMIT {MOST}"),
-            (Part::Keys, None) => order,
-            (Part::Keys, Some(_)) => format!("WHERE `{key}` > {{{AFTER}}} {order}"),
-            (Part::Finite, None) => format!("WHERE isFinite(`{key}`) {order}"),
-            (Part::Finite, Some(_)) => {
-                format!("WHERE isFinite(`{key}`) AND `{key}` > {{{AFTER}}} {order}")
+        let is_time = self.kind.as_deref().is_some_and(is_time);
+        let mut conditions = Vec::new();
+        if let Part::Finite = self.part {
+            conditions.push(format!("isFinite(`{key}`)"));
+        }
+        if after.is_some() {
+            let last = format!("{{{AFTER}}}");
+            let last = if is_time { format!("toDateTime({last})") } else { last };
+            conditions.push(format!("`{key}` > {last}"));
+        }
+        let end = match &self.part {
+            Part::Done => return None,
+            Part::Type => return Some(wrapped(query, "*", " LIMIT 1")),
+            Part::Rest(condition) => {
+                return Some(wrapped(query, "*", &format!(" WHERE {condition} LIMIT {MOST}")));
             }
+            // WITH TIES adds the rows that share the last key: the next page does not contain them.
+            _ if conditions.is_empty() => String::new(),
+            _ => format!(" WHERE {}", conditions.join(" AND ")),
         };
-        // The line break ends a comment.
-        let inner = query.sql().unwrap_or_default();
-        let page = query.with_sql(format!("SELECT * FROM ({inner}\n) {end}"));
-        Some(match after {
-            Some(after) if !matches!(self.part, Part::Rest(_)) => page.value(AFTER, after),
-            _ => page,
-        })
+        let order = format!("{end} ORDER BY `{key}` LIMIT {page_size} WITH TIES");
+        let page = wrapped(query, "*", &order);
+        let Some(after) = after else { return Some(page) };
+        let time = moment(after).filter(|_| is_time).map(|moment| Value::from(moment.to_string()));
+        Some(page.value(AFTER, time.as_ref().unwrap_or(after)))
     }
 
-    fn read(&mut self, answer: &Value) -> Result<Vec<Row>> {
+    /// Notes the last key of a page, which must come after that of the page before.
+    fn note(&mut self, last: &Value) -> Result<()> {
+        let strange = |why: &str| {
+            Error::from_text(ErrorKind::Paging, &format!("the scan cannot continue: {why}"))
+        };
+        let kind = self.kind.as_deref().unwrap_or_default();
+        check_key(last, kind.contains("Float")).map_err(|why| strange(&why))?;
+        if is_time(kind) && moment(last).is_none() {
+            return Err(strange("a key is not a time with an offset from UTC"));
+        }
+        match self.scan.after.as_ref().and_then(|before| order(kind, before, last)) {
+            None => self.ends.note(last.to_string())?,
+            Some(Ordering::Less) => {}
+            Some(_) => {
+                let shown = excerpt(&last.to_string());
+                let why = format!(
+                    "the server returned the rows up to {shown} again, or in another order"
+                );
+                return Err(strange(&why));
+            }
+        }
+        self.scan.after = Some(last.clone());
+        Ok(())
+    }
+}
+
+impl Walk for ByKey {
+    fn queries(&mut self, most: usize) -> Vec<Query> {
+        self.query().into_iter().take(most).collect()
+    }
+
+    fn read(&mut self, answer: &mut Value, bytes: Option<usize>) -> Result<Vec<Row>> {
         if let Some(why) = insight::scan_obstacle(answer) {
             return Err(Error::config(why));
         }
         let mut rows = insight::page_of(answer)?;
+        let size = self.scan.page_size;
+        let key = self.scan.key.clone();
+        if let Some(kind) = key_type(answer, &key).filter(|_| self.kind.is_none()) {
+            check_type(kind)?;
+            self.kind = Some(kind.to_owned());
+        }
+        if let Part::Type = self.part {
+            self.part = Part::Keys;
+            return Ok(Vec::new());
+        }
         if let Part::Rest(_) = self.part {
             self.part = Part::Done;
             let most = rows::limit(answer, MOST).unwrap_or(OLD_MOST);
-            return if rows.len() < most { Ok(rows) } else { Err(too_many(&self.scan.key)) };
+            if rows.len() >= most {
+                return Err(too_many(&key));
+            }
+            // Of an unknown type, NaN and infinity are not looked for.
+            if self.kind.is_none() && rows.len() < self.left {
+                return Err(without_type(&key));
+            }
+            return Ok(rows);
         }
-        let Scan { key, after, page_size, .. } = &mut self.scan;
-        let is_last = rows::is_last(rows::limit(answer, *page_size), rows.len());
-        if is_last && after.is_none() && matches!(self.part, Part::Keys) {
+        let max = self.scan.query.request.http().max_body_bytes();
+        if bytes.is_some_and(|bytes| (bytes as u64) < max / 4) {
+            self.scan.page_size = size.saturating_mul(2).min(self.largest);
+        }
+        let is_last = rows::is_last(answer, size, rows.len())?;
+        if is_last && self.scan.after.is_none() && matches!(self.part, Part::Keys) {
             // The first page is the only one: it has all rows, also those without a key.
             self.part = Part::Done;
             return Ok(rows);
         }
         // Those without a key come with the rest.
-        rows.retain(|row| row.get(key).is_none_or(|key| !key.is_null()));
-        let kind = key_type(answer, key);
-        let is_float = kind.is_some_and(|kind| kind.contains("Float"));
+        let found = rows.len();
+        rows.retain(|row| row.get(&key).is_none_or(|key| !key.is_null()));
+        self.left += found - rows.len();
         if let Some(last) = rows.last() {
-            let last = last.get(key).unwrap_or(&Value::Null);
-            check_key(last, is_float).map_err(|why| {
-                Error::from_text(ErrorKind::Paging, &format!("the scan cannot continue: {why}"))
-            })?;
-            self.ends.note(last.to_string())?;
-            *after = Some(last.clone());
+            self.note(last.get(&key).unwrap_or(&Value::Null))?;
         }
+        let kind = self.kind.as_deref();
         self.part = match self.part {
             // A page can consist of -inf alone.
-            Part::Keys if is_float && !is_last => Part::Finite,
-            _ if is_last || rows.is_empty() => rest(kind, key),
+            Part::Keys if kind.is_some_and(|kind| kind.contains("Float")) && !is_last => {
+                Part::Finite
+            }
+            _ if is_last || rows.is_empty() => rest(kind, &key),
             _ => return Ok(rows),
         };
         Ok(rows)
     }
 
-    fn halve(&mut self) -> bool {
-        let size = &mut self.scan.page_size;
-        let can = *size > 1 && !matches!(self.part, Part::Rest(_));
-        *size = if can { *size / 2 } else { *size };
-        can
+    fn goes_on_after(&mut self, error: &Error) -> bool {
+        let Scan { query, page_size, .. } = &mut self.scan;
+        match error.kind() {
+            // The last way out: PostHog gives a query in the background more time.
+            ErrorKind::TooSlow => !mem::replace(&mut query.background, true),
+            ErrorKind::TooLarge if *page_size > 1 && !matches!(self.part, Part::Rest(_)) => {
+                *page_size /= 2;
+                true
+            }
+            _ => false,
+        }
     }
+}
+
+/// A query of the rows of another. The line break ends a comment.
+fn wrapped(query: &Query, columns: &str, end: &str) -> Query {
+    let inner = query.sql().unwrap_or_default();
+    query.with_sql(format!("SELECT {columns} FROM ({inner}\n){end}"))
 }
 
 /// The type of the key, if the answer names it.
@@ -231,6 +323,49 @@ fn key_type<'a>(answer: &'a Value, key: &str) -> Option<&'a str> {
     let types = answer.get("types")?.as_array()?;
     let of_key = types.iter().find(|pair| pair.get(0).is_some_and(|name| name == key))?;
     of_key.get(1)?.as_str()
+}
+
+/// The type inside of `Nullable` and `LowCardinality`.
+fn bare(kind: &str) -> &str {
+    kind.trim_start_matches("LowCardinality(").trim_start_matches("Nullable(")
+}
+
+fn is_time(kind: &str) -> bool {
+    bare(kind).starts_with("DateTime")
+}
+
+/// A key of this type cannot be sent back as it was stored.
+fn check_type(kind: &str) -> Result<()> {
+    let digits = bare(kind).strip_prefix("DateTime64(").and_then(|rest| rest.chars().next());
+    if digits.is_some_and(|digits| digits > '6') {
+        return Err(Error::config(
+            "the key is a time with more than 6 digits of a second; use toString() of it, or another key",
+        ));
+    }
+    if kind.contains("Float32") {
+        return Err(Error::config(
+            "the key is a Float32, which is not exact in JSON; use toString() of it, or another key",
+        ));
+    }
+    Ok(())
+}
+
+fn moment(key: &Value) -> Option<Moment> {
+    Moment::parse(key.as_str()?).filter(|moment| moment.precision == Precision::Exact)
+}
+
+/// The order of two keys, where it is known.
+fn order(kind: &str, a: &Value, b: &Value) -> Option<Ordering> {
+    let whole = |n: &Number| n.as_i64().map(i128::from).or(n.as_u64().map(i128::from));
+    match (a, b) {
+        (Value::Number(a), Value::Number(b)) => match (whole(a), whole(b)) {
+            (Some(a), Some(b)) => Some(a.cmp(&b)),
+            _ => a.as_f64()?.partial_cmp(&b.as_f64()?),
+        },
+        (Value::String(a), Value::String(b)) if bare(kind).starts_with("String") => Some(a.cmp(b)),
+        _ if is_time(kind) => Some(moment(a)?.micros().cmp(&moment(b)?.micros())),
+        _ => None,
+    }
 }
 
 /// The rows whose key is null in JSON, where there can be any.
@@ -253,6 +388,14 @@ fn too_many(key: &str) -> Error {
         excerpt(key)
     );
     Error::from_text(ErrorKind::CutShort, &message)
+}
+
+fn without_type(key: &str) -> Error {
+    let message = format!(
+        "rows whose {:?} is NaN or infinite are missing, since the server names no types; scan along another column",
+        excerpt(key)
+    );
+    Error::from_text(ErrorKind::Paging, &message)
 }
 
 /// Whether a key can be sent back as it came.
@@ -278,7 +421,7 @@ fn obstacle(query: &Query, key: &str) -> Option<String> {
     let Some(sql) = query.sql() else {
         return Some("only a HogQL query can be scanned".to_owned());
     };
-    if rows::has_placeholder(sql, "scan_") {
+    if placeholders(sql).any(|name| name.starts_with("scan_")) {
         return Some("the placeholders {scan_...} are reserved for the scan".to_owned());
     }
     insight::part_obstacle(sql).map(str::to_owned)

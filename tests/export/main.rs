@@ -6,6 +6,7 @@
 mod support;
 
 mod model;
+mod stored;
 
 mod events;
 mod pages;

@@ -35,8 +35,17 @@ pub trait Table: Send + Sync + 'static {
 }
 
 pub fn serve(table: impl Table, rules: Rules) -> Server {
+    serve_with(table, rules, |_| None)
+}
+
+/// `fault`: what a query gets in place of its answer, by its number.
+pub fn serve_with(
+    table: impl Table,
+    rules: Rules,
+    fault: impl Fn(usize) -> Option<Act> + Send + Sync + 'static,
+) -> Server {
     let background: Mutex<Vec<Value>> = Mutex::default();
-    Server::start(move |request, _| {
+    Server::start(move |request, n| {
         if request.method == "GET" {
             let id: usize =
                 request.path().trim_end_matches('/').rsplit('/').next().unwrap().parse().unwrap();
@@ -50,6 +59,9 @@ pub fn serve(table: impl Table, rules: Rules) -> Server {
             Ok(done) => done,
             Err(sql) => return Act::error(400, "validation_error", "not_of_the_model", &sql),
         };
+        if let Some(fault) = fault(n).filter(|_| body["refresh"] == "force_blocking") {
+            return fault;
+        }
         match body["refresh"].as_str() {
             Some("force_blocking") if looked_at > rules.patience => too_slow(),
             Some("force_blocking") => Act::json(200, &answer),

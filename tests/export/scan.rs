@@ -12,12 +12,15 @@ enum Key {
     Number(i128),
     Float(f64),
     Text(String),
+    /// Its order is not that of its text.
+    Uuid(String),
+    /// Microseconds since 2026-11-01T09:00:00Z, when the summer time of New York ended at 06:00Z.
+    Time(i64),
     Null,
 }
 
 impl Key {
-    /// ClickHouse's order: NaN behind all numbers, null behind everything. Text has an order that
-    /// a client cannot guess.
+    /// ClickHouse's order: NaN behind all numbers, null behind everything.
     fn order(&self, other: &Key) -> Ordering {
         let nan = |x: f64| x.is_nan();
         match (self, other) {
@@ -25,7 +28,9 @@ impl Key {
             (Key::Float(a), Key::Float(b)) => {
                 nan(*a).cmp(&nan(*b)).then(a.partial_cmp(b).unwrap_or(Ordering::Equal))
             }
-            (Key::Text(a), Key::Text(b)) => a.bytes().rev().cmp(b.bytes().rev()),
+            (Key::Text(a), Key::Text(b)) => a.as_bytes().cmp(b.as_bytes()),
+            (Key::Uuid(a), Key::Uuid(b)) => a.bytes().rev().cmp(b.bytes().rev()),
+            (Key::Time(a), Key::Time(b)) => a.cmp(b),
             (a, b) => matches!(a, Key::Null).cmp(&matches!(b, Key::Null)),
         }
     }
@@ -51,7 +56,15 @@ impl Key {
                 u64::try_from(*n).map_or_else(|_| json!(i64::try_from(*n).unwrap()), Value::from)
             }
             Key::Float(x) => json!(x),
-            Key::Text(text) => json!(text),
+            Key::Text(text) | Key::Uuid(text) => json!(text),
+            // Two hours of seconds, the first with the offset of summer time.
+            Key::Time(micros) => {
+                let (seconds, micros) =
+                    (micros.div_euclid(1_000_000), micros.rem_euclid(1_000_000));
+                let offset = if seconds < 3_600 { 4 } else { 5 };
+                let (h, m, s) = (9 + seconds / 3_600 - offset, seconds / 60 % 60, seconds % 60);
+                json!(format!("2026-11-01T{h:02}:{m:02}:{s:02}.{micros:06}-0{offset}:00"))
+            }
             Key::Null => Value::Null,
         }
     }
@@ -64,6 +77,14 @@ impl Key {
             }
             Key::Float(_) => Key::Float(value.as_f64()?),
             Key::Text(_) => Key::Text(value.as_str()?.to_owned()),
+            Key::Uuid(_) => Key::Uuid(value.as_str()?.to_owned()),
+            Key::Time(_) => {
+                let rest = value.as_str()?.strip_prefix("2026-11-01T")?.strip_suffix('Z')?;
+                let (clock, micros) = rest.split_once('.')?;
+                let numbers: Vec<i64> = clock.split(':').map(|n| n.parse().unwrap()).collect();
+                let seconds = (numbers[0] - 9) * 3_600 + numbers[1] * 60 + numbers[2];
+                Key::Time(seconds * 1_000_000 + micros.parse::<i64>().ok()?)
+            }
             Key::Null => return None,
         })
     }
@@ -80,13 +101,24 @@ const SQL: &str = "SELECT k, n FROM t -- all";
 
 impl Table for Keys {
     fn find(&self, sql: &str, values: &Value) -> Option<Found> {
-        let rest = sql.strip_prefix(&format!("SELECT * FROM ({SQL}\n) "))?;
+        let rest = sql.strip_prefix(&format!("SELECT * FROM ({SQL}\n)"))?.trim_start();
         let after = |key: &Key| {
             let last = key.like(&values["scan_after"]);
             last.is_some_and(|last| key.is_greater(&last))
         };
         let fits: Box<dyn Fn(&Key) -> bool> = match rest {
-            "ORDER BY `k`" => Box::new(|_| true),
+            "ORDER BY `k`" | "" => Box::new(|_| true),
+            "WHERE `k` > toDateTime({scan_after}) ORDER BY `k`" => {
+                let is_time = |key: &Key| matches!(key, Key::Time(_));
+                self.keys.iter().all(is_time).then_some(())?;
+                Box::new(after)
+            }
+            // A time cannot be compared with its text.
+            "WHERE `k` > {scan_after} ORDER BY `k`"
+                if self.keys.iter().any(|key| matches!(key, Key::Time(_))) =>
+            {
+                return None;
+            }
             "WHERE `k` > {scan_after} ORDER BY `k`" => Box::new(after),
             "WHERE isFinite(`k`) ORDER BY `k`" => Box::new(Key::is_finite),
             "WHERE isFinite(`k`) AND `k` > {scan_after} ORDER BY `k`" => {
@@ -137,8 +169,15 @@ fn tables() -> Vec<(&'static str, Keys)> {
     let mut mostly_low = vec![Key::Float(f64::NEG_INFINITY); 9];
     mostly_low.extend([1.5, f64::NAN, 2.5].map(Key::Float));
     let texts = some(|n| Key::Text(format!("k\u{e9}'\\{}", n % 20)));
+    let uuids = some(|n| Key::Uuid(format!("{n:02}-{}", n * 7 % 10)));
+    // Across the end of summer time, some with microseconds, some equal.
+    let times = some(|n| Key::Time(3_599_999_998 + n / 2 * (n / 9)));
     let table = |keys, kind| Keys { keys, kind: Some(kind) };
     vec![
+        ("uuids", table(uuids, "UUID")),
+        ("times", table(times, "DateTime64(6, 'America/New_York')")),
+        ("texts in a variant", table(texts.clone(), "Variant(String, UInt64)")),
+        ("texts and null in a dynamic", table(or_null(texts.clone()), "Dynamic")),
         ("numbers", table(numbers.clone(), "UInt64")),
         ("shared numbers", table(shared.clone(), "Int64")),
         ("large numbers", table(large, "UInt64")),
@@ -361,4 +400,141 @@ fn the_rest_of_a_scan_is_computed_again_too() {
     let queries = queries(&server);
     assert!(queries.iter().all(|(_, refresh)| refresh == "force_blocking"), "{queries:?}");
     assert_eq!(limits(&server).last(), Some(&50_000));
+}
+
+/// Answers of one column, `k`, of this type.
+fn answers(kind: &str, pages: &[Value]) -> Vec<Value> {
+    let page = |rows: &Value| {
+        let keys = rows.as_array().unwrap().iter().map(|key| json!([key]));
+        let types = if kind.is_empty() { Value::Null } else { json!([["k", kind]]) };
+        json!({"columns": ["k"], "types": types, "results": keys.collect::<Vec<_>>()})
+    };
+    pages.iter().map(page).collect()
+}
+
+#[test]
+fn keys_that_go_backwards_are_an_error() {
+    for (kind, first, second) in [
+        ("UInt64", json!(9), json!(10)),
+        ("Int64", json!(-1), json!(u64::MAX)),
+        ("Float64", json!(2.5), json!(10)),
+        ("String", json!("B"), json!("a")),
+        ("LowCardinality(Nullable(String))", json!("a"), json!("\u{e9}")),
+        (
+            "DateTime64(6, 'UTC')",
+            json!("2026-11-01T01:30:00-04:00"),
+            json!("2026-11-01T01:29:59-05:00"),
+        ),
+        ("DateTime", json!("2026-11-01T01:30:00Z"), json!("2026-11-01T01:30:00.000001Z")),
+    ] {
+        // Where keys can be null or infinite, those are asked for at the end.
+        let pages = [json!([first]), json!([second]), json!([]), json!([])];
+        let server = Server::answers(&answers(kind, &pages)).expects(Way::Any);
+        let forward = scan(&server).page_size(1).into_iter();
+        assert_eq!(forward.map(Result::unwrap).count(), 2, "{kind}");
+        for next in [&first, &second] {
+            let server = Server::answers(&answers(kind, &[json!([second]), json!([next])]));
+            let mut rows = scan(&server).page_size(1).into_iter();
+            assert_eq!(rows.next().unwrap().unwrap()["k"], second);
+            let error = error(rows.next().unwrap());
+            assert!(paging(&error).message().contains("again"), "{kind} {next}: {error}");
+            assert!(rows.next().is_none());
+        }
+    }
+}
+
+#[test]
+fn a_time_is_sent_back_as_a_time_also_at_the_start() {
+    let time = json!("2026-11-01T01:30:00.000001-04:00");
+    let server = Server::answers(&answers("DateTime64(6)", &[json!([time]), json!([])]));
+    assert_eq!(scan(&server).page_size(1).after(&time).into_iter().count(), 0);
+    let asked: Vec<Value> = server.requests().iter().map(|r| r.json()["query"].clone()).collect();
+    assert_eq!(asked[0]["query"], format!("SELECT * FROM ({SQL}\n) LIMIT 1"));
+    assert_eq!(
+        asked[1]["query"],
+        format!(
+            "SELECT * FROM ({SQL}\n) WHERE `k` > toDateTime({{scan_after}}) ORDER BY `k` LIMIT 1 WITH TIES"
+        )
+    );
+    assert_eq!(asked[1]["values"]["scan_after"], "2026-11-01T05:30:00.000001Z");
+    // The same text is compared as text where the key is text.
+    let server = Server::answers(&answers("String", &[json!([time]), json!([])]));
+    assert_eq!(scan(&server).page_size(1).after(&time).into_iter().count(), 0);
+    assert_eq!(server.requests()[1].json()["query"]["values"]["scan_after"], time);
+}
+
+#[test]
+fn a_type_that_is_not_exact_is_refused_before_a_row_is_returned() {
+    for (kind, key) in [
+        ("Float32", json!(0.5)),
+        ("Nullable(Float32)", json!(0.5)),
+        ("DateTime64(9, 'UTC')", json!("2026-11-01T01:30:00.000000001Z")),
+    ] {
+        let server = Server::answers(&answers(kind, &[json!([key])]));
+        let error = error(scan(&server).page_size(1).into_iter().next().unwrap());
+        config(&error);
+        assert!(error.hint().unwrap().contains("toString"), "{kind}: {error}");
+    }
+}
+
+#[test]
+fn floats_without_a_number_are_not_lost_where_no_type_is_named() {
+    let (low, nan) = (f64::NEG_INFINITY, f64::NAN);
+    for keys in [vec![low; 5], vec![low, low, 1.0, 2.0, 3.0], vec![1.0, nan, nan, nan]] {
+        let keys = Keys { keys: keys.into_iter().map(Key::Float).collect(), kind: None };
+        let server = serve(keys, Rules::default());
+        let last = scan(&server).page_size(2).into_iter().last().unwrap();
+        assert!(paging(&error(last)).message().contains("NaN"));
+    }
+}
+
+#[test]
+fn rows_without_a_key_are_too_many_at_the_cap_of_an_old_server() {
+    let rest = |rows: usize| json!(vec![Value::Null; rows]);
+    for (rows, fits) in [(9_999, true), (10_000, false)] {
+        let pages = [json!([1]), json!([]), rest(rows)];
+        let server = Server::answers(&answers("Nullable(Int64)", &pages));
+        let rows = scan(&server).page_size(1).into_iter();
+        assert_eq!(rows.last().unwrap().is_ok(), fits);
+    }
+}
+
+#[test]
+fn the_query_for_rows_without_a_key_is_never_halved() {
+    let pages = [json!([1]), json!([]), json!(["x".repeat(3_000)])];
+    let server = Server::answers(&answers("Nullable(Int64)", &pages));
+    let small = builder(server.url()).max_body_bytes(2_000).build().unwrap().project(1);
+    let mut rows = small.hogql(SQL).scan("k").page_size(8).into_iter();
+    assert!(rows.next().unwrap().is_ok());
+    crate::support::expect::too_large(&error(rows.next().unwrap()), 2_000);
+    assert_eq!(limits(&server), [8, 8, 50_000]);
+}
+
+#[test]
+fn a_full_page_is_not_the_last_one_though_the_server_asks_for_one_row_more() {
+    let mut pages = answers("Int64", &[json!([1, 2]), json!([3])]);
+    for page in &mut pages {
+        page["hogql"] = json!("SELECT * FROM (SELECT k FROM t) ORDER BY k LIMIT 3");
+    }
+    let server = Server::answers(&pages);
+    assert_eq!(scan(&server).page_size(2).into_iter().map(Result::unwrap).count(), 3);
+    // A page that is not full is not the last one where the server says so.
+    pages[0] = answers("Int64", &[json!([1])]).remove(0);
+    pages[0]["hogql"] = pages[1]["hogql"].clone();
+    pages[0]["hasMore"] = json!(true);
+    let server = Server::answers(&pages);
+    assert_eq!(scan(&server).page_size(2).into_iter().map(Result::unwrap).count(), 2);
+}
+
+#[test]
+fn the_rows_of_a_scan_are_counted_by_one_query() {
+    let answer = json!({"columns": ["count()"], "results": [[41]]});
+    let server = Server::answers(&[answer]);
+    assert_eq!(scan(&server).after(7).count().unwrap(), 41);
+    assert_eq!(
+        queries(&server),
+        [(format!("SELECT count() FROM ({SQL}\n)"), "force_blocking".to_owned())]
+    );
+    let server = Server::answers(&[json!({"columns": ["a"], "results": []})]);
+    assert_eq!(error(scan(&server).count()).kind(), ErrorKind::WrongShape);
 }

@@ -20,6 +20,7 @@ fn pages_are_read_as_they_were_written() {
     let client = server.client();
     let pages = vec(vec(spelled(false), 0..4), 1..4);
     check(400, &(pages, 0usize..3, any::<bool>()), |(pages, ahead, keyed)| {
+        let count = pages.iter().flatten().count();
         let bodies: Vec<String> = (0..pages.len())
             .map(|at| {
                 let rows: Vec<&str> = pages[at].iter().map(|(text, _)| text.as_str()).collect();
@@ -29,7 +30,7 @@ fn pages_are_read_as_they_were_written() {
                     next => format!("\"http://internal:8000/api/x/?offset={next}\""),
                 };
                 if keyed || pages.len() > 1 {
-                    format!(r#"{{"count":7,"a":[{rows}],"results":[{rows}],"next":{next}}}"#)
+                    format!(r#"{{"count":{count},"a":[{rows}],"results":[{rows}],"next":{next}}}"#)
                 } else {
                     format!("[{rows}]")
                 }
@@ -37,6 +38,16 @@ fn pages_are_read_as_they_were_written() {
             .collect();
         server.pages(bodies.iter().map(ok).collect());
         let items = client.list("/api/x/").prefetch(ahead).items();
+        // A list that repeats a page before its end might have no end.
+        let with_rows = |page: &&Vec<(String, Value)>| !page.is_empty();
+        let goes_on: Vec<_> = pages[..pages.len() - 1].iter().filter(with_rows).collect();
+        let same = |two: &[&Vec<(String, Value)>]| {
+            two[0].iter().map(|(_, v)| v).eq(two[1].iter().map(|(_, v)| v))
+        };
+        if goes_on.windows(2).any(same) {
+            prop_assert_eq!(items.last().unwrap().unwrap_err().kind(), ErrorKind::Paging);
+            return Ok(());
+        }
         let items: Vec<Value> = items.collect::<Result<_, _>>().unwrap();
         let written: Vec<Value> = pages.iter().flatten().map(|(_, v)| v.clone()).collect();
         prop_assert_eq!(&items, &written);

@@ -103,6 +103,8 @@ fn place(random: &mut Random, url: &str, from: &str) -> (String, Option<String>)
         "/api/y/",
         "/",
         "/api/projects/1/persons/",
+        "/api/Environments/%31/y",
+        "/api/projects/2/persons/",
         "/a%20b/%C3%A9",
         "/api/@current/z",
     ]);
@@ -170,7 +172,7 @@ fn a_redirect_leads_to_where_it_points_or_is_an_error() {
     let client = server.plain();
     let (mut followed, mut refused) = (0, 0);
     vary(400, |random| {
-        let from = "/api/projects/1/x/";
+        let from = random.pick(&["/api/projects/1/x/", "/api/projects/1/x/", "/api/x/"]);
         let (place, path) = place(random, &server.url, from);
         let (text, mut expected) = query(random);
         let location = match (text.as_str(), random.below(3)) {
@@ -182,7 +184,10 @@ fn a_redirect_leads_to_where_it_points_or_is_an_error() {
         server.answers(vec![Act::status(status).header("Location", &*location), ok("[1]")]);
         let got = client.get(from).param("search", "é b").send();
         let requests = server.seen();
-        if let Some(path) = path.filter(|_| !location.is_empty()) {
+        let may_lead = |to: &String| {
+            !location.is_empty() && project_of(from).is_none_or(|own| project_of(to) == Some(own))
+        };
+        if let Some(path) = path.filter(may_lead) {
             assert_eq!(got.unwrap_or_else(|e| panic!("{location}: {e}")), json!([1]));
             assert_eq!(requests[1].path(), path, "{location}");
             expected.insert("search".to_owned(), "é b".to_owned());
@@ -194,7 +199,7 @@ fn a_redirect_leads_to_where_it_points_or_is_an_error() {
             refused += 1;
         }
     });
-    assert!(followed > 300 && refused > 30, "{followed} followed, {refused} refused");
+    assert!(followed > 150 && refused > 100, "{followed} followed, {refused} refused");
 }
 
 #[test]

@@ -7,6 +7,7 @@ use proptest::prop_assert;
 use proptest::prop_assert_eq;
 use proptest::test_runner::{TestCaseError, TestCaseResult};
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -29,33 +30,60 @@ pub fn operand_on_the_wire(operator: &str, value: &Value) -> Option<Value> {
                 match value {
                     Value::String(text) if text.is_empty() => return None,
                     Value::Null | Value::Array(_) | Value::Object(_) => return None,
-                    Value::String(text) => {
-                        // Current servers compare the JSON of a text, older ones the text.
-                        let json = value.to_string();
-                        texts.push(Value::from(text.as_str()));
-                        texts.push(json[1..json.len() - 1].into());
-                    }
-                    // A whole float is sent as an integer.
-                    Value::Number(n) => match n.as_f64().filter(|_| n.is_f64()) {
-                        Some(f) if f % 1.0 == 0.0 && f.abs() < 9e15 => {
-                            texts.push(format!("{:.0}", f + 0.0).into());
-                        }
-                        _ => texts.push(n.to_string().into()),
-                    },
-                    Value::Bool(b) => texts.push(b.to_string().into()),
+                    Value::String(text) => texts.push(in_json(text)),
+                    Value::Number(n) if n.is_f64() => texts.push(float(&n.to_string())),
+                    Value::Number(n) => texts.push(n.to_string()),
+                    Value::Bool(b) => texts.push(b.to_string()),
                 }
             }
-            keep_first(&mut texts);
-            (!texts.is_empty()).then(|| texts.into())
+            (!texts.is_empty()).then(|| as_set(texts))
         }
         "icontains" | "not_icontains" => {
-            (!text.is_empty() && !text.contains('\\')).then(|| text.into())
+            (!text.is_empty() && !text.contains('\\')).then(|| in_json(&text).into())
         }
         "regex" | "not_regex" => (!text.is_empty()).then(|| text.into()),
         "gt" | "gte" | "lt" | "lte" => value.is_number().then(|| value.clone()),
         "is_set" | "is_not_set" => Some(operator.into()),
         _ => is_date(&text).then(|| text.into()),
     }
+}
+
+/// A text as servers compare it: its JSON, without the quotes.
+fn in_json(text: &str) -> String {
+    let json = Value::from(text).to_string();
+    json[1..json.len() - 1].to_owned()
+}
+
+/// A float, given in any notation, as servers write it: 30, 0.000001, 1e-7 and 1e21.
+fn float(text: &str) -> String {
+    let (sign, text) = text.strip_prefix('-').map_or(("", text), |text| ("-", text));
+    let (number, exponent) = text.split_once('e').unwrap_or((text, "0"));
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let all = format!("{whole}{fraction}");
+    let digits = all.trim_start_matches('0');
+    let zeros = i32::try_from(all.len() - digits.len()).unwrap();
+    let digits = digits.trim_end_matches('0');
+    if digits.is_empty() {
+        return "0".to_owned();
+    }
+    // How many digits are before the point.
+    let point = i32::try_from(whole.len()).unwrap() - zeros + exponent.parse::<i32>().unwrap();
+    let places = |n: i32| usize::try_from(n).unwrap();
+    let with_point = |at: usize| match digits.split_at(at) {
+        (whole, "") => whole.to_owned(),
+        (whole, fraction) => format!("{whole}.{fraction}"),
+    };
+    match point {
+        -5..=0 => format!("{sign}0.{}{digits}", "0".repeat(places(-point))),
+        1..=21 if digits.len() > places(point) => format!("{sign}{}", with_point(places(point))),
+        1..=21 => format!("{sign}{digits:0<width$}", width = places(point)),
+        _ => format!("{sign}{}e{}", with_point(1), point - 1),
+    }
+}
+
+/// The values of `exact` and `is_not`: in one order, each once.
+fn as_set(texts: impl IntoIterator<Item = String>) -> Value {
+    Vec::from_iter(BTreeSet::from_iter(texts)).into()
 }
 
 /// Removes values that are equal to an earlier one.
@@ -79,9 +107,9 @@ pub fn alternatives(leaves: Vec<Value>) -> Vec<Value> {
                 && other["key"] == leaf["key"]
         };
         if let Some(other) = out.iter_mut().find(same) {
-            let values = other["value"].as_array_mut().unwrap();
-            values.extend(leaf["value"].as_array().unwrap().iter().cloned());
-            keep_first(values);
+            let values = [&other["value"], &leaf["value"]].map(|set| set.as_array().unwrap());
+            let texts = values.into_iter().flatten().map(|text| text.as_str().unwrap().to_owned());
+            other["value"] = as_set(texts);
         } else {
             out.push(leaf);
         }
@@ -114,6 +142,15 @@ pub fn may_be_sent(name: &str, text: Option<&str>) -> bool {
     let reserved = matches!(name, "" | "token" | "api_key" | "personal_api_key");
     let no_filter = matches!(name, "short_id" | "distinct_id" | "email" | "search");
     !(reserved || no_filter && text == Some(""))
+}
+
+/// Whether servers read a `limit` or an `offset` of a list in one way only.
+pub fn may_page(name: &str, text: &str) -> bool {
+    match name {
+        "limit" => text.parse::<u64>().is_ok_and(|limit| limit > 0),
+        "offset" => text.parse::<u64>().is_ok(),
+        _ => true,
+    }
 }
 
 /// The length of a text in a query.
@@ -170,6 +207,14 @@ pub fn escapes_are_whole(text: &str) -> bool {
 pub fn has_dot_segment(path: &str) -> bool {
     let path = loosely_decoded(path);
     path.split(|b| *b == b'/').any(|s| s == b"." || s == b"..")
+}
+
+/// The project that a path names, in each of the ways in which servers read it.
+pub fn project_of(path: &str) -> Option<String> {
+    let path = String::from_utf8(loosely_decoded(path)).ok()?.to_lowercase();
+    let names = ["projects", "project", "environments", "environment"];
+    let mut below = names.iter().filter_map(|name| path.strip_prefix(&format!("/api/{name}/")));
+    Some(below.next()?.split('/').next()?.to_owned())
 }
 
 pub fn has_placeholder(sql: &str, name: &str) -> bool {

@@ -94,6 +94,11 @@ pub fn list(client: &Client, recorded: &Recorded) -> Asked {
     page(any_list(client, recorded))
 }
 
+/// A list that may lose rows, which the caller accepts.
+pub fn incomplete(client: &Client, recorded: &Recorded) -> Asked {
+    page(any_list(client, recorded).allow_missing_rows())
+}
+
 pub fn any_list(client: &Client, recorded: &Recorded) -> List<Any> {
     let list = if recorded.target.starts_with("/api/projects/1/") {
         client.project(1).list(relative(recorded))
@@ -136,13 +141,18 @@ pub fn text(client: &Client, recorded: &Recorded) -> Asked {
 pub fn query_of(client: &Client, recorded: &Recorded) -> Query {
     let body: Value = serde_json::from_str(recorded.request_body.as_deref().unwrap()).unwrap();
     let project = project(client, recorded);
-    match body["query"]["kind"].as_str() {
+    let query = match body["query"]["kind"].as_str() {
         Some("HogQLQuery") => {
             let query = project.hogql(body["query"]["query"].as_str().unwrap());
             let values = body["query"]["values"].as_object().cloned().unwrap_or_default();
             values.into_iter().fold(query, |query, (name, value)| query.value(&name, value))
         }
         _ => project.query(&body["query"]),
+    };
+    // The steps of a query in the background send their own `refresh`.
+    match body["refresh"].as_str().filter(|refresh| !refresh.contains("async")) {
+        Some(refresh) => query.refresh(refresh.parse().unwrap()),
+        None => query,
     }
 }
 

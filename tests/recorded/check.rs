@@ -83,7 +83,13 @@ pub fn request(sent: &Request, recorded: &Recorded) {
     assert!(sent_path == path || sent_path == format!("{path}{slash}"), "{what}");
     let query = recorded.target.split_once('?').map_or("", |(_, query)| query);
     let (mut given, expected) = (params(sent.query()), params(query));
-    for (name, value) in [("limit", "1000"), ("order", "id"), ("include_query_insights", "true")] {
+    for (name, value) in [
+        ("limit", "1000"),
+        ("order", "id"),
+        ("include_query_insights", "true"),
+        ("limit", "50"),
+        ("version", "3"),
+    ] {
         if !expected.contains_key(name) && given.get(name).is_some_and(|v| v == value) {
             given.remove(name);
         }
@@ -99,7 +105,10 @@ pub fn body(got: Got, recorded: &Recorded, what: &str) {
     match got {
         Got::Json(value) => assert_eq!(value, json_of(recorded), "{what}"),
         Got::Text(value) => assert_eq!(value, recorded.text(), "{what}"),
-        Got::Page(page) => self::page(&page, &json_of(recorded), what),
+        Got::Page(page) => {
+            let body = json_of(recorded);
+            self::page(&page, &body, says_more(&body).unwrap_or(false), what);
+        }
         Got::Row(row) => assert_eq!(json!([row]), json_of(recorded)["results"], "{what}"),
         Got::Found(found) => {
             let rows = json_of(recorded)["results"].as_array().unwrap().clone();
@@ -109,13 +118,17 @@ pub fn body(got: Got, recorded: &Recorded, what: &str) {
     }
 }
 
-pub fn page(page: &Page, body: &Value, what: &str) {
+/// Whether more pages come, if the page says it.
+pub fn says_more(page: &Value) -> Option<bool> {
+    let has = || ["has_next", "has_more"].iter().find_map(|name| page.get(name)?.as_bool());
+    page.get("next").map(Value::is_string).or_else(has)
+}
+
+pub fn page(page: &Page, body: &Value, more: bool, what: &str) {
     let list = body.get("results").unwrap_or(body).as_array().unwrap();
     assert_eq!(&page.results, list, "{what}");
     let count = body.get("count").or_else(|| body.get("total_count")).and_then(Value::as_u64);
     assert_eq!(page.count, count, "{what}");
-    let more = body.get("next").is_some_and(Value::is_string)
-        || body.get("has_next") == Some(&json!(true));
     assert_eq!(page.has_next, more, "{what}");
 }
 
@@ -147,14 +160,14 @@ pub fn refused(error: &Error, recorded: &Recorded, class: Class, what: &str) {
             error.kind() == posthog_api::ErrorKind::PermissionDenied,
             error.kind() == posthog_api::ErrorKind::NotFound,
             error.kind() == posthog_api::ErrorKind::RateLimited,
-            error.kind() == posthog_api::ErrorKind::Timeout
+            error.kind() == posthog_api::ErrorKind::TooSlow
         ),
         (
             class == Class::Key,
             class == Class::Forbidden,
             class == Class::Missing,
             matches!(class, Class::Throttled(_)),
-            false
+            recorded.status == 504
         ),
         "{what}"
     );

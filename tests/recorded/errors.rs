@@ -48,6 +48,11 @@ fn errors_are_one_line_with_the_key_words_of_the_answer() {
         ("2026", "query_limit_comma", "400 OFFSET scan"),
         ("2026", "concurrency_429", "429 three project"),
         ("2026", "persons_group_a_or_b", "500 filters"),
+        ("2026b", "hogql_datetime_key_400", "400 type_mismatch DateTime64"),
+        ("2026b", "hogql_memory_limit", "504 memory narrow"),
+        ("2026b", "hogql_value_object_500b", "500 SQL toDateTime"),
+        ("2026b", "batch_export_400", "400 destination__non_field_errors aws_secret_access_key"),
+        ("2026b", "project_other_404", "404 not_found Project"),
     ] {
         let table = crate::table();
         let row = table.rows.iter().find(|row| (row.year, row.name) == (year, name)).unwrap();

@@ -59,6 +59,26 @@ pub fn rows(t: &mut Table) {
          insight_bold_refresh_async insight_bold_refresh_lazy_async \
          insight_bold_refresh_force_async insight_bold_refresh_async_except_on_cache_miss",
     );
+    t.add(
+        "2026b",
+        Body,
+        insight_refreshed,
+        "insight_actors_of_trends insight_area insight_barvalue insight_calendar_breakdown \
+         insight_compare_to insight_cumulative insight_datatable_actors_nolimit \
+         insight_datatable_events insight_datatable_events_nolimit insight_datatable_hogql \
+         insight_datatable_sessions insight_dau_bold insight_formula_zero_div insight_funnel_none \
+         insight_funnel_strict insight_funnel_ttc_none insight_hist_breakdown \
+         insight_hogql_breakdown insight_hour insight_lifecycle insight_lifecycle_toggled \
+         insight_line_breakdown insight_minute insight_multi_breakdown \
+         insight_none_line_breakdown insight_none_table_breakdown insight_paths_custom \
+         insight_pie_breakdown insight_retention insight_retention_sum insight_slope \
+         insight_sql_number insight_sql_union insight_sql_variables insight_stackedbar \
+         insight_stickiness_compare insight_stickiness_cumulative insight_traces \
+         insight_trends_first_time insight_two_bold insight_web_goals insight_web_overview \
+         insight_week",
+    );
+    t.add("2026b", Body, insight, "insight_boxplot_cached_null");
+    t.add("2026b", Refused(Missing), insights, "project_other_404");
     t.add("2026", Body, send, "insight_bold_refresh_nonsense insight_short_in_path_bold");
     t.add(
         "2026",
@@ -137,6 +157,17 @@ pub fn rows(t: &mut Table) {
     t.add("2026", Absent, short_id, "insights_shortid_case");
     // The request did not ask for SQL insights, which this server leaves out then.
     t.add("2023", Absent, short_id, "insights_query_shortid");
+}
+
+#[test]
+fn an_insight_that_is_being_computed_is_asked_again_until_it_has_a_result() {
+    let [running, done] = ["insight_bold_refresh_force_async", "insight_bold_refresh_async"]
+        .map(|name| one("2026", name));
+    let replay = Replay::recorded(&[running, done]);
+    let id: u64 = crate::ask::relative(done).split('/').nth(1).unwrap().parse().unwrap();
+    let insight = client(&replay.url()).project(1).insight_computed(id).unwrap();
+    assert_eq!(insight, json_of(done));
+    replay.requests().iter().for_each(|request| check::request(request, done));
 }
 
 #[test]

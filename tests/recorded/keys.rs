@@ -90,7 +90,9 @@ fn a_key_that_the_server_repeats_in_next_is_sent_once() {
         let walk = |auth: Auth| {
             let replay = Replay::recorded(&[first, last]);
             let client = standin::client_builder(&replay.url()).auth(auth).build().unwrap();
+            // The rows of two servers' lists are not as many as their `count`.
             let rows = client.project(1).list(ask::relative(first)).page_size(limit);
+            let rows = rows.allow_missing_rows();
             assert_eq!(json!(rows.all().unwrap()), json_of(first)["results"]);
             replay.requests()
         };
@@ -153,9 +155,13 @@ fn a_query_has_the_key_in_the_header_and_no_error_shows_it() {
 
 #[test]
 fn a_route_that_no_key_can_use_is_not_explained_by_a_scope() {
-    for name in ["list_tags", "query_kind_path_403"] {
+    for (year, name) in [
+        ("2026", "list_tags"),
+        ("2026", "query_kind_path_403"),
+        ("2026b", "403_search_no_personal_key"),
+    ] {
         let table = crate::table();
-        let row = table.rows.iter().find(|row| (row.year, row.name) == ("2026", name)).unwrap();
+        let row = table.rows.iter().find(|row| (row.year, row.name) == (year, name)).unwrap();
         let error = row.error();
         assert!(
             error.kind() == posthog_api::ErrorKind::PermissionDenied

@@ -1,14 +1,14 @@
 //! Proves that any list is returned as recorded, and that walks follow the recorded `next` links.
 
-use posthog_api::{Client, Error, List, Page};
-use serde_json::Value;
+use posthog_api::{Client, Error, ErrorKind, List, Page};
+use serde_json::{Value, json};
 
-use crate::ask::{any_list, list, p, page};
+use crate::ask::{any_list, incomplete, list, p};
 use crate::check::{self, json_of};
 use crate::standin::recordings::{Recorded, one};
 use crate::standin::{Replay, client};
 use crate::table::Class::Missing;
-use crate::table::Means::{Body, Refused};
+use crate::table::Means::{Body, More, Refused};
 use crate::table::Table;
 
 pub fn rows(t: &mut Table) {
@@ -25,8 +25,7 @@ pub fn rows(t: &mut Table) {
         "2023",
         Body,
         list,
-        "session_recordings_v3 session_recordings_v3_limit1 session_recordings_v3_limit1_offset1 \
-         cohort_persons cohort_walk_1 cohort_walk_2 cohort_walk_3 flag_activity",
+        "cohort_persons cohort_walk_1 cohort_walk_2 cohort_walk_3 flag_activity",
     );
     t.add(
         "2022",
@@ -39,9 +38,21 @@ pub fn rows(t: &mut Table) {
         "2026",
         Body,
         list,
-        "list_endpoints list_session_recordings event_definitions_2 event_definitions_2__p2 \
+        "list_endpoints event_definitions_2 event_definitions_2__p2 \
          endpoint_list environments_persons",
     );
+    t.add(
+        "2026b",
+        Body,
+        list,
+        "list_heatmaps_has_more list_heatmaps_has_more_2 list_actions_all list_trending_limit_2 \
+         list_insights_activity list_file_system_3 list_llm_prompts list_web_experiments \
+         list_annotations_20 list_annotations_20_p2 list_notebooks_2 list_groups_cursor_2",
+    );
+    t.add("2026b", More, list, "list_saved_no_next list_saved_no_next_2 list_actions_limit_2");
+    for (year, names) in THREE_DAYS {
+        t.add(year, Body, incomplete, names);
+    }
     t.add("2023 2026", Refused(Missing), list, "list_nosuchthing");
     t.add("2022", Refused(Missing), list, "endpoint_unknown");
     t.add_different(
@@ -67,10 +78,15 @@ pub fn rows(t: &mut Table) {
     );
 }
 
-/// A list that may lose rows, which the caller accepts.
-fn incomplete(client: &Client, recorded: &Recorded) -> crate::table::Asked {
-    page(any_list(client, recorded).allow_missing_rows())
-}
+/// Lists of session recordings without `date_from`.
+const THREE_DAYS: [(&str, &str); 3] = [
+    (
+        "2023",
+        "session_recordings_v3 session_recordings_v3_limit1 session_recordings_v3_limit1_offset1",
+    ),
+    ("2026", "list_session_recordings"),
+    ("2026b", "list_recordings_v4"),
+];
 
 /// The server ignores an empty filter, so its answer is that of the list without it.
 fn without_empty_filters(client: &Client, recorded: &Recorded) -> crate::table::Asked {
@@ -155,7 +171,7 @@ fn walks_send_the_queries_of_the_recorded_next_links() {
             "2023",
             |c| {
                 let recordings = c.project(1).list("session_recordings");
-                pages(recordings.param("version", 3).page_size(1))
+                pages(recordings.param("version", 3).page_size(1).allow_missing_rows())
             },
             "session_recordings_v3_limit1 session_recordings_v3_limit1_offset1",
         ),
@@ -204,19 +220,35 @@ fn walks_send_the_queries_of_the_recorded_next_links() {
              insights_full_order_10__p10 insights_full_order_10__p11 insights_full_order_10__p12 \
              insights_full_order_10__p13 insights_full_order_10__p14",
         ),
+        (
+            "2026b",
+            |c| pages(c.project(1).list("saved").page_size(5)),
+            "list_saved_no_next list_saved_no_next_2",
+        ),
+        (
+            "2026b",
+            |c| {
+                let clicks = c.project(1).list("heatmaps").param("type", "click").page_size(5);
+                pages(clicks.param("date_from", "2026-11-01"))
+            },
+            "list_heatmaps_has_more list_heatmaps_has_more_2",
+        ),
+        (
+            "2026b",
+            |c| pages(c.project(1).list("annotations").page_size(20)),
+            "list_annotations_20 list_annotations_20_p2",
+        ),
     ];
     for (year, begin, names) in walks {
         let recordings: Vec<&Recorded> =
             names.split_whitespace().map(|name| one(year, name)).collect();
         let replay = Replay::recorded(&recordings);
         let mut pages = begin(&client(&replay.url()));
-        for recorded in &recordings {
-            let page = pages.next().unwrap().unwrap();
-            check::page(&page, &json_of(recorded), &recorded.name);
-        }
-        let last = json_of(recordings.last().unwrap());
-        if last.get("next").is_some_and(Value::is_null) {
-            assert!(pages.next().is_none(), "{names:?}");
+        for (recorded, at) in recordings.iter().zip(1..) {
+            let (page, body) = (pages.next().unwrap().unwrap(), json_of(recorded));
+            let more = at < recordings.len() || check::says_more(&body).unwrap_or(true);
+            check::page(&page, &body, more, &recorded.name);
+            assert!(more || pages.next().is_none(), "{names:?}");
         }
         for (sent, recorded) in replay.requests().iter().zip(&recordings) {
             check::request(sent, recorded);
@@ -236,6 +268,47 @@ fn all_insights_of_the_newest_server_come_once_each() {
     let ids: std::collections::BTreeSet<u64> =
         items.by_ref().map(|insight| insight.unwrap()["id"].as_u64().unwrap()).collect();
     assert_eq!((ids.len(), items.total()), (133, Some(133)));
+}
+
+#[test]
+fn actions_with_a_page_size_are_all_read_though_no_page_says_that_more_come() {
+    let all = json_of(one("2026b", "list_actions_all"));
+    let all = all["results"].as_array().unwrap();
+    let first = json_of(one("2026b", "list_actions_limit_2"));
+    assert_eq!((&first, all.len()), (&json!({"results": all[..2]}), 7));
+    let page = |rows: &[Value]| json!({"results": rows});
+    let actions =
+        |replay: &Replay| client(&replay.url()).project(1).list("actions").page_size(2).all();
+
+    let replay = Replay::json(&all.chunks(2).map(page).collect::<Vec<_>>());
+    assert_eq!(&actions(&replay).unwrap(), all);
+    let offsets: Vec<_> = replay.requests().iter().map(|r| r.param("offset")).collect();
+    let sent = |offset: &str| Some(offset.to_owned());
+    assert_eq!(offsets, [None, sent("2"), sent("4"), sent("6")]);
+
+    // A server that ignores `offset`.
+    let replay = Replay::json(&[first.clone(), first, page(all)]);
+    let error = actions(&replay).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Paging, "{error}");
+    let last = &replay.requests()[2];
+    assert_eq!((last.param("limit"), last.param("offset")), (None, None));
+}
+
+#[test]
+fn recordings_without_date_from_are_refused_since_the_server_looks_at_three_days() {
+    for (year, names) in THREE_DAYS {
+        for name in names.split_whitespace() {
+            let replay = Replay::start(Vec::new());
+            let list = any_list(&client(&replay.url()), one(year, name));
+            let error = list.page().unwrap_err();
+            assert!(check::config_error(&error).contains("date_from"), "{name}: {error}");
+            assert_eq!(replay.count(), 0);
+        }
+    }
+    let recorded = one("2026b", "list_recordings_v4");
+    let replay = Replay::recorded(&[recorded]);
+    let list = any_list(&client(&replay.url()), recorded).param("date_from", "all");
+    assert!(list.all().unwrap().is_empty());
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! Proves that every recorded answer of three real PostHog servers, when requested through the public
-//! API, is returned as what it means.
+//! Proves that every recorded answer of four real PostHog servers, when requested through the
+//! public API, is returned as what it means.
 #![allow(
     clippy::cast_precision_loss,
     clippy::too_many_lines,

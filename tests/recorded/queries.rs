@@ -49,6 +49,17 @@ pub fn rows(t: &mut Table) {
          hogql_dup_alias hogql_micro_400",
     );
     t.add("2026", Refused(Other), send, "query_no_kind hogql_value_object_500");
+    t.add(
+        "2026b",
+        Body,
+        query,
+        "query_datatable_events query_retention_sum hogql_value_bool hogql_union_parts_complete \
+         hogql_union_cut hogql_with_ties hogql_nan_inf hogql_limit_zero_rows hogql_semicolon \
+         hogql_pacific_types events_page_pacific_1",
+    );
+    t.add("2026b", Refused(Other), query, "hogql_datetime_key_400 hogql_memory_limit");
+    t.add("2026b", Refused(Other), send, "hogql_value_object_500b");
+    t.apart("2026b", "query_boxplot_error_in_200");
     t.add("2026", Refused(Forbidden), send, "query_kind_path_403");
 
     // The steps of queries in the background, each requested by its path.
@@ -101,6 +112,14 @@ fn rows_of_recorded_queries_are_maps_by_column_name() {
         ("2026", "query_value_in", 2),
         ("2026", "query_kind_actors", 5),
         ("2026", "hogql_values", 1),
+        ("2026b", "hogql_value_bool", 1),
+        ("2026b", "hogql_with_ties", 11),
+        ("2026b", "hogql_nan_inf", 4),
+        ("2026b", "hogql_limit_zero_rows", 0),
+        ("2026b", "hogql_semicolon", 2),
+        ("2026b", "hogql_pacific_types", 3),
+        ("2026b", "events_page_pacific_1", 20),
+        ("2026b", "query_datatable_events", 5),
     ] {
         let recorded = one(year, name);
         let replay = Replay::recorded(&[recorded]);
@@ -119,6 +138,13 @@ fn a_recorded_query_of_the_last_day_is_read_only_from_its_answer() {
     assert!(error.to_string().contains("the last 24 hours only"), "{error}");
     let answer = query_of(&client(&replay.url()), recorded).send().unwrap();
     assert_eq!(insight::rows(&answer).unwrap(), by_name(&json_of(recorded)));
+
+    let node = &json_of(one("2026b", "insight_datatable_sessions"))["query"];
+    assert_eq!((&node["kind"], &node["source"]["after"]), (&json!("DataTableNode"), &json!(null)));
+    let replay = Replay::start(Vec::new());
+    let error = client(&replay.url()).project(1).query(node).rows().unwrap_err();
+    assert!(check::config_error(&error).contains("the last 24 hours only"), "{error}");
+    assert_eq!(replay.count(), 0);
 }
 
 /// The first row that the recorded query gives.
@@ -142,6 +168,13 @@ fn values_of_recorded_rows_are_exact() {
     assert_eq!(row("2026", "query_value_string")["v"], "O'Brien \\ \" \n {x} 日本");
     let values = row("2026", "hogql_values");
     assert_eq!(values["s"], "we'ird \"q\" \\ \n ü");
+    let booleans = row("2026b", "hogql_value_bool");
+    assert_eq!((&booleans["v"], &booleans["w"]), (&json!(1), &json!(0)));
+    // The repeated hour, in summer time and in winter time.
+    let summer = row("2026b", "hogql_pacific_types");
+    assert_eq!(summer["timestamp"], "2026-11-01T01:30:00.654321-07:00");
+    let winter = row("2026b", "events_page_pacific_1");
+    assert_eq!(winter["timestamp"], "2026-11-01T01:29:59.696921-08:00");
 }
 
 #[test]
@@ -155,8 +188,13 @@ fn numbers_of_recorded_rows_are_exact_to_the_last_bit() {
 
 #[test]
 fn a_table_has_the_columns_in_the_order_of_the_select() {
-    for name in ["query_types", "query_persons", "query_unnamed"] {
-        let recorded = one("2026", name);
+    for (year, name) in [
+        ("2026", "query_types"),
+        ("2026", "query_persons"),
+        ("2026", "query_unnamed"),
+        ("2026b", "query_datatable_events"),
+    ] {
+        let recorded = one(year, name);
         let replay = Replay::recorded(&[recorded]);
         let table = query_of(&client(&replay.url()), recorded).table().unwrap();
         let truth = json_of(recorded);
@@ -166,10 +204,28 @@ fn a_table_has_the_columns_in_the_order_of_the_select() {
 }
 
 #[test]
+fn a_retention_is_read_alike_from_a_query_and_from_an_insight() {
+    let [asked, stored] =
+        ["query_retention_sum", "insight_retention_sum"].map(|name| one("2026b", name));
+    let replay = Replay::recorded(&[asked, stored]);
+    let client = client(&replay.url());
+    let answer = query_of(&client, asked).send().unwrap();
+    let cohorts = insight::retention(&answer).unwrap();
+    assert_eq!(cohorts[0].values[0], Some(106_309.666_8));
+    let stored = client.project(1).insight(92).unwrap();
+    assert_eq!(cohorts, insight::retention(&stored).unwrap());
+}
+
+#[test]
 fn rows_that_the_server_cut_are_an_error() {
-    for (year, name) in
-        [("2023", "query_no_limit"), ("2026", "query_no_limit"), ("2026", "query_union_nolimit")]
-    {
+    for (year, name) in [
+        ("2023", "query_no_limit"),
+        ("2026", "query_no_limit"),
+        ("2026", "query_union_nolimit"),
+        ("2026b", "hogql_union_cut"),
+        // Its SELECTs have 50 and 60 rows, but the answer could also hold 100 and 10.
+        ("2026b", "hogql_union_parts_complete"),
+    ] {
         let recorded = one(year, name);
         let query = |replay: &Replay| query_of(&client(&replay.url()), recorded);
         let error = query(&Replay::recorded(&[recorded])).rows().unwrap_err();
@@ -177,7 +233,10 @@ fn rows_that_the_server_cut_are_an_error() {
         let error = query(&Replay::recorded(&[recorded])).table().unwrap_err();
         check::cut_short(&error, name);
         let answer = query(&Replay::recorded(&[recorded])).send().unwrap();
-        check::cut_short(&insight::rows(&answer).unwrap_err(), name);
+        let error = insight::rows(&answer).unwrap_err();
+        check::cut_short(&error, name);
+        // The advice for SQL.
+        assert!(error.hint().unwrap().contains("Query::scan"), "{year} {name}: {error}");
     }
 }
 
@@ -204,6 +263,27 @@ fn the_answer_of_an_endpoint_with_as_many_rows_as_its_limit_may_be_cut() {
         let body: Value = serde_json::from_str(recorded.request_body.as_deref().unwrap()).unwrap();
         let answer = project.post(&path).json(body).send().unwrap();
         check::cut_short(&insight::rows(&answer).unwrap_err(), name);
+    }
+}
+
+#[test]
+fn an_error_beside_empty_results_is_a_failed_query() {
+    let recorded = one("2026b", "query_boxplot_error_in_200");
+    assert_eq!(json_of(recorded)["results"], json!([]));
+    let replay = Replay::recorded(&[recorded]);
+    let error = query_of(&client(&replay.url()), recorded).send().unwrap_err();
+    assert_eq!(error.kind(), posthog_api::ErrorKind::QueryFailed, "{error}");
+    assert!(error.message().contains("numeric property"), "{error}");
+    check::request(&replay.requests()[0], recorded);
+}
+
+#[test]
+fn a_placeholder_that_is_an_object_is_refused_since_servers_answer_500() {
+    for (year, name) in [("2026", "hogql_value_object_500"), ("2026b", "hogql_value_object_500b")] {
+        let replay = Replay::start(Vec::new());
+        let error = query_of(&client(&replay.url()), one(year, name)).send().unwrap_err();
+        assert!(check::config_error(&error).contains("object"), "{error}");
+        assert_eq!(replay.count(), 0);
     }
 }
 

@@ -1,5 +1,5 @@
-//! Proves that each reader returns every value of a recorded insight of its kind, and an error for other
-//! kinds.
+//! Proves that each reader returns every value of a recorded insight of its kind, and an error for
+//! other kinds.
 
 use posthog_api::Error;
 use posthog_api::insight::{
@@ -25,9 +25,9 @@ enum Kind {
     Table,
 }
 
-/// Every recorded insight that has a result, its kind on PostHog's own web page, and the sum of its
-/// values, computed by another program.
-const INSIGHTS: [(&str, &str, Kind, f64); 90] = [
+/// Every recorded insight that has a result with rows, its kind on PostHog's own web page, and the
+/// sum of its values, computed by another program.
+const INSIGHTS: [(&str, &str, Kind, f64); 125] = [
     ("2023", "insight_refresh_boldnumber", Kind::Total, 1183.0),
     ("2023", "insight_boldnumber", Kind::Total, 1183.0),
     ("2023", "insight_table", Kind::Total, 1183.0),
@@ -118,6 +118,41 @@ const INSIGHTS: [(&str, &str, Kind, f64); 90] = [
     ("2026", "insight_sql_table", Kind::Table, 1.0),
     ("2026", "insight_events_table", Kind::Table, 0.0),
     ("2026", "insight_actors_table", Kind::Table, 0.0),
+    ("2026b", "insight_barvalue", Kind::Total, 14_916.0),
+    ("2026b", "insight_calendar_breakdown", Kind::Total, 14_912.0),
+    ("2026b", "insight_dau_bold", Kind::Total, 3906.0),
+    ("2026b", "insight_formula_zero_div", Kind::Total, 0.0),
+    ("2026b", "insight_pie_breakdown", Kind::Total, 14_916.0),
+    ("2026b", "insight_two_bold", Kind::Total, 17_479.0),
+    ("2026b", "insight_area", Kind::Line, 14_916.0),
+    ("2026b", "insight_compare_to", Kind::Line, 25_500.0),
+    ("2026b", "insight_cumulative", Kind::Line, 187_221.0),
+    ("2026b", "insight_hist_breakdown", Kind::Line, 14_916.0),
+    ("2026b", "insight_hogql_breakdown", Kind::Line, 14_916.0),
+    ("2026b", "insight_hour", Kind::Line, 0.0),
+    ("2026b", "insight_lifecycle", Kind::Line, 2408.0),
+    ("2026b", "insight_lifecycle_toggled", Kind::Line, 2408.0),
+    ("2026b", "insight_line_breakdown", Kind::Line, 14_916.0),
+    ("2026b", "insight_minute", Kind::Line, 9.0),
+    ("2026b", "insight_multi_breakdown", Kind::Line, 14_916.0),
+    ("2026b", "insight_slope", Kind::Line, 1252.0),
+    ("2026b", "insight_stackedbar", Kind::Line, 14_916.0),
+    ("2026b", "insight_stickiness_compare", Kind::Line, 5406.0),
+    ("2026b", "insight_stickiness_cumulative", Kind::Line, 13_785.0),
+    ("2026b", "insight_trends_first_time", Kind::Line, 1351.0),
+    ("2026b", "insight_week", Kind::Line, 14_916.0),
+    ("2026b", "insight_funnel_strict", Kind::Funnel, 4710.0),
+    ("2026b", "insight_funnel_ttc_none", Kind::Times, 0.0),
+    ("2026b", "insight_retention", Kind::Retention, 11_273.0),
+    ("2026b", "insight_retention_sum", Kind::Retention, 2_032_647.327_8),
+    ("2026b", "insight_paths_custom", Kind::Paths, 58.0),
+    ("2026b", "insight_actors_of_trends", Kind::Table, 0.0),
+    ("2026b", "insight_datatable_actors_nolimit", Kind::Table, 0.0),
+    ("2026b", "insight_datatable_events", Kind::Table, 0.0),
+    ("2026b", "insight_datatable_events_nolimit", Kind::Table, 0.0),
+    ("2026b", "insight_datatable_hogql", Kind::Table, 12_752.0),
+    ("2026b", "insight_sql_number", Kind::Table, 68_369.0),
+    ("2026b", "insight_sql_variables", Kind::Table, 0.0),
 ];
 fn asked_insight(year: &str, name: &str) -> Value {
     let recorded = one(year, name);
@@ -244,13 +279,15 @@ fn retained(insight: &Value, truth: &Value, name: &str) -> f64 {
     let read = retention(insight).unwrap();
     let truth = array(truth, "/result");
     assert_eq!(read.len(), truth.len(), "{name}");
+    // A retention by a sum or an average has it beside the number of persons.
+    let shown =
+        |v: &Value| v.get("aggregation_value").and_then(Value::as_f64).or(v["count"].as_f64());
     for (read, truth) in read.iter().zip(truth) {
         assert_eq!(
             (read.label.as_str(), read.date.as_str()),
             (truth["label"].as_str().unwrap(), truth["date"].as_str().unwrap())
         );
-        let values: Vec<Option<f64>> =
-            array(truth, "/values").iter().map(|v| v["count"].as_f64()).collect();
+        let values: Vec<Option<f64>> = array(truth, "/values").iter().map(shown).collect();
         assert_eq!((&read.values, &read.breakdown), (&values, &None), "{name}");
     }
     read.iter().flat_map(|cohort| &cohort.values).flatten().sum()
@@ -398,35 +435,73 @@ fn each_function_names_the_right_one_for_an_insight_of_another_kind() {
 
 #[test]
 fn an_insight_of_a_kind_without_a_reader_is_an_error_of_every_function() {
-    let insight = asked_insight("2026", "insight_box");
-    assert_eq!(result(&insight).unwrap().as_array().unwrap().len(), 55);
-    for (reader, _, read) in READERS {
-        if reader != "rows" {
-            let line = read(&insight).unwrap_err().to_string();
-            assert!(line.contains("insight 42"), "{reader}: {line}");
+    for (year, name, id, len) in
+        [("2026", "insight_box", 42, 55), ("2026b", "insight_web_overview", 118, 5)]
+    {
+        let insight = asked_insight(year, name);
+        assert_eq!(result(&insight).unwrap().as_array().unwrap().len(), len);
+        for (reader, _, read) in READERS {
+            if reader != "rows" {
+                let line = read(&insight).unwrap_err().to_string();
+                assert!(line.contains(&format!("insight {id}")), "{reader}: {line}");
+            }
+        }
+        // They are objects.
+        assert_eq!(json!(rows(&insight).unwrap()), *result(&insight).unwrap());
+        let InsightResult::Other(result) = read_any(&insight).unwrap() else { panic!("{insight}") };
+        assert_eq!(result, insight["result"]);
+    }
+}
+
+/// The kind that `read` finds, and the number of its elements.
+fn kind_of(insight: &Value, name: &str) -> (Kind, usize) {
+    match read_any(insight) {
+        Ok(InsightResult::Totals(totals)) => (Kind::Total, totals.len()),
+        Ok(InsightResult::Series(series)) => (Kind::Line, series.len()),
+        Ok(InsightResult::Funnel(steps)) => (Kind::Funnel, steps.len()),
+        Ok(InsightResult::Retention(cohorts)) => (Kind::Retention, cohorts.len()),
+        Ok(InsightResult::Paths(edges)) => (Kind::Paths, edges.len()),
+        Ok(InsightResult::TimeToConvert(times)) => (Kind::Times, times.bins.len()),
+        Ok(InsightResult::Table(table)) => (Kind::Table, table.rows.len()),
+        Err(error) if error.kind() == posthog_api::ErrorKind::CutShort => (Kind::Table, 100),
+        other => panic!("{name}: {other:?}"),
+    }
+}
+
+#[test]
+fn an_empty_result_has_the_kind_that_its_query_names() {
+    for (name, kind) in [
+        ("insight_none_table_breakdown", Kind::Total),
+        ("insight_none_line_breakdown", Kind::Line),
+        ("insight_funnel_none", Kind::Funnel),
+        ("insight_traces", Kind::Table),
+        ("insight_web_goals", Kind::Table),
+        ("insight_datatable_sessions", Kind::Table),
+    ] {
+        let insight = asked_insight("2026b", name);
+        let replay = Replay::json(&[json!({"results": [], "hogql": ""})]);
+        let answer = client(&replay.url()).project(1).query(&insight["query"]).send().unwrap();
+        for empty in [insight, answer] {
+            assert_eq!(kind_of(&empty, name), (kind, 0), "{empty}");
+            let rows = rows(&empty);
+            assert!(rows.is_ok_and(|rows| rows.is_empty()) == (kind == Kind::Table), "{empty}");
         }
     }
-    // They are objects.
-    assert_eq!(json!(rows(&insight).unwrap()), *result(&insight).unwrap());
-    let InsightResult::Other(result) = read_any(&insight).unwrap() else { panic!("{insight}") };
-    assert_eq!(result, insight["result"]);
+}
+
+#[test]
+fn an_sql_insight_whose_parts_the_server_cut_is_an_error() {
+    let insight = asked_insight("2026b", "insight_sql_union");
+    assert_eq!(array(&insight, "/result").len(), 103);
+    cut_short(&rows(&insight).unwrap_err(), "rows");
+    cut_short(&table(&insight).unwrap_err(), "table");
+    cut_short(&read_any(&insight).unwrap_err(), "read");
 }
 
 #[test]
 fn read_returns_the_kind_that_an_insight_has() {
     for (year, name, kind, _) in INSIGHTS {
-        let insight = asked_insight(year, name);
-        let read = match read_any(&insight) {
-            Ok(InsightResult::Totals(totals)) => (Kind::Total, totals.len()),
-            Ok(InsightResult::Series(series)) => (Kind::Line, series.len()),
-            Ok(InsightResult::Funnel(steps)) => (Kind::Funnel, steps.len()),
-            Ok(InsightResult::Retention(cohorts)) => (Kind::Retention, cohorts.len()),
-            Ok(InsightResult::Paths(edges)) => (Kind::Paths, edges.len()),
-            Ok(InsightResult::TimeToConvert(times)) => (Kind::Times, times.bins.len()),
-            Ok(InsightResult::Table(table)) => (Kind::Table, table.rows.len()),
-            Err(error) if error.kind() == posthog_api::ErrorKind::CutShort => (Kind::Table, 100),
-            other => panic!("{year} {name}: {other:?}"),
-        };
+        let read = kind_of(&asked_insight(year, name), name);
         let truth = json_of(one(year, name));
         let rows = match &truth["result"] {
             Value::Array(rows) => rows
@@ -455,6 +530,7 @@ fn an_insight_without_a_result_is_an_error_that_says_how_to_compute_it() {
         ("2023", "insight_no_filters"),
         ("2023", "evict_refresh_true"),
         ("2026", "insight_empty"),
+        ("2026b", "insight_boxplot_cached_null"),
     ] {
         let insight = asked_insight(year, name);
         assert!(

@@ -34,6 +34,9 @@ pub fn rows(t: &mut Table) {
     t.add("2023", Refused(Forbidden), send, "paid_feature_dashboard_description");
     t.add("2022", Refused(Missing), send, "cohorts_missing");
     t.add("2023", Refused(Missing), send, "api_unknown");
+    t.add("2026b", Refused(Other), send, "batch_export_400");
+    t.add("2026b", Refused(Forbidden), send, "403_search_no_personal_key");
+    t.add("2026b", Refused(Missing), send, "dashboard");
     t.add("2026", Refused(Missing), send, "endpoint_run_missing");
 
     t.add_different(

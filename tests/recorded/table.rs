@@ -27,6 +27,8 @@ pub type Asked = Result<Got, Error>;
 pub enum Means {
     /// The value, the page, the one row or the text that the body holds.
     Body,
+    /// A page behind which more come, though the body has no word for it.
+    More,
     /// A 2xx without a body.
     Nothing,
     /// An error with the fields of the body, of this class.
@@ -128,6 +130,9 @@ impl Row {
         }
         match (self.means, got) {
             (Means::Body, Ok(got)) => check::body(got, recorded, &what),
+            (Means::More, Ok(Got::Page(page))) => {
+                check::page(&page, &check::json_of(recorded), true, &what);
+            }
             (Means::Nothing, Ok(Got::Json(value))) => {
                 assert_eq!((value, recorded.body.len()), (Value::Null, 0), "{what}");
             }

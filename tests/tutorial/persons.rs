@@ -304,9 +304,9 @@ fn one_person_by_number_uuid_and_distinct_id() {
 
     let listed = project.person_by_distinct_id("did-0").unwrap().unwrap();
     assert_eq!(listed, recorded("persons_distinct_hit")["results"][0]);
-    assert_eq!(one_sent(&standin), get("/api/projects/1/persons/?distinct_id=did-0"));
+    assert_eq!(one_sent(&standin), get("/api/projects/1/persons/?distinct_id=did-0&limit=1000"));
     assert_eq!(project.person_by_distinct_id("nobody").unwrap(), None);
-    assert_eq!(one_sent(&standin), get("/api/projects/1/persons/?distinct_id=nobody"));
+    assert_eq!(one_sent(&standin), get("/api/projects/1/persons/?distinct_id=nobody&limit=1000"));
     assert!(config(project.person_by_distinct_id("")).contains("distinct_id"));
     for id in ["", ".", "..", "a/b?c#d e"] {
         config(project.person(id));

@@ -1,4 +1,5 @@
-//! The jobs, with this crate: `ours gets N`, `ours persons [PREFETCH [STEPS]]`, `ours tls CA`; and
+//! The jobs, with this crate: `ours gets N`, `ours persons [PREFETCH [STEPS]]`, `ours tls CA`,
+//! `ours events AFTER PREFETCH [text]`, which leaves properties as text with `text`; and
 //! `ours steps MS`, which prints how many steps of work take so long.
 
 #[path = "../../../busy/mod.rs"]
@@ -23,6 +24,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             println!("{}", busy::steps(Duration::from_millis(ms.parse()?)));
             Ok(())
         }
+        ["events", after, prefetch] => events(after, prefetch.parse()?, true),
+        ["events", after, prefetch, "text"] => events(after, prefetch.parse()?, false),
         ["tls", ca] => tls(ca),
         _ => Err("which job?".into()),
     }
@@ -49,6 +52,17 @@ fn persons(prefetch: usize, steps: u64) -> Result<(), Box<dyn Error>> {
         }
     }
     println!("{count} {ages}");
+    Ok(())
+}
+
+fn events(after: &str, prefetch: usize, parsed: bool) -> Result<(), Box<dyn Error>> {
+    let columns = if parsed { vec!["properties"] } else { vec![] };
+    let events = Project::from_env()?.events().after(after).before("2026-01-31");
+    let mut count = 0;
+    for event in events.prefetch(prefetch).json_columns(columns) {
+        count += usize::from(event?["uuid"].is_string());
+    }
+    println!("{count}");
     Ok(())
 }
 

@@ -1,9 +1,10 @@
-//! The jobs, by hand with `ureq` and `serde_json`: `plain gets N`, `plain persons`, `plain tls CA`.
+//! The jobs, by hand with `ureq` and `serde_json`: `plain gets N`, `plain persons`,
+//! `plain events AFTER`, `plain tls CA`.
 
 use std::error::Error;
 use std::{env, fs};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use ureq::Agent;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
@@ -15,6 +16,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["gets", n] => gets(n.parse()?),
         ["persons"] => persons(),
+        ["events", after] => events(after),
         ["tls", ca] => tls(ca),
         _ => Err("which job?".into()),
     }
@@ -74,6 +76,38 @@ fn persons() -> Result<(), Box<dyn Error>> {
         next = page["next"].as_str().map(str::to_owned);
     }
     println!("{count} {ages}");
+    Ok(())
+}
+
+/// By (timestamp, uuid), each page to the end of the range.
+fn events(after: &str) -> Result<(), Box<dyn Error>> {
+    let api = Api::new(Agent::new_with_defaults())?;
+    let mut values = json!({
+        "events_from": format!("{after}T00:00:00.000000Z"), "events_to": "2026-01-31T00:00:00.000000Z",
+    });
+    let mut count = 0;
+    loop {
+        let next = "AND (timestamp > toDateTime({events_from}) OR uuid > toUUID({events_uuid}))";
+        let next = if values["events_uuid"].is_null() { "" } else { next };
+        let sql = format!(
+            "SELECT uuid, timestamp, event, distinct_id, properties FROM events \
+             WHERE timestamp >= toDateTime({{events_from}}) AND timestamp < toDateTime({{events_to}}) \
+             {next} ORDER BY timestamp, uuid LIMIT 10000"
+        );
+        let query = json!({"kind": "HogQLQuery", "query": sql, "values": values});
+        let body = serde_json::to_vec(&json!({"query": query, "refresh": "force_blocking"}))?;
+        let request = api.agent.post(format!("{}/query/", api.project));
+        let request = request.header("Authorization", &api.key).content_type("application/json");
+        let mut response = request.send(&body)?;
+        let body = response.body_mut().with_config().limit(MAX_BODY).read_to_vec()?;
+        let page: Value = serde_json::from_slice(&body)?;
+        let rows = page["results"].as_array().ok_or("no results")?;
+        count += rows.len();
+        let Some(last) = rows.last().filter(|_| rows.len() == 10_000) else { break };
+        values["events_uuid"] = last[0].clone();
+        values["events_from"] = last[1].clone();
+    }
+    println!("{count}");
     Ok(())
 }
 
