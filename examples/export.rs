@@ -20,7 +20,7 @@ use std::io::{self, BufRead, BufReader, BufWriter, IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use posthog_api::{ClientBuilder, Project, RetryEvent, RetryPolicy, Rows};
+use posthog_api::{ClientBuilder, Project, RetryPolicy, Rows};
 use serde_json::{Map, Value};
 
 const SQL: &str = "SELECT id, created_at, properties FROM persons";
@@ -148,11 +148,7 @@ fn events(
 fn project() -> posthog_api::Result<Project> {
     let client = ClientBuilder::from_env()?
         .retry(RetryPolicy::patient())
-        .on_retry(|event| {
-            if let RetryEvent::Retry { wait, reason, .. } = event {
-                eprintln!("waiting {wait:.0?}: {reason}");
-            }
-        })
+        .on_retry(|event| eprintln!("{event}"))
         .build()?;
     Ok(client.project(Project::from_env()?.id()))
 }

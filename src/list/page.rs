@@ -115,8 +115,8 @@ pub(crate) fn value_of_text(text: &str) -> Option<Value> {
     })
 }
 
-/// A body that a JSON scanner accepts: U+FFFD in place of what is not valid in a string, and null in
-/// place of `NaN` and infinities.
+/// A body that a JSON scanner accepts: U+FFFD in place of what is not valid in a string, and null
+/// in place of `NaN` and infinities.
 struct Text {
     json: String,
     /// These words, and where null is in their place.

@@ -42,10 +42,10 @@ const MOST_AHEAD: usize = 8;
 /// night.
 ///
 /// # Errors
-/// The items are errors as those of [`Query::send`](crate::Query::send). [`Config`](crate::ErrorKind::Config) if
-/// [`after`](Events::after) is missing, or anything given is not valid;
-/// [`Paging`](crate::ErrorKind::Paging) if the server does not keep to the order. After an error
-/// there are no more events.
+/// The items are errors as those of [`Query::send`](crate::Query::send).
+/// [`Config`](crate::ErrorKind::Config) if [`after`](Events::after) is missing, or anything given
+/// is not valid; [`Paging`](crate::ErrorKind::Paging) if the server does not keep to the order.
+/// After an error there are no more events.
 ///
 /// # Examples
 /// ```no_run
@@ -106,19 +106,19 @@ impl Events {
         Events { select, after: None, before: None, prefetch: 1, resumed: None }
     }
 
-    /// Sets the beginning: events at this time or later. Required, unless [`resume`](Events::resume) is
-    /// given.
+    /// Sets the beginning: events at this time or later. Required, unless
+    /// [`resume`](Events::resume) is given.
     ///
     /// RFC 3339 text (also with a space instead of `T`, or with ` UTC`), a date, which is midnight
     /// in UTC, or the type of a time crate that prints itself like that. A time without an offset
-    /// from UTC is an [`Config`](crate::ErrorKind::Config).
+    /// from UTC is a [`Config`](crate::ErrorKind::Config) error.
     pub fn after(mut self, time: impl Display) -> Self {
         self.after = self.moment(&time);
         self
     }
 
     /// Sets the end: events before this time, in the forms of [`after`](Events::after). Defaults to
-    /// the time when the iterator is made.
+    /// the time when the iteration begins, by the clock of this machine.
     pub fn before(mut self, time: impl Display) -> Self {
         self.before = self.moment(&time);
         self
@@ -154,8 +154,8 @@ impl Events {
         self
     }
 
-    /// Sets how many pages are requested ahead, on threads: 8 at most. PostHog runs three queries of
-    /// a project at once, so 2 is the fastest. With 0, each page is requested when it is wanted.
+    /// Sets how many pages are requested ahead, on threads: 8 at most. PostHog runs three queries
+    /// of a project at once, so 2 is the fastest. With 0, each page is requested when it is wanted.
     /// Defaults to 1.
     pub fn prefetch(mut self, pages: usize) -> Self {
         self.prefetch = pages.min(MOST_AHEAD);
@@ -170,8 +170,8 @@ impl Events {
         self
     }
 
-    /// Sets the value of a `{placeholder}` of a filter or a column; see [`Query::value`]. Names that
-    /// begin with `events_` are reserved.
+    /// Sets the value of a `{placeholder}` of a filter or a column; see [`Query::value`]. Names
+    /// that begin with `events_` are reserved.
     pub fn value(mut self, placeholder: &str, value: impl Serialize) -> Self {
         if placeholder.starts_with(RESERVED) {
             self.fail("the placeholders {events_...} are reserved");
@@ -199,10 +199,10 @@ impl Events {
         self
     }
 
-    /// Counts the events of the range, with one query: to show progress. Those that ClickHouse holds
-    /// twice until it merges them count twice. [`resume`](Events::resume) does not change the
-    /// number, if [`after`](Events::after) is given. If the server is too slow, the query runs in the
-    /// [background](crate::Query::background).
+    /// Counts the events of the range, with one query: to show progress. Those that ClickHouse
+    /// holds twice until it merges them count twice. [`resume`](Events::resume) does not change the
+    /// number, if [`after`](Events::after) is given. If the server is too slow, the query runs in
+    /// the [background](crate::Query::background).
     ///
     /// # Errors
     /// As those of [`Query::send`](crate::Query::send).
@@ -217,8 +217,8 @@ impl Events {
     ///
     /// # Errors
     /// As [`Events`]; an event that is not a `T` is an error of the kind
-    /// [`Row`](crate::ErrorKind::Row), which names the row and the field, and the iterator continues
-    /// with the next event.
+    /// [`Row`](crate::ErrorKind::Row), which names the row and the field, and the iterator
+    /// continues with the next event.
     pub fn items_as<T: DeserializeOwned>(self) -> RowsAs<T> {
         RowsAs::new(self.into_iter())
     }

@@ -260,7 +260,8 @@ impl Query {
     /// Runs the query and reads each row as a `T`, by column name.
     ///
     /// # Errors
-    /// As [`rows`](Query::rows); [`Row`](crate::ErrorKind::Row) where a row is not a `T`: it names the row and the field.
+    /// As [`rows`](Query::rows); [`Row`](crate::ErrorKind::Row) where a row is not a `T`: it names
+    /// the row and the field.
     pub fn rows_as<T: DeserializeOwned>(self) -> Result<Vec<T>> {
         let request = self.request.clone();
         let rows = self.rows()?;

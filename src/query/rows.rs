@@ -198,8 +198,8 @@ pub(super) fn count(query: Query) -> Result<u64> {
     counted.map_err(|e| request.error(e))
 }
 
-/// The most rows that a page can have, but for those WITH TIES: a server reduces a LIMIT that is too
-/// large for it. `None` where its answer does not show the LIMIT.
+/// The most rows that a page can have, but for those WITH TIES: a server reduces a LIMIT that is
+/// too large for it. `None` where its answer does not show the LIMIT.
 pub(super) fn limit(answer: &Value, asked: u32) -> Option<usize> {
     let limit = insight::limit_put_on(answer)?.min(asked.into());
     usize::try_from(limit).ok()

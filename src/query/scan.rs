@@ -25,8 +25,8 @@ const MOST: u32 = 50_000;
 /// The same of an older server, whose answer may not show its LIMIT.
 const OLD_MOST: usize = 10_000;
 
-/// All rows of a query, however many, from [`Query::scan`]: page by page in the order of a key, each
-/// row once. Iterate over it, or use [`items_as`](Scan::items_as).
+/// All rows of a query, however many, from [`Query::scan`]: page by page in the order of a key,
+/// each row once. Iterate over it, or use [`items_as`](Scan::items_as).
 ///
 /// `POST query/`, scope `query:read`. It needs a server of 2024 or newer. Each page asks for the
 /// rows whose key is greater than the last one, so rows that are added or deleted meanwhile move no
@@ -35,10 +35,10 @@ const OLD_MOST: usize = 10_000;
 /// The SQL must be one HogQL SELECT with the key among its columns, and without an ORDER BY, LIMIT
 /// or OFFSET of its own outside of parentheses. The placeholders `{scan_...}` are reserved.
 ///
-/// The key is a number, a string or a time. It need not be unique: a page contains all rows with its
-/// last key. Take a key whose value is exact in JSON: not a `Float32`, a `UInt128` or a time with
-/// more than 6 digits of a second, of which `toString()` can be a key. Rows whose key is null, NaN
-/// or infinite come last, 49,999 of them at most.
+/// The key is a number, a string or a time. It need not be unique: a page contains all rows with
+/// its last key. Take a key whose value is exact in JSON: not a `Float32`, a `UInt128` or a time
+/// with more than 6 digits of a second, of which `toString()` can be a key. Rows whose key is null,
+/// NaN or infinite come last, 49,999 of them at most.
 ///
 /// Results are computed again for each page, unless [`Query::refresh`] says otherwise. A page that
 /// takes too long (PostHog stops a query after 10 s) is requested again as a
@@ -47,10 +47,10 @@ const OLD_MOST: usize = 10_000;
 /// which doubles again while pages are smaller than a quarter of that.
 ///
 /// # Errors
-/// The items are errors as those of [`Query::send`]. [`Config`](crate::ErrorKind::Config) for SQL or a key that does
-/// not fit; [`Paging`](crate::ErrorKind::Paging) for a key that cannot be compared, or a server that
-/// does not keep to the order; [`CutShort`](crate::ErrorKind::CutShort) for too many rows without a key. After an error
-/// there are no more rows.
+/// The items are errors as those of [`Query::send`]. [`Config`](crate::ErrorKind::Config) for SQL
+/// or a key that does not fit; [`Paging`](crate::ErrorKind::Paging) for a key that cannot be
+/// compared, or a server that does not keep to the order; [`CutShort`](crate::ErrorKind::CutShort)
+/// for too many rows without a key. After an error there are no more rows.
 ///
 /// # Examples
 /// ```no_run
@@ -130,9 +130,8 @@ impl Scan {
     /// The rows, each read as a `T` by column name.
     ///
     /// # Errors
-    /// As [`Scan`]; a row that is not a `T` is an error of the kind
-    /// [`Row`](crate::ErrorKind::Row), which names the row and the field, and the iterator continues
-    /// with the next row.
+    /// As [`Scan`]; a row that is not a `T` is an error of the kind [`Row`](crate::ErrorKind::Row),
+    /// which names the row and the field, and the iterator continues with the next row.
     pub fn items_as<T: DeserializeOwned>(self) -> RowsAs<T> {
         RowsAs::new(self.into_iter())
     }
