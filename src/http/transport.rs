@@ -13,7 +13,7 @@ use ureq::http::{self, HeaderMap, Method, Version, header};
 use super::retry::Outcome;
 use super::tls;
 use super::url::Base;
-use super::wait::AFTER_DEADLINE;
+use super::wait::{AFTER_DEADLINE, MAX_TIMEOUT};
 use crate::error::text::{MAX_TEXT, lossy};
 use crate::error::{Error, ErrorAnswer, ErrorKind as Kind, Result};
 
@@ -37,13 +37,12 @@ pub(crate) struct Attempt<'a> {
     /// For each phase of the attempt.
     pub(crate) timeout: Duration,
     /// For the whole attempt, where the call has a deadline.
-    pub(crate) left: Option<Duration>,
     pub(crate) deadline: Option<Instant>,
 }
 
 impl Attempt<'_> {
-    fn is_over(&self) -> bool {
-        self.deadline.is_some_and(|at| at <= Instant::now())
+    fn left(&self) -> Option<Duration> {
+        self.deadline.map(|at| at.saturating_duration_since(Instant::now()).min(MAX_TIMEOUT))
     }
 }
 
@@ -216,22 +215,20 @@ impl Transport {
     fn limit_passed(&self, phase: ureq::Timeout, attempt: &Attempt<'_>) -> NoAnswer {
         let connecting = matches!(phase, ureq::Timeout::Resolve | ureq::Timeout::Connect);
         let limit = if connecting { self.connect_timeout } else { attempt.timeout };
-        // A phase has no more time than is left before the deadline.
-        if attempt.left.is_some_and(|left| left <= limit) || attempt.is_over() {
+        if attempt.left().is_some_and(|left| left.is_zero()) || phase == ureq::Timeout::Global {
             return failed(Outcome::Final, Kind::Timeout, AFTER_DEADLINE);
         }
         if !connecting {
-            let message = format!("there was no complete answer within {limit:?} (phase: {phase})");
-            let NoAnswer { outcome, error } = failed(Outcome::Final, Kind::Timeout, message);
-            return NoAnswer {
-                outcome,
-                error: error.with_hint("ask for less, or raise the timeout"),
-            };
+            let text = format!(
+                "there was no complete answer within {limit:?} (phase: {phase}); ask for less, or raise the timeout"
+            );
+            return failed(Outcome::Final, Kind::Timeout, text);
         }
         let kind = if phase == ureq::Timeout::Resolve { Kind::Dns } else { Kind::Connect };
-        let message = format!("no connection was made within {limit:?} (phase: {phase})");
-        let NoAnswer { outcome, error } = failed(Outcome::Unconnected, kind, message);
-        NoAnswer { outcome, error: error.with_hint("check the network, or raise connect_timeout") }
+        let text = format!(
+            "no connection was made within {limit:?} (phase: {phase}); check the network, or raise connect_timeout"
+        );
+        failed(Outcome::Unconnected, kind, text)
     }
 
     fn run(
@@ -279,14 +276,15 @@ impl Transport {
         attempt: &Attempt<'_>,
     ) -> http::Request<B> {
         let first_lookup = self.named && !self.connected.load(Ordering::Relaxed);
-        let threads = (first_lookup || attempt.left.is_some()) && can_start_thread();
-        let within = |limit: Duration| Some(attempt.left.map_or(limit, |left| limit.min(left)));
+        let left = attempt.left();
+        let threads = (first_lookup || left.is_some()) && can_start_thread();
+        let within = |limit: Duration| Some(left.map_or(limit, |left| limit.min(left)));
         self.agent
             .configure_request(request)
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
-            .timeout_global(attempt.left.filter(|_| threads))
+            .timeout_global(left.filter(|_| threads))
             .timeout_per_call(None)
             .timeout_resolve(within(self.connect_timeout).filter(|_| first_lookup && threads))
             .timeout_connect(within(self.connect_timeout))
@@ -366,8 +364,9 @@ fn looks_cut(answer: &Answer) -> bool {
     !answer.is_complete() && first.is_none_or(|b| b"{[\"-0123456789tfn".contains(b))
 }
 
-fn failed(outcome: Outcome, kind: Kind, message: impl Into<String>) -> NoAnswer {
-    NoAnswer { outcome, error: Error::new(kind, message) }
+/// `text`: the message; or the message, `; ` and the hint.
+fn failed(outcome: Outcome, kind: Kind, text: impl AsRef<str>) -> NoAnswer {
+    NoAnswer { outcome, error: Error::from_text(kind, text.as_ref()) }
 }
 
 fn broken(why: impl Display) -> NoAnswer {
@@ -382,12 +381,12 @@ fn unconnected(outcome: Outcome, kind: Kind, why: impl Display) -> NoAnswer {
 fn no_answer(error: ureq::Error, sent: Sent) -> NoAnswer {
     let other = |kind, message: String| failed(Outcome::Final, kind, message);
     match error {
-        ureq::Error::BodyExceedsLimit(limit) => {
-            let message = format!("the answer is larger than {limit} bytes");
-            let error = Error::new(Kind::TooLarge, message)
-                .with_hint("ask for fewer rows a page, or raise max_body_bytes");
-            NoAnswer { outcome: Outcome::Final, error }
-        }
+        ureq::Error::BodyExceedsLimit(limit) => other(
+            Kind::TooLarge,
+            format!(
+                "the answer is larger than {limit} bytes; ask for fewer rows a page, or raise max_body_bytes"
+            ),
+        ),
         ureq::Error::HostNotFound => {
             unconnected(Outcome::Unconnected, Kind::Dns, "the host name is not known")
         }
@@ -444,23 +443,12 @@ fn io_failed(error: &io::Error, sent: Sent) -> NoAnswer {
 }
 
 fn tls(message: &str) -> NoAnswer {
-    let NoAnswer { outcome, error } =
-        failed(Outcome::Final, Kind::Tls, format!("TLS failed: {message}"));
-    let unknown = [
-        "UnknownIssuer",
-        "unknown issuer",
-        "self-signed",
-        "self signed",
-        "unable to get local issuer",
-    ];
-    let error = if unknown.iter().any(|word| message.contains(word)) {
-        error.with_hint(
-            "a company's own certificate authority needs the feature `platform-verifier`, or an agent with its root certificate (ClientBuilder::agent)",
-        )
-    } else {
-        error
-    };
-    NoAnswer { outcome, error }
+    const OWN_AUTHORITY: &str = "; a company's own certificate authority needs the feature `platform-verifier`, or an agent with its \
+         root certificate (ClientBuilder::agent)";
+    let unknown = ["UnknownIssuer", "unknown issuer", "self-signed", "self signed", "local issuer"];
+    let is_unknown = unknown.iter().any(|word| message.contains(word));
+    let hint = if is_unknown { OWN_AUTHORITY } else { "" };
+    failed(Outcome::Final, Kind::Tls, format!("TLS failed: {message}{hint}"))
 }
 
 #[cfg(test)]
