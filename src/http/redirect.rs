@@ -68,7 +68,7 @@ fn next(
     let mut there = request.clone();
     (there.path, there.params) = (path, params);
     if status == 303 && request.method != "GET" {
-        (there.method, there.repeatable, there.body) = ("GET", true, None);
+        (there.method, there.repeatable, there.body, there.done) = ("GET", true, None, true);
     }
     there.url().map_err(|_| "it is longer than a URL can be")?;
     *request = there;

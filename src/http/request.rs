@@ -43,6 +43,8 @@ pub struct Request {
     /// It can be sent twice without harm.
     pub(super) repeatable: bool,
     pub(super) paced: bool,
+    /// A write that was done: its answer is at another place.
+    pub(super) done: bool,
     /// Memory for the body of the answer.
     pub(super) buffer: Vec<u8>,
     /// The first mistake made while building the request.
@@ -81,6 +83,7 @@ impl Request {
             slow: is_run,
             repeatable: method == "GET" || is_run && method == "POST",
             paced: true,
+            done: false,
             buffer: Vec::new(),
             mistake,
         }
@@ -152,7 +155,8 @@ impl Request {
     /// An error of this call as it leaves the crate: it names the call, and the key is masked.
     pub(crate) fn error(&self, error: Error) -> Error {
         let error = error.of_call(self.method, &self.path, &self.params.encoded());
-        self.http.conceal(if self.repeatable { error.of_read() } else { error })
+        let error = if self.done { error.maybe_done() } else { error };
+        self.http.conceal(if self.repeatable && !self.done { error.of_read() } else { error })
     }
 
     /// Notes a mistake; the first one is returned when the request is sent.

@@ -45,8 +45,8 @@ impl fmt::Debug for Response {
 
 impl Response {
     pub(super) fn new(request: Request, answer: Answer) -> Response {
-        let Request { http, method, path, repeatable, .. } = request;
-        Response { http, method, path, is_read: repeatable, answer }
+        let Request { http, method, path, repeatable, done, .. } = request;
+        Response { http, method, path, is_read: repeatable && !done, answer }
     }
 
     /// The HTTP status, from 200 to 299.

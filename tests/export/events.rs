@@ -538,7 +538,9 @@ fn no_more_requests_run_at_once_than_were_asked_for() {
         let server = serve(table, Rules { cap: 100, ..Rules::default() });
         let march = client(&server).project(1).events().after("2026-03-01").before("2026-03-03");
         assert_eq!(uuids(march.prefetch(prefetch)), all);
-        assert_eq!(most.load(Ordering::SeqCst), prefetch + 1);
+        // A busy machine may start the last one late.
+        let most = most.load(Ordering::SeqCst);
+        assert!((1 + prefetch / 2..=prefetch + 1).contains(&most), "{prefetch}: {most}");
     }
 }
 

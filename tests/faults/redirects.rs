@@ -462,3 +462,11 @@ fn a_redirect_of_the_current_project_may_name_it() {
     let current = client(&server).get("/api/projects/@current/").send().unwrap();
     assert_eq!(current, json!({"id": 7}));
 }
+
+#[test]
+fn a_write_whose_answer_is_elsewhere_and_fails_may_have_been_done() {
+    let server = Server::script([to(303, "/api/y/"), Act::status(502)]);
+    let failed = error(client(&server).post("/api/x/").json(json!({"a": 1})).send());
+    assert_eq!(failed.call(), Some(("GET", "/api/y/")));
+    assert!(failed.may_have_been_done());
+}

@@ -141,11 +141,36 @@ fn a_write_that_may_have_been_done_is_sent_once() {
             .on_retry(|event| panic!("a wait: {event:?}"))
             .build()
             .unwrap();
-        error_in(fault, call(&client));
+        let failed = error_in(fault, call(&client));
+        assert!(failed.may_have_been_done(), "{method}, {fault}: {failed}");
         let requests = server.requests();
         assert_eq!(requests.len(), 1, "{method}, {fault}");
         assert_eq!(requests[0].method, method);
     });
+}
+
+#[test]
+fn a_write_that_was_refused_or_not_sent_was_not_done_and_a_read_changes_nothing() {
+    for (method, call) in WRITES {
+        let refused = builder(crate::support::REFUSED).build().unwrap();
+        let unsent = [error_in(method, call(&refused))];
+        let answered = [400, 401, 403, 404, 405, 409, 429].map(|code| {
+            let server = Server::script([status(code)]);
+            error_in(method, call(&client(&server)))
+        });
+        // Nothing shows whether a request without a body was sent.
+        let sent = method == "DELETE";
+        assert_eq!(unsent[0].may_have_been_done(), sent, "{method}: {}", unsent[0]);
+        for failed in answered {
+            assert!(!failed.may_have_been_done(), "{method}: {failed}");
+        }
+    }
+    for (name, call) in READS {
+        for act in [Act::status(500), good().cut(5), Act::status(200).body("text/html", "<p>")] {
+            let server = Server::script([act]);
+            assert!(!error_in(name, call(&client(&server))).may_have_been_done(), "{name}");
+        }
+    }
 }
 
 #[test]

@@ -16,7 +16,10 @@ use std::collections::{BTreeMap, BTreeSet};
 fn parameters_arrive_as_they_were_or_are_refused() {
     let server = Home::start();
     let client = server.client();
-    let inputs = (vec((name(), value()), 0..4), any::<bool>());
+    let place =
+        (select(&["limit", "offset"][..]), select(&["0", "1", "007", "-1", "1.5", "x"][..]));
+    let place = place.prop_map(|(name, value)| (name.to_owned(), value.into()));
+    let inputs = (vec(prop_oneof![5 => (name(), value()), 1 => place], 0..4), any::<bool>());
     check(500, &inputs, |(params, list)| {
         server.answer(&ok("[]"));
         let project = client.project(1);

@@ -33,7 +33,7 @@ fn insights() -> &'static [Value] {
             json!([{"label": "a", "aggregated_value": 2}, {"label": "b", "aggregated_value": null}]),
             json!([[step(0), step(1)], [step(0), step(2)]]),
             json!([{"date": "2024-01-01", "label": "Day 0", "values": [{"count": 3}, {"count": 1}]}]),
-            json!([{"values": [{"count": 3, "aggregation_value": 7.5}, {"count": 1}]}]),
+            json!([{"date": "d", "values": [{"count": 3, "aggregation_value": 7.5}, {"count": 1}]}]),
             json!([{"source": "1_a", "target": "2_b", "value": 3, "average_conversion_time": 1.5}]),
             json!({"bins": [[0, 1], [60, 2]], "average_conversion_time": 30}),
             json!([{"label": "a", "days": ["d", "e"], "data": [1, null], "status": "new"}]),
@@ -43,6 +43,10 @@ fn insights() -> &'static [Value] {
             let copies = vec![json!({"id": 7, "result": result}); 20];
             out.extend(copies);
         }
+        let sum = json!({"retentionFilter": {"aggregationType": "sum"}});
+        let query = json!({"kind": "InsightVizNode", "source": sum});
+        let cohorts = json!([{"date": "d", "values": [{"count": 3, "aggregation_value": null}]}]);
+        out.extend(vec![json!({"id": 7, "query": query, "result": cohorts}); 20]);
         assert!(out.len() > 150, "{} insights", out.len());
         out
     })
@@ -87,8 +91,12 @@ fn only_number(totals: &[Value]) -> Option<f64> {
 
 /// The number that a retention shows: of persons, or what its query aggregates.
 fn shown_in_retention(insight: &Value, cohorts: &[Value]) -> &'static str {
-    let paths = ["/query/source", "/query"].map(|q| format!("{q}/retentionFilter/aggregationType"));
-    let kind = paths.iter().find_map(|path| insight.pointer(path)?.as_str());
+    const SHOWS: [&str; 3] = ["InsightVizNode", "DataVisualizationNode", "DataTableNode"];
+    let mut query = &insight["query"];
+    while SHOWS.iter().any(|node| query["kind"] == *node) && query.get("source").is_some() {
+        query = &query["source"];
+    }
+    let kind = query["retentionFilter"]["aggregationType"].as_str();
     let cells = cohorts.iter().filter_map(|cohort| cohort["values"].as_array()).flatten();
     let has_sum = cells.into_iter().any(|cell| cell["aggregation_value"].is_number());
     if has_sum || kind.is_some_and(|kind| kind != "count") { "aggregation_value" } else { "count" }

@@ -84,7 +84,20 @@ impl Tables {
             let (time, uuid) = (of("timestamp")?, of("uuid")?);
             table.rows.retain(|row| row[time].as_str().is_some_and(|t| (from..to).contains(&t)));
             let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-            table.rows.sort_by_key(|row| (text(&row[time]), sort_key(&text(&row[uuid]))));
+            let place = |row: &Vec<Value>| (text(&row[time]), sort_key(&text(&row[uuid])));
+            if let Some(after) = values["events_uuid"].as_str() {
+                // No two events of the recordings have one uuid.
+                let after = (from.to_owned(), sort_key(after));
+                table.rows.retain(|row| place(row) > after);
+            }
+            table.rows.sort_by_key(place);
+            if sql.starts_with("SELECT count()") {
+                return Some(Table {
+                    columns: vec!["count()".to_owned()],
+                    types: vec!["UInt64"],
+                    rows: vec![vec![table.rows.len().into()]],
+                });
+            }
             return Some(table);
         }
         let scan = SCAN.captures(sql)?;

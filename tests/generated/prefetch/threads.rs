@@ -106,7 +106,8 @@ fn the_threads_end_with_the_iterator() {
                     break;
                 }
             }
-            assert!(threads() > before, "no thread was started");
+            // After the last row they may have ended.
+            assert!(threads() > before || take == usize::MAX, "no thread was started");
             assert!(threads() <= before + 7, "more threads than pages in flight");
             drop(items);
             let mut waits = 0;
