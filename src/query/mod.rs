@@ -235,8 +235,9 @@ impl Query {
         let is_null = |name: &str| answer.get(name).is_none_or(Value::is_null);
         let results = answer.get("results").and_then(Value::as_array);
         let is_empty = results.is_some_and(Vec::is_empty);
-        if is_empty && !is_hogql && is_null("columns") && is_null("query") {
-            answer["query"] = node;
+        let lacks_kind = is_empty && !is_hogql && is_null("columns") && is_null("query");
+        if let Some(answer) = answer.as_object_mut().filter(|_| lacks_kind) {
+            answer.insert("query".to_owned(), node);
         }
         Ok(answer)
     }
