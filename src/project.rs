@@ -43,9 +43,8 @@ impl Client {
             _ => me.get_mut("team").map(Value::take).into_iter().filter(Value::is_object).collect(),
         };
         let key = self.key_info().unwrap_or_default();
-        if let Some(scoped) = key.get("scoped_teams").and_then(Value::as_array)
-            && !scoped.is_empty()
-        {
+        let scoped = key.get("scoped_teams").and_then(Value::as_array);
+        if let Some(scoped) = scoped.filter(|scoped| !scoped.is_empty()) {
             teams.retain(|team| team.get("id").is_some_and(|id| scoped.contains(id)));
         }
         Ok(teams)

@@ -232,11 +232,11 @@ impl Query {
         let (request, node) = (self.request.clone(), self.node.clone());
         let is_hogql = self.sql().is_some();
         let mut answer = self.run().map_err(|e| request.error(e))?;
-        if let Value::Object(answer) = &mut answer
-            && !is_hogql
-            && answer.get("results").and_then(Value::as_array).is_some_and(Vec::is_empty)
-            && ["columns", "query"].iter().all(|name| answer.get(*name).is_none_or(Value::is_null))
-        {
+        let is_null = |name: &str| answer.get(name).is_none_or(Value::is_null);
+        let results = answer.get("results").and_then(Value::as_array);
+        let is_empty = results.is_some_and(Vec::is_empty);
+        let lacks_kind = is_empty && !is_hogql && is_null("columns") && is_null("query");
+        if let Some(answer) = answer.as_object_mut().filter(|_| lacks_kind) {
             answer.insert("query".to_owned(), node);
         }
         Ok(answer)
