@@ -105,15 +105,14 @@ impl<P: PartialEq> Ahead<P> {
         self.give_up();
         self.queue = stay;
         for (at, (place, request)) in wanted.into_iter().enumerate() {
-            let is_there = self.queue.get(at).is_some_and(|(other, _)| *other == place);
-            if !is_there && !(self.has_room(pace, 0) && self.send(place, request)) {
+            if self.queue.get(at).is_some_and(|(other, _)| *other == place) {
+                continue;
+            }
+            if !self.has_room(pace, 0) || !self.send(place, request) {
                 return;
             }
-            if !is_there {
-                self.queue.rotate_right(1);
-                if let Some(sent) = self.queue.pop_front() {
-                    self.queue.insert(at, sent);
-                }
+            if let Some(sent) = self.queue.pop_back() {
+                self.queue.insert(at, sent);
             }
         }
     }

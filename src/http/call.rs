@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::redirect;
-use super::request::Request;
+use super::request::{Effect, Request};
 use super::response::Response;
 use super::retry::{self, Decision, Outcome, Spent};
 use super::transport::{Accept, Answer, Attempt, NoAnswer};
@@ -87,7 +87,13 @@ fn send(mut request: Request, accept: Accept) -> Result<Response> {
         let error = request.error(error);
         let http = &request.http;
         let policy = &http.core().policy;
-        match retry::decide(policy, &mut spent, outcome, request.repeatable, retry::jitter()) {
+        match retry::decide(
+            policy,
+            &mut spent,
+            outcome,
+            request.effect != Effect::Write,
+            retry::jitter(),
+        ) {
             Decision::Again => {}
             Decision::Wait(wait) if http.wait_for_retry(&request, spent.retries, wait, &error) => {}
             _ => {

@@ -3,7 +3,7 @@
 use percent_encoding::percent_decode_str;
 
 use super::params::Params;
-use super::request::Request;
+use super::request::{Effect, Request};
 use super::transport::Answer;
 use super::url::{Base, checked_path, origin};
 use super::{Core, url};
@@ -68,7 +68,7 @@ fn next(
     let mut there = request.clone();
     (there.path, there.params) = (path, params);
     if status == 303 && request.method != "GET" {
-        (there.method, there.repeatable, there.body, there.done) = ("GET", true, None, true);
+        (there.method, there.effect, there.body) = ("GET", Effect::Done, None);
     }
     there.url().map_err(|_| "it is longer than a URL can be")?;
     *request = there;

@@ -40,15 +40,22 @@ pub struct Request {
     pub(super) auth: Auth,
     timeout: Option<Duration>,
     slow: bool,
-    /// It can be sent twice without harm.
-    pub(super) repeatable: bool,
+    pub(super) effect: Effect,
     pub(super) paced: bool,
-    /// A write that was done: its answer is at another place.
-    pub(super) done: bool,
     /// Memory for the body of the answer.
     pub(super) buffer: Vec<u8>,
     /// The first mistake made while building the request.
     pub(super) mistake: Option<Error>,
+}
+
+/// What a request does on the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Effect {
+    /// Nothing: it can be sent twice without harm.
+    None,
+    Write,
+    /// It reads the answer of a write that was done, at another place.
+    Done,
 }
 
 impl fmt::Debug for Request {
@@ -81,9 +88,12 @@ impl Request {
             auth: http.core().auth,
             timeout: None,
             slow: is_run,
-            repeatable: method == "GET" || is_run && method == "POST",
+            effect: if method == "GET" || is_run && method == "POST" {
+                Effect::None
+            } else {
+                Effect::Write
+            },
             paced: true,
-            done: false,
             buffer: Vec::new(),
             mistake,
         }
@@ -155,8 +165,11 @@ impl Request {
     /// An error of this call as it leaves the crate: it names the call, and the key is masked.
     pub(crate) fn error(&self, error: Error) -> Error {
         let error = error.of_call(self.method, &self.path, &self.params.encoded());
-        let error = if self.done { error.maybe_done() } else { error };
-        self.http.conceal(if self.repeatable && !self.done { error.of_read() } else { error })
+        self.http.conceal(match self.effect {
+            Effect::None => error.of_read(),
+            Effect::Write => error,
+            Effect::Done => error.maybe_done(),
+        })
     }
 
     /// Notes a mistake; the first one is returned when the request is sent.
@@ -191,7 +204,7 @@ impl Request {
 
     /// The request can be sent twice without harm, whatever its method.
     pub(crate) fn repeatable(mut self) -> Self {
-        self.repeatable = true;
+        self.effect = Effect::None;
         self
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::de::DeserializeOwned;
 
-use super::request::Request;
+use super::request::{Effect, Request};
 use super::transport::Answer;
 use super::{Http, Key, json};
 use crate::error::{Error, Result};
@@ -45,8 +45,8 @@ impl fmt::Debug for Response {
 
 impl Response {
     pub(super) fn new(request: Request, answer: Answer) -> Response {
-        let Request { http, method, path, repeatable, done, .. } = request;
-        Response { http, method, path, is_read: repeatable && !done, answer }
+        let Request { http, method, path, effect, .. } = request;
+        Response { http, method, path, is_read: effect == Effect::None, answer }
     }
 
     /// The HTTP status, from 200 to 299.

@@ -76,7 +76,9 @@ impl Rows {
             }
             let page = self.answer(query).and_then(|(mut answer, bytes)| {
                 let mut rows = self.walk.read(&mut answer, bytes)?;
-                rows.iter_mut().for_each(|row| self.query.read_json(row));
+                for row in &mut rows {
+                    self.query.read_json(row);
+                }
                 Ok(rows)
             });
             match page {
