@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::rows::{self, Row, Rows, RowsAs};
 use super::slices::{IDENTITY, Select, Slices, place};
-use super::{Query, placeholders, to_value};
+use super::{Query, placeholders};
 use crate::date::{Moment, Precision};
 use crate::error::Result;
 use crate::error::text::excerpt;
@@ -176,13 +176,9 @@ impl Events {
         if placeholder.starts_with(RESERVED) {
             self.fail("the placeholders {events_...} are reserved");
         }
-        match to_value(&value) {
-            Ok(value) => self.select.values.push((placeholder.to_owned(), value)),
-            Err(e) => {
-                let name = excerpt(placeholder);
-                self.fail(format!("the value of {{{name}}} cannot be sent: {e}"));
-            }
-        }
+        let what = format!("the value of {{{}}}", excerpt(placeholder));
+        let value = self.select.query.sendable(&what, &value);
+        self.select.values.push((placeholder.to_owned(), value));
         self
     }
 
@@ -230,19 +226,13 @@ impl Events {
     fn moment(&mut self, time: &impl Display) -> Option<Moment> {
         let text = time.to_string();
         let shown = excerpt(&text);
-        match Moment::parse(&text) {
-            Some(Moment { precision: Precision::Local, .. }) => {
-                self.fail(format!("the time {shown:?} has no offset from UTC; add Z or +02:00"));
-                None
-            }
-            Some(moment) => Some(moment),
-            None => {
-                self.fail(format!(
-                    "{shown:?} is not a time; use 2026-11-24T10:00:00Z or 2026-11-24"
-                ));
-                None
-            }
+        let moment = Moment::parse(&text);
+        if moment.is_none() {
+            self.fail(format!("{shown:?} is not a time; use 2026-11-24T10:00:00Z or 2026-11-24"));
+        } else if moment.is_some_and(|moment| moment.precision == Precision::Local) {
+            self.fail(format!("the time {shown:?} has no offset from UTC; add Z or +02:00"));
         }
+        moment
     }
 
     /// Checks a part of the SQL, which stands in `sql` on its own.
@@ -256,9 +246,7 @@ impl Events {
             self.fail(format!("the {what} {shown:?}: {why}"));
         }
     }
-}
 
-impl Events {
     fn slices(mut self) -> Slices {
         let resumed = self.resumed.take();
         let from = self.after.map(Moment::micros).or(resumed.as_ref().map(|(at, _)| *at));
@@ -266,11 +254,9 @@ impl Events {
             self.fail("events need a beginning; call after()");
         }
         let from = from.unwrap_or_default();
-        let now = || {
-            let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            i64::try_from(since_1970.as_micros()).unwrap_or(i64::MAX)
-        };
-        let to = self.before.map_or_else(now, Moment::micros);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
+        let now = i64::try_from(now).unwrap_or(i64::MAX);
+        let to = self.before.map_or(now, Moment::micros);
         if self.before.is_some() && from > to {
             self.fail("before() is earlier than after()");
         }

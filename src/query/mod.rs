@@ -76,40 +76,28 @@ impl Query {
     pub(crate) fn new(http: &Http, path: Result<String>, query: impl Serialize) -> Query {
         // Its body cannot hold the key: the route refuses extra fields.
         let mut request = Request::new(http, "POST", path).with_bearer().slow(true).repeatable();
-        let query = match serde_json::to_value(&query) {
-            Ok(query) if query.get("kind").is_some_and(Value::is_string) => query,
-            Ok(other) => {
-                let other = excerpt(&other.to_string());
-                request.fail(format!("the query must be an object with a `kind`, not {other}"));
-                Value::Null
-            }
-            Err(e) => {
-                request.fail(format!("the query cannot be sent as JSON: {e}"));
-                Value::Null
-            }
-        };
-        Query {
-            request,
-            node: query,
-            refresh: None,
-            name: None,
-            background: false,
-            json_columns: Vec::new(),
+        let node = serde_json::to_value(&query).unwrap_or_else(|e| {
+            request.fail(format!("the query cannot be sent as JSON: {e}"));
+            Value::Null
+        });
+        if !node.get("kind").is_some_and(Value::is_string) {
+            let node = excerpt(&node.to_string());
+            request.fail(format!("the query must be an object with a `kind`, not {node}"));
         }
+        let json_columns = Vec::new();
+        Query { request, node, refresh: None, name: None, background: false, json_columns }
     }
 
     pub(crate) fn hogql(http: &Http, path: Result<String>, sql: &str) -> Query {
-        let mut query = Query::new(http, path, json!({"kind": "HogQLQuery", "query": sql}));
+        let mut query = Query::new(http, path, json!({"kind": HOGQL, "query": sql}));
         if sql.trim().is_empty() {
             query.request.fail("the SQL is empty");
         }
         query
     }
 
-    /// Sets the value of a `{placeholder}` in the SQL. The server inserts it safely: never paste
-    /// values into SQL.
-    ///
-    /// The SQL may also stand in the `source` of a `DataVisualizationNode` or a `DataTableNode`.
+    /// Sets the value of a `{placeholder}` in the SQL, also in that of a `source` of the query. The
+    /// server inserts it safely: never paste values into SQL.
     ///
     /// These are [`Config`](crate::ErrorKind::Config) errors when the query is sent: a placeholder
     /// that the SQL does not have, or that is given twice; a value that is an object, or a float
@@ -124,61 +112,49 @@ impl Query {
         if let Some(method) = method {
             self.request.fail(format!("{{{shown}}} does not take a value; use {method}"));
         }
-        match to_value(&value) {
-            Ok(Value::Object(_)) => self.request.fail(format!(
+        let value = self.sendable(&format!("the value of {{{shown}}}"), &value);
+        if value.is_object() {
+            self.request.fail(format!(
                 "the value of {{{shown}}} is an object, which servers cannot insert; give its members, or its JSON as text"
-            )),
-            Ok(value) => self.put(placeholder, "values", placeholder, value),
-            Err(e) => self.request.fail(format!("the value of {{{shown}}} cannot be sent: {e}")),
+            ));
         }
+        self.put(placeholder, "values", placeholder, value);
         self
     }
 
     /// Sets what `{filters}` in the SQL stands for: PostHog's object of filters, such as
     /// `{"dateRange": {"date_from": "-7d"}, "properties": []}`. Defaults to no filters.
     ///
-    /// SQL without `{filters}` is a [`Config`](crate::ErrorKind::Config) error when the query is
-    /// sent.
+    /// SQL without `{filters}` is a [`Config`](crate::ErrorKind::Config) error when it is sent.
     pub fn filters(mut self, filters: impl Serialize) -> Self {
-        match to_value(&filters) {
-            Ok(filters @ Value::Object(_)) => self.put("filters", "", "filters", filters),
-            Ok(other) => {
-                let other = excerpt(&other.to_string());
-                self.request.fail(format!("the filters must be an object, not {other}"));
-            }
-            Err(e) => self.request.fail(format!("the filters cannot be sent: {e}")),
+        let filters = self.sendable("the filters", &filters);
+        if !filters.is_object() {
+            let filters = excerpt(&filters.to_string());
+            self.request.fail(format!("the filters must be an object, not {filters}"));
         }
+        self.put("filters", "", "filters", filters);
         self
     }
 
     /// Sets the value of a variable of the project's SQL, `{variables.code_name}`, by its code name
     /// and its id. `GET insight_variables/` lists both. Defaults to the variable's own default.
     ///
-    /// SQL without the variable, and an id that is not a UUID, are an
-    /// [`Config`](crate::ErrorKind::Config) when the query is sent.
+    /// SQL without the variable, and an id that is not a UUID, are
+    /// [`Config`](crate::ErrorKind::Config) errors when the query is sent.
     pub fn variable(mut self, code_name: &str, id: &str, value: impl Serialize) -> Self {
         let shown = excerpt(code_name);
         if !is_uuid(id) {
             let id = excerpt(id);
             self.request.fail(format!("the id {id:?} of the variable {shown:?} is not a UUID"));
         }
-        match to_value(&value) {
-            Ok(value) => {
-                // Without `isNull`, null means the variable's default.
-                let is_null = value.is_null().then_some(true);
-                let mut variable = Map::from_iter([
-                    ("code_name".to_owned(), code_name.into()),
-                    ("variableId".to_owned(), id.into()),
-                    ("value".to_owned(), value),
-                ]);
-                variable.extend(is_null.map(|is_null| ("isNull".to_owned(), is_null.into())));
-                self.put(&format!("variables.{code_name}"), "variables", id, variable.into());
-            }
-            Err(e) => {
-                self.request
-                    .fail(format!("the value of the variable {shown:?} cannot be sent: {e}"));
-            }
-        }
+        let value = self.sendable(&format!("the value of the variable {shown:?}"), &value);
+        let variable = if value.is_null() {
+            // Without `isNull`, null means the variable's default.
+            json!({"code_name": code_name, "variableId": id, "value": null, "isNull": true})
+        } else {
+            json!({"code_name": code_name, "variableId": id, "value": value})
+        };
+        self.put(&format!("variables.{code_name}"), "variables", id, variable);
         self
     }
 
@@ -232,12 +208,10 @@ impl Query {
         let (request, node) = (self.request.clone(), self.node.clone());
         let is_hogql = self.sql().is_some();
         let mut answer = self.run().map_err(|e| request.error(e))?;
-        if let Value::Object(answer) = &mut answer
-            && !is_hogql
-            && answer.get("results").and_then(Value::as_array).is_some_and(Vec::is_empty)
-            && ["columns", "query"].iter().all(|name| answer.get(*name).is_none_or(Value::is_null))
-        {
-            answer.insert("query".to_owned(), node);
+        let is_null = |name| answer.get(name).is_none_or(Value::is_null);
+        let is_empty = answer.get("results").and_then(Value::as_array).is_some_and(Vec::is_empty);
+        if !is_hogql && is_empty && is_null("columns") && is_null("query") {
+            answer.as_object_mut().map(|answer| answer.insert("query".to_owned(), node));
         }
         Ok(answer)
     }
@@ -277,12 +251,9 @@ impl Query {
     pub fn table(self) -> Result<Table> {
         let names = self.json_columns.clone();
         let mut table = self.read(insight::table_of)?;
-        let is_json: Vec<bool> = table.columns.iter().map(|name| names.contains(name)).collect();
         for row in &mut table.rows {
-            row.iter_mut()
-                .zip(&is_json)
-                .filter(|(_, is_json)| **is_json)
-                .for_each(|(c, _)| read_json(c));
+            let cells = table.columns.iter().zip(row);
+            cells.filter(|(name, _)| names.contains(name)).for_each(|(_, cell)| read_json(cell));
         }
         Ok(table)
     }
@@ -347,16 +318,18 @@ impl Query {
     }
 
     fn into_request(self) -> Request {
-        let mut body = json!({"query": self.node});
-        if let Value::Object(body) = &mut body {
-            if let Some(refresh) = self.refresh {
-                body.insert("refresh".to_owned(), refresh.name().into());
-            }
-            if let Some(name) = self.name {
-                body.insert("name".to_owned(), name.into());
-            }
-        }
+        let mut body = Map::from_iter([("query".to_owned(), self.node)]);
+        body.extend(self.refresh.map(|refresh| ("refresh".to_owned(), refresh.name().into())));
+        body.extend(self.name.map(|name| ("name".to_owned(), name.into())));
         self.request.json(body)
+    }
+
+    /// A caller's value as JSON; null where it cannot be sent, which is noted as a mistake.
+    fn sendable(&mut self, what: &str, value: &impl Serialize) -> Value {
+        to_value(value).unwrap_or_else(|e| {
+            self.request.fail(format!("{what} cannot be sent: {e}"));
+            Value::Null
+        })
     }
 
     /// Sets the member `name` of `of` (of the HogQL query itself if that is empty), where the SQL

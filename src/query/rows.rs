@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::{Query, checked};
+use crate::date::{Moment, Precision};
 use crate::error::text::excerpt;
 use crate::error::{Error, ErrorKind, Result, row_as};
 use crate::http::{Ahead, Response, is_own};
@@ -19,6 +20,12 @@ pub(super) type Row = Map<String, Value>;
 
 /// How many rows a page asks for: the most that servers of 2023 return.
 pub(super) const PAGE: u32 = 10_000;
+
+/// The most rows that PostHog returns.
+pub(super) const LARGEST_PAGE: u32 = 50_000;
+
+/// The ends of the pages so far, as text.
+pub(super) type Ends = HashSet<String>;
 
 /// Which queries there are.
 pub(super) trait Walk: Send + Sync {
@@ -215,26 +222,18 @@ pub(super) fn is_last(answer: &Value, asked: u32, rows: usize) -> Result<bool> {
     Ok(!more && rows < limit(answer, asked).unwrap_or(1))
 }
 
-/// The ends of the pages so far.
-pub(super) struct Ends(HashSet<String>);
-
-impl Ends {
-    pub(super) fn new() -> Ends {
-        Ends(HashSet::new())
+/// Notes the end of a page. One that comes again would come without end.
+pub(super) fn note_end(ends: &mut Ends, end: String) -> Result<()> {
+    let shown = excerpt(&end);
+    if ends.insert(end) {
+        return Ok(());
     }
+    let message =
+        format!("the server returned the rows up to {shown} again: there would be no end");
+    Err(Error::new(ErrorKind::Paging, message))
+}
 
-    /// Notes the end of a page. One that comes again would come without end.
-    pub(super) fn note(&mut self, end: String) -> Result<()> {
-        let shown = excerpt(&end);
-        if self.0.insert(end) {
-            return Ok(());
-        }
-        let message =
-            format!("the server returned the rows up to {shown} again: there would be no end");
-        Err(Error::new(ErrorKind::Paging, message))
-    }
-
-    pub(super) fn forget(&mut self) {
-        self.0.clear();
-    }
+/// The moment of a text that is a time with an offset from UTC.
+pub(super) fn moment(value: &Value) -> Option<Moment> {
+    Moment::parse(value.as_str()?).filter(|moment| moment.precision == Precision::Exact)
 }

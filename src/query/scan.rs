@@ -8,9 +8,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Number, Value};
 
-use super::rows::{self, Ends, PAGE, Row, Rows, RowsAs, Walk};
+use super::rows::{self, Ends, LARGEST_PAGE, PAGE, Row, Rows, RowsAs, Walk, moment};
 use super::{Query, placeholders, to_value};
-use crate::date::{Moment, Precision};
 use crate::error::text::excerpt;
 use crate::error::{Error, ErrorKind, Result};
 use crate::insight;
@@ -18,12 +17,6 @@ use crate::refresh::Refresh;
 
 /// The placeholder of the last key.
 const AFTER: &str = "scan_after";
-
-/// The LIMIT of the query for the rows without a key: the most that the server returns.
-const MOST: u32 = 50_000;
-
-/// The same of an older server, whose answer may not show its LIMIT.
-const OLD_MOST: usize = 10_000;
 
 /// All rows of a query, however many, from [`Query::scan`]: page by page in the order of a key,
 /// each row once. Iterate over it, or use [`items_as`](Scan::items_as).
@@ -85,19 +78,16 @@ impl Query {
     /// Reads all rows of any number, page by page along `key_column`, each row once. See [`Scan`]
     /// for what the SQL must be like.
     pub fn scan(self, key_column: &str) -> Scan {
-        Scan::new(self, key_column)
+        let mut query = self;
+        if let Some(why) = obstacle(&query, key_column) {
+            query.request.fail(why);
+        }
+        query.refresh.get_or_insert(Refresh::ForceBlocking);
+        Scan { query, key: key_column.to_owned(), after: None, page_size: PAGE }
     }
 }
 
 impl Scan {
-    fn new(mut query: Query, key: &str) -> Scan {
-        if let Some(why) = obstacle(&query, key) {
-            query.request.fail(why);
-        }
-        query.refresh.get_or_insert(Refresh::ForceBlocking);
-        Scan { query, key: key.to_owned(), after: None, page_size: PAGE }
-    }
-
     /// Starts after the rows with this key, to continue an earlier scan. Defaults to the first row.
     pub fn after(mut self, key: impl Serialize) -> Self {
         let key = to_value(&key).map_err(|e| format!("the key cannot be sent: {e}"));
@@ -142,10 +132,7 @@ impl IntoIterator for Scan {
     type IntoIter = Rows;
 
     fn into_iter(self) -> Rows {
-        let mut ends = Ends::new();
-        if let Some(after) = &self.after {
-            let _ = ends.note(after.to_string());
-        }
+        let ends = self.after.iter().map(Value::to_string).collect();
         // The text of a time is compared as text or as a time, as the type of the key is.
         let is_time = self.after.as_ref().is_some_and(|after| moment(after).is_some());
         let part = if is_time { Part::Type } else { Part::Keys };
@@ -197,7 +184,11 @@ impl ByKey {
             Part::Done => return None,
             Part::Type => return Some(wrapped(query, "*", " LIMIT 1")),
             Part::Rest(condition) => {
-                return Some(wrapped(query, "*", &format!(" WHERE {condition} LIMIT {MOST}")));
+                return Some(wrapped(
+                    query,
+                    "*",
+                    &format!(" WHERE {condition} LIMIT {LARGEST_PAGE}"),
+                ));
             }
             // WITH TIES adds the rows that share the last key: the next page does not contain them.
             _ if conditions.is_empty() => String::new(),
@@ -221,14 +212,12 @@ impl ByKey {
             return Err(strange("a key is not a time with an offset from UTC"));
         }
         match self.scan.after.as_ref().and_then(|before| order(kind, before, last)) {
-            None => self.ends.note(last.to_string())?,
+            None => rows::note_end(&mut self.ends, last.to_string())?,
             Some(Ordering::Less) => {}
             Some(_) => {
                 let shown = excerpt(&last.to_string());
-                let why = format!(
-                    "the server returned the rows up to {shown} again, or in another order"
-                );
-                return Err(strange(&why));
+                let why = "the server returned the rows up to";
+                return Err(strange(&format!("{why} {shown} again, or in another order")));
             }
         }
         self.scan.after = Some(last.clone());
@@ -258,13 +247,20 @@ impl Walk for ByKey {
         }
         if let Part::Rest(_) = self.part {
             self.part = Part::Done;
-            let most = rows::limit(answer, MOST).unwrap_or(OLD_MOST);
-            if rows.len() >= most {
-                return Err(too_many(&key));
+            let name = excerpt(&key);
+            // An older server may not show its LIMIT.
+            if rows.len() >= rows::limit(answer, LARGEST_PAGE).unwrap_or(PAGE as usize) {
+                let why = format!(
+                    "too many rows have no {name:?}, and they cannot be paged; scan along a column that is never null, such as an id"
+                );
+                return Err(Error::from_text(ErrorKind::CutShort, &why));
             }
             // Of an unknown type, NaN and infinity are not looked for.
             if self.kind.is_none() && rows.len() < self.left {
-                return Err(without_type(&key));
+                let why = format!(
+                    "rows whose {name:?} is NaN or infinite are missing, since the server names no types; scan along another column"
+                );
+                return Err(Error::from_text(ErrorKind::Paging, &why));
             }
             return Ok(rows);
         }
@@ -336,21 +332,14 @@ fn is_time(kind: &str) -> bool {
 /// A key of this type cannot be sent back as it was stored.
 fn check_type(kind: &str) -> Result<()> {
     let digits = bare(kind).strip_prefix("DateTime64(").and_then(|rest| rest.chars().next());
-    if digits.is_some_and(|digits| digits > '6') {
-        return Err(Error::config(
-            "the key is a time with more than 6 digits of a second; use toString() of it, or another key",
-        ));
-    }
-    if kind.contains("Float32") {
-        return Err(Error::config(
-            "the key is a Float32, which is not exact in JSON; use toString() of it, or another key",
-        ));
-    }
-    Ok(())
-}
-
-fn moment(key: &Value) -> Option<Moment> {
-    Moment::parse(key.as_str()?).filter(|moment| moment.precision == Precision::Exact)
+    let what = if digits.is_some_and(|digits| digits > '6') {
+        "time with more than 6 digits of a second"
+    } else if kind.contains("Float32") {
+        "Float32, which is not exact in JSON"
+    } else {
+        return Ok(());
+    };
+    Err(Error::config(format!("the key is a {what}; use toString() of it, or another key")))
 }
 
 /// The order of two keys, where it is known.
@@ -370,31 +359,13 @@ fn order(kind: &str, a: &Value, b: &Value) -> Option<Ordering> {
 /// The rows whose key is null in JSON, where there can be any.
 fn rest(kind: Option<&str>, key: &str) -> Part {
     let is = |word| kind.is_none_or(|kind| kind.contains(word));
-    match kind {
-        Some(kind) if kind.contains("Float") => {
-            Part::Rest(format!("`{key}` IS NULL OR NOT isFinite(`{key}`)"))
-        }
-        _ if ["Nullable(", "Dynamic", "Variant"].into_iter().any(is) => {
-            Part::Rest(format!("`{key}` IS NULL"))
-        }
-        _ => Part::Done,
+    if kind.is_some() && is("Float") {
+        Part::Rest(format!("`{key}` IS NULL OR NOT isFinite(`{key}`)"))
+    } else if ["Nullable(", "Dynamic", "Variant"].into_iter().any(is) {
+        Part::Rest(format!("`{key}` IS NULL"))
+    } else {
+        Part::Done
     }
-}
-
-fn too_many(key: &str) -> Error {
-    let message = format!(
-        "too many rows have no {:?}, and they cannot be paged; scan along a column that is never null, such as an id",
-        excerpt(key)
-    );
-    Error::from_text(ErrorKind::CutShort, &message)
-}
-
-fn without_type(key: &str) -> Error {
-    let message = format!(
-        "rows whose {:?} is NaN or infinite are missing, since the server names no types; scan along another column",
-        excerpt(key)
-    );
-    Error::from_text(ErrorKind::Paging, &message)
 }
 
 /// Whether a key can be sent back as it came.
