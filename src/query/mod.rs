@@ -28,23 +28,16 @@ use crate::refresh::Refresh;
 const HOGQL: &str = "HogQLQuery";
 
 /// A query, from [`Project::hogql`](crate::Project::hogql) or
-/// [`Project::query`](crate::Project::query). Nothing is sent before [`send`](Query::send),
-/// [`rows`](Query::rows), [`rows_as`](Query::rows_as), [`table`](Query::table) or a row of a
-/// [`scan`](Query::scan).
-///
-/// `POST /api/projects/{id}/query/`, scope `query:read`. A query changes nothing on the server, so
-/// it is retried like a GET.
+/// [`Project::query`](crate::Project::query). Nothing is sent before its answer, its rows or a row
+/// of its [`scan`](Query::scan) is asked for. It is retried like a GET: it changes nothing.
 ///
 /// # Examples
 /// ```no_run
 /// # fn main() -> posthog_api::Result<()> {
 /// let project = posthog_api::Project::from_env()?;
-/// let rows = project
-///     .hogql("SELECT event, count() AS n FROM events WHERE event = {name} GROUP BY event LIMIT 9")
-///     .value("name", "purchase")
-///     .rows()?;
-/// for row in rows {
-///     println!("{} {}", row["event"], row["n"]);
+/// let sql = "SELECT uuid, timestamp FROM events WHERE event = {name} LIMIT 9";
+/// for row in project.hogql(sql).value("name", "purchase").rows()? {
+///     println!("{} {}", row["uuid"], row["timestamp"]);
 /// }
 /// # Ok(())
 /// # }
@@ -99,9 +92,9 @@ impl Query {
     /// Sets the value of a `{placeholder}` in the SQL, also in that of a `source` of the query. The
     /// server inserts it safely: never paste values into SQL.
     ///
-    /// These are [`Config`](crate::ErrorKind::Config) errors when the query is sent: a placeholder
-    /// that the SQL does not have, or that is given twice; a value that is an object, or a float
-    /// that is NaN or infinite; and `filters` and `variables...`, which have methods of their own.
+    /// A [`Config`](crate::ErrorKind::Config) error when the query is sent: a placeholder that the
+    /// SQL does not have, or that is given twice; an object, NaN or infinity as the value; and
+    /// `filters` and `variables...`, which have methods of their own.
     pub fn value(mut self, placeholder: &str, value: impl Serialize) -> Self {
         let shown = excerpt(placeholder);
         let method = match placeholder.split('.').next() {
@@ -174,10 +167,9 @@ impl Query {
         self
     }
 
-    /// Runs the query in the background of the server, and polls until it is done, at growing
-    /// intervals. PostHog stops other queries after 10 s; these may take minutes. When the
-    /// [`timeout`](Query::timeout) or the deadline passes, the query is cancelled. Defaults to
-    /// waiting for the answer of one request.
+    /// Runs the query in the background of the server, and polls until it is done. PostHog stops
+    /// other queries after 10 s; these may take minutes. When the [`timeout`](Query::timeout) or
+    /// the deadline passes, it is cancelled. Defaults to waiting for the answer of one request.
     pub fn background(mut self) -> Self {
         self.background = true;
         self
@@ -190,16 +182,15 @@ impl Query {
         self
     }
 
-    /// Sets a name, which PostHog shows in its log of queries. Defaults to none. Servers of 2023
-    /// refuse it.
+    /// Sets the name in PostHog's log of queries. Servers of 2023 refuse it. Defaults to none.
     pub fn name(mut self, name: &str) -> Self {
         self.name = Some(name.to_owned());
         self
     }
 
     /// Runs the query and returns the answer: `{columns, types, results, hasMore, hogql, ...}` for
-    /// HogQL, `results` and more for others. To an empty result of others the query is added, as
-    /// `query`: [`read`](crate::read) finds its kind there.
+    /// HogQL, `results` and more for others. An empty result of others gets the query as `query`:
+    /// [`read`](crate::read) finds its kind there.
     ///
     /// # Errors
     /// As [`Request::send`]; [`QueryFailed`](crate::ErrorKind::QueryFailed);
@@ -234,8 +225,7 @@ impl Query {
     /// Runs the query and reads each row as a `T`, by column name.
     ///
     /// # Errors
-    /// As [`rows`](Query::rows); [`Row`](crate::ErrorKind::Row) where a row is not a `T`: it names
-    /// the row and the field.
+    /// As [`rows`](Query::rows); [`Row`](crate::ErrorKind::Row) for a row that is not a `T`.
     pub fn rows_as<T: DeserializeOwned>(self) -> Result<Vec<T>> {
         let request = self.request.clone();
         let rows = self.rows()?;
@@ -308,7 +298,6 @@ impl Query {
         query
     }
 
-    /// Reads the text of the columns that hold JSON.
     fn read_json(&self, row: &mut Map<String, Value>) {
         for name in &self.json_columns {
             if let Some(cell) = row.get_mut(name) {

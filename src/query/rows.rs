@@ -62,40 +62,38 @@ impl fmt::Debug for Rows {
 
 impl Rows {
     /// `prefetch`: how many pages beyond the next one are requested ahead.
-    pub(super) fn new(query: &Query, walk: impl Walk + 'static, prefetch: usize) -> Rows {
+    pub(super) fn new(query: Query, walk: impl Walk + 'static, prefetch: usize) -> Rows {
         Rows {
             walk: Box::new(walk),
-            query: query.clone(),
+            query,
             page: Vec::new().into_iter(),
             ahead: Ahead::new(prefetch, is_page_own),
             done: false,
         }
     }
 
-    /// The rows of the next page; `None` after the last one.
+    /// The rows of the next page, none where it must be asked for in another way; `None` after the
+    /// last one.
     fn fetch(&mut self) -> Result<Option<Vec<Row>>> {
-        loop {
-            let mut queries = self.walk.queries(self.ahead.most());
-            let Some(query) = queries.first().cloned() else { return Ok(None) };
-            // One query alone is sent on this thread.
-            if queries.len() > 1 {
-                self.line_up(std::mem::take(&mut queries));
-            }
-            let page = self.answer(query).and_then(|(mut answer, bytes)| {
-                let mut rows = self.walk.read(&mut answer, bytes)?;
-                rows.iter_mut().for_each(|row| self.query.read_json(row));
-                Ok(rows)
-            });
-            match page {
-                Ok(rows) => {
-                    self.ahead.window().grow();
-                    let queries = self.walk.queries(self.ahead.most());
-                    self.line_up(queries);
-                    return Ok(Some(rows));
+        let queries = self.walk.queries(self.ahead.most());
+        let Some(query) = queries.first().cloned() else { return Ok(None) };
+        // One query alone is sent on this thread.
+        if queries.len() > 1 {
+            self.line_up(queries);
+        }
+        let answer = self.answer(query);
+        match answer.and_then(|(mut answer, bytes)| self.walk.read(&mut answer, bytes)) {
+            Ok(mut rows) => {
+                for row in &mut rows {
+                    self.query.read_json(row);
                 }
-                Err(e) if self.walk.goes_on_after(&e) => {}
-                Err(e) => return Err(e),
+                self.ahead.window().grow();
+                let queries = self.walk.queries(self.ahead.most());
+                self.line_up(queries);
+                Ok(Some(rows))
             }
+            Err(e) if self.walk.goes_on_after(&e) => Ok(Some(Vec::new())),
+            Err(e) => Err(e),
         }
     }
 

@@ -15,15 +15,11 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::insight;
 use crate::refresh::Refresh;
 
-/// The placeholder of the last key.
-const AFTER: &str = "scan_after";
-
 /// All rows of a query, however many, from [`Query::scan`]: page by page in the order of a key,
 /// each row once. Iterate over it, or use [`items_as`](Scan::items_as).
 ///
-/// `POST query/`, scope `query:read`. It needs a server of 2024 or newer. Each page asks for the
-/// rows whose key is greater than the last one, so rows that are added or deleted meanwhile move no
-/// others.
+/// Each page asks for the rows whose key is greater than the last one, so rows that are added or
+/// deleted meanwhile move no others. It needs a server of 2024 or newer.
 ///
 /// The SQL must be one HogQL SELECT with the key among its columns, and without an ORDER BY, LIMIT
 /// or OFFSET of its own outside of parentheses. The placeholders `{scan_...}` are reserved.
@@ -34,10 +30,8 @@ const AFTER: &str = "scan_after";
 /// NaN or infinite come last, 49,999 of them at most.
 ///
 /// Results are computed again for each page, unless [`Query::refresh`] says otherwise. A page that
-/// takes too long (PostHog stops a query after 10 s) is requested again as a
-/// [background](Query::background) query, as are all pages after it. A page that is larger than
-/// [`max_body_bytes`](crate::ClientBuilder::max_body_bytes) is requested again at half the size,
-/// which doubles again while pages are smaller than a quarter of that.
+/// takes too long is requested again as a [background](Query::background) query, as are all pages
+/// after it. [Behaviour](crate::docs::behaviour#scans) says what happens to one that is too large.
 ///
 /// # Errors
 /// The items are errors as those of [`Query::send`]. [`Config`](crate::ErrorKind::Config) for SQL
@@ -75,15 +69,13 @@ impl fmt::Debug for Scan {
 }
 
 impl Query {
-    /// Reads all rows of any number, page by page along `key_column`, each row once. See [`Scan`]
-    /// for what the SQL must be like.
-    pub fn scan(self, key_column: &str) -> Scan {
-        let mut query = self;
-        if let Some(why) = obstacle(&query, key_column) {
-            query.request.fail(why);
+    /// Reads all rows of any number, page by page along `key_column`: see [`Scan`].
+    pub fn scan(mut self, key_column: &str) -> Scan {
+        if let Some(why) = obstacle(&self, key_column) {
+            self.request.fail(why);
         }
-        query.refresh.get_or_insert(Refresh::ForceBlocking);
-        Scan { query, key: key_column.to_owned(), after: None, page_size: PAGE }
+        self.refresh.get_or_insert(Refresh::ForceBlocking);
+        Scan { query: self, key: key_column.to_owned(), after: None, page_size: PAGE }
     }
 }
 
@@ -107,9 +99,8 @@ impl Scan {
         self
     }
 
-    /// Counts all rows of the query, with one more query: to show progress. [`after`](Scan::after)
-    /// does not change the number. If the server is too slow, it runs in the
-    /// [background](Query::background).
+    /// Counts all rows of the query, with one more query, which runs in the
+    /// [background](Query::background) if it is slow. [`after`](Scan::after) changes nothing here.
     ///
     /// # Errors
     /// As those of [`Query::send`].
@@ -120,8 +111,7 @@ impl Scan {
     /// The rows, each read as a `T` by column name.
     ///
     /// # Errors
-    /// As [`Scan`]; a row that is not a `T` is an error of the kind [`Row`](crate::ErrorKind::Row),
-    /// which names the row and the field, and the iterator continues with the next row.
+    /// As [`Scan`] and [`RowsAs`].
     pub fn items_as<T: DeserializeOwned>(self) -> RowsAs<T> {
         RowsAs::new(self.into_iter())
     }
@@ -138,7 +128,7 @@ impl IntoIterator for Scan {
         let part = if is_time { Part::Type } else { Part::Keys };
         let (query, largest) = (self.query.clone(), self.page_size);
         let pages = ByKey { scan: self, part, kind: None, largest, left: 0, ends };
-        Rows::new(&query, pages, 0)
+        Rows::new(query, pages, 0)
     }
 }
 
@@ -171,15 +161,10 @@ impl ByKey {
     fn query(&self) -> Option<Query> {
         let Scan { query, key, after, page_size } = &self.scan;
         let is_time = self.kind.as_deref().is_some_and(is_time);
-        let mut conditions = Vec::new();
-        if let Part::Finite = self.part {
-            conditions.push(format!("isFinite(`{key}`)"));
-        }
-        if after.is_some() {
-            let last = format!("{{{AFTER}}}");
-            let last = if is_time { format!("toDateTime({last})") } else { last };
-            conditions.push(format!("`{key}` > {last}"));
-        }
+        let is_finite = matches!(self.part, Part::Finite).then(|| format!("isFinite(`{key}`)"));
+        let last = if is_time { "toDateTime({scan_after})" } else { "{scan_after}" };
+        let is_next = after.is_some().then(|| format!("`{key}` > {last}"));
+        let conditions: Vec<String> = is_finite.into_iter().chain(is_next).collect();
         let end = match &self.part {
             Part::Done => return None,
             Part::Type => return Some(wrapped(query, "*", " LIMIT 1")),
@@ -198,18 +183,17 @@ impl ByKey {
         let page = wrapped(query, "*", &order);
         let Some(after) = after else { return Some(page) };
         let time = moment(after).filter(|_| is_time).map(|moment| Value::from(moment.to_string()));
-        Some(page.value(AFTER, time.as_ref().unwrap_or(after)))
+        Some(page.value("scan_after", time.as_ref().unwrap_or(after)))
     }
 
     /// Notes the last key of a page, which must come after that of the page before.
     fn note(&mut self, last: &Value) -> Result<()> {
-        let strange = |why: &str| {
-            Error::from_text(ErrorKind::Paging, &format!("the scan cannot continue: {why}"))
-        };
+        let strange =
+            |why| Error::from_text(ErrorKind::Paging, &format!("the scan cannot continue: {why}"));
         let kind = self.kind.as_deref().unwrap_or_default();
-        check_key(last, kind.contains("Float")).map_err(|why| strange(&why))?;
+        check_key(last, kind.contains("Float")).map_err(strange)?;
         if is_time(kind) && moment(last).is_none() {
-            return Err(strange("a key is not a time with an offset from UTC"));
+            return Err(strange("a key is not a time with an offset from UTC".to_owned()));
         }
         match self.scan.after.as_ref().and_then(|before| order(kind, before, last)) {
             None => rows::note_end(&mut self.ends, last.to_string())?,
@@ -217,7 +201,7 @@ impl ByKey {
             Some(_) => {
                 let shown = excerpt(&last.to_string());
                 let why = "the server returned the rows up to";
-                return Err(strange(&format!("{why} {shown} again, or in another order")));
+                return Err(strange(format!("{why} {shown} again, or in another order")));
             }
         }
         self.scan.after = Some(last.clone());
@@ -284,9 +268,7 @@ impl Walk for ByKey {
         let kind = self.kind.as_deref();
         self.part = match self.part {
             // A page can consist of -inf alone.
-            Part::Keys if kind.is_some_and(|kind| kind.contains("Float")) && !is_last => {
-                Part::Finite
-            }
+            Part::Keys if kind.is_some_and(|k| k.contains("Float")) && !is_last => Part::Finite,
             _ if is_last || rows.is_empty() => rest(kind, &key),
             _ => return Ok(rows),
         };
@@ -372,14 +354,13 @@ fn rest(kind: Option<&str>, key: &str) -> Part {
 fn check_key(key: &Value, is_float: bool) -> std::result::Result<(), String> {
     const EXACT: f64 = 9_007_199_254_740_992.0; // 2^53
     let shown = excerpt(&key.to_string());
-    match key {
-        Value::Number(n)
-            if (is_float || n.is_f64()) && n.as_f64().is_some_and(|n| n.abs() >= EXACT) =>
-        {
-            Err(format!("the key {shown} may not be exact; use toString() in the SQL"))
-        }
-        Value::Number(_) | Value::String(_) => Ok(()),
-        _ => Err(format!("the key must be a number or a string, not {shown}")),
+    let float = key.as_f64().filter(|_| is_float || key.is_f64());
+    if !key.is_number() && !key.is_string() {
+        Err(format!("the key must be a number or a string, not {shown}"))
+    } else if float.is_some_and(|n| n.abs() >= EXACT) {
+        Err(format!("the key {shown} may not be exact; use toString() in the SQL"))
+    } else {
+        Ok(())
     }
 }
 

@@ -101,7 +101,7 @@ struct Slice {
 
 /// The slices of a range.
 pub(super) struct Slices {
-    select: Select,
+    pub(super) select: Select,
     /// Those that are not read, in order: they cover the rest of the range.
     rest: VecDeque<Slice>,
     /// How long the next slice is; not known before the first page.
@@ -125,10 +125,6 @@ impl Slices {
         let background = select.query.background;
         let rest = VecDeque::from([Slice { from, after, to, limit: None, background }]);
         Slices { select, rest, length: None, short: (0, 0), limit: PAGE, last: None, ends }
-    }
-
-    pub(super) fn query(&self) -> &Query {
-        &self.select.query
     }
 
     /// The query that counts the events, before the first page.
