@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::rows::{self, Row, Rows, RowsAs};
 use super::slices::{IDENTITY, Select, Slices, place};
-use super::{Query, placeholders, to_value};
+use super::{Query, placeholders};
 use crate::date::{Moment, Precision};
 use crate::error::Result;
 use crate::error::text::excerpt;
@@ -26,16 +26,14 @@ const MOST_AHEAD: usize = 8;
 /// Every event of a time range, from [`Project::events`](crate::Project::events): each once, in the
 /// order of timestamp and uuid. Iterate over it, or use [`items_as`](Events::items_as).
 ///
-/// `POST query/`, scope `query:read`. It needs a server of 2024 or newer. An item is a map with
-/// `uuid`, `timestamp`, `event`, `distinct_id` and the [`columns`](Events::columns). Events are one
-/// if these four are equal; this is also their order. `timestamp` is RFC 3339 text with
-/// microseconds, in the time zone of the project; `properties` is a value.
+/// An item is a map with `uuid`, `timestamp`, `event`, `distinct_id` and the
+/// [`columns`](Events::columns). Events are one if these four are equal; this is also their order.
+/// `timestamp` is RFC 3339 text with microseconds, in the time zone of the project; `properties` is
+/// a value. It needs a server of 2024 or newer.
 ///
 /// The range is cut into slices of time that fit the density of the events, and
-/// [`prefetch`](Events::prefetch) requests several of them at once. A slice is cut again when the
-/// server is too slow (PostHog stops a query after 10 s); one of a minute or less then runs in the
-/// [background](crate::Query::background). A page has 10,000 to 50,000 events, and half as many
-/// after one that is larger than [`max_body_bytes`](crate::ClientBuilder::max_body_bytes).
+/// [`prefetch`](Events::prefetch) requests several of them at once:
+/// [Behaviour](crate::docs::behaviour#events) says how.
 ///
 /// PostHog can store an event minutes or days after its timestamp: an export up to now does not
 /// contain what arrives later. The [cookbook](crate::docs::cookbook) has a program that runs every
@@ -51,14 +49,12 @@ const MOST_AHEAD: usize = 8;
 /// ```no_run
 /// # fn main() -> posthog_api::Result<()> {
 /// let project = posthog_api::Project::from_env()?;
-/// let purchases = project
-///     .events()
-///     .after("2026-11-01")
-///     .before("2026-12-01T00:00:00+01:00")
+/// let november = project.events().after("2026-11-01").before("2026-12-01T00:00:00+01:00");
+/// let purchases = november
 ///     .event("purchase")
 ///     .filter("properties.amount > {least}")
 ///     .value("least", 100)
-///     .columns(["distinct_id", "properties.amount AS amount"]);
+///     .columns(["properties.amount AS amount"]);
 /// for event in purchases {
 ///     let event = event?;
 ///     println!("{} {}", event["timestamp"], event["amount"]);
@@ -147,16 +143,15 @@ impl Events {
         self
     }
 
-    /// Sets which columns are text that holds JSON, by name: they are returned as values. Text that
-    /// is not JSON stays text. Defaults to `properties`.
+    /// Sets which columns are text that holds JSON, as [`Query::json_columns`] does. Defaults to
+    /// `properties`.
     pub fn json_columns(mut self, columns: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.select.query.json_columns = columns.into_iter().map(Into::into).collect();
         self
     }
 
     /// Sets how many pages are requested ahead, on threads: 8 at most. PostHog runs three queries
-    /// of a project at once, so 2 is the fastest. With 0, each page is requested when it is wanted.
-    /// Defaults to 1.
+    /// of a project at once, so 2 is the fastest. With 0, none is. Defaults to 1.
     pub fn prefetch(mut self, pages: usize) -> Self {
         self.prefetch = pages.min(MOST_AHEAD);
         self
@@ -176,13 +171,9 @@ impl Events {
         if placeholder.starts_with(RESERVED) {
             self.fail("the placeholders {events_...} are reserved");
         }
-        match to_value(&value) {
-            Ok(value) => self.select.values.push((placeholder.to_owned(), value)),
-            Err(e) => {
-                let name = excerpt(placeholder);
-                self.fail(format!("the value of {{{name}}} cannot be sent: {e}"));
-            }
-        }
+        let what = format!("the value of {{{}}}", excerpt(placeholder));
+        let value = self.select.query.sendable(&what, &value);
+        self.select.values.push((placeholder.to_owned(), value));
         self
     }
 
@@ -192,17 +183,16 @@ impl Events {
         self.resumed = place(last).map(|(at, ids)| (at, ids.map(str::to_owned)));
         if self.resumed.is_none() {
             self.fail(
-                "the event to resume after has no uuid, event or distinct_id, or no timestamp with \
-                 an offset from UTC",
+                "the event to resume after has no uuid, event or distinct_id, or no timestamp with an offset from UTC",
             );
         }
         self
     }
 
-    /// Counts the events of the range, with one query: to show progress. Those that ClickHouse
-    /// holds twice until it merges them count twice. [`resume`](Events::resume) does not change the
-    /// number, if [`after`](Events::after) is given. If the server is too slow, the query runs in
-    /// the [background](crate::Query::background).
+    /// Counts the events of the range, with one query, which runs in the
+    /// [background](crate::Query::background) if it is slow. Copies that ClickHouse has not merged
+    /// count too. If [`after`](Events::after) is given, [`resume`](Events::resume) does not change
+    /// the number.
     ///
     /// # Errors
     /// As those of [`Query::send`](crate::Query::send).
@@ -216,9 +206,7 @@ impl Events {
     /// The events, each read as a `T` by column name.
     ///
     /// # Errors
-    /// As [`Events`]; an event that is not a `T` is an error of the kind
-    /// [`Row`](crate::ErrorKind::Row), which names the row and the field, and the iterator
-    /// continues with the next event.
+    /// As [`Events`] and [`RowsAs`].
     pub fn items_as<T: DeserializeOwned>(self) -> RowsAs<T> {
         RowsAs::new(self.into_iter())
     }
@@ -230,19 +218,13 @@ impl Events {
     fn moment(&mut self, time: &impl Display) -> Option<Moment> {
         let text = time.to_string();
         let shown = excerpt(&text);
-        match Moment::parse(&text) {
-            Some(Moment { precision: Precision::Local, .. }) => {
-                self.fail(format!("the time {shown:?} has no offset from UTC; add Z or +02:00"));
-                None
-            }
-            Some(moment) => Some(moment),
-            None => {
-                self.fail(format!(
-                    "{shown:?} is not a time; use 2026-11-24T10:00:00Z or 2026-11-24"
-                ));
-                None
-            }
+        let moment = Moment::parse(&text);
+        if moment.is_none() {
+            self.fail(format!("{shown:?} is not a time; use 2026-11-24T10:00:00Z or 2026-11-24"));
+        } else if moment.is_some_and(|moment| moment.precision == Precision::Local) {
+            self.fail(format!("the time {shown:?} has no offset from UTC; add Z or +02:00"));
         }
+        moment
     }
 
     /// Checks a part of the SQL, which stands in `sql` on its own.
@@ -256,9 +238,7 @@ impl Events {
             self.fail(format!("the {what} {shown:?}: {why}"));
         }
     }
-}
 
-impl Events {
     fn slices(mut self) -> Slices {
         let resumed = self.resumed.take();
         let from = self.after.map(Moment::micros).or(resumed.as_ref().map(|(at, _)| *at));
@@ -266,11 +246,9 @@ impl Events {
             self.fail("events need a beginning; call after()");
         }
         let from = from.unwrap_or_default();
-        let now = || {
-            let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            i64::try_from(since_1970.as_micros()).unwrap_or(i64::MAX)
-        };
-        let to = self.before.map_or_else(now, Moment::micros);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
+        let now = i64::try_from(now).unwrap_or(i64::MAX);
+        let to = self.before.map_or(now, Moment::micros);
         if self.before.is_some() && from > to {
             self.fail("before() is earlier than after()");
         }
@@ -288,6 +266,6 @@ impl IntoIterator for Events {
     fn into_iter(self) -> Rows {
         let prefetch = self.prefetch;
         let slices = self.slices();
-        Rows::new(&slices.query().clone(), slices, prefetch)
+        Rows::new(slices.select.query.clone(), slices, prefetch)
     }
 }

@@ -28,23 +28,16 @@ use crate::refresh::Refresh;
 const HOGQL: &str = "HogQLQuery";
 
 /// A query, from [`Project::hogql`](crate::Project::hogql) or
-/// [`Project::query`](crate::Project::query). Nothing is sent before [`send`](Query::send),
-/// [`rows`](Query::rows), [`rows_as`](Query::rows_as), [`table`](Query::table) or a row of a
-/// [`scan`](Query::scan).
-///
-/// `POST /api/projects/{id}/query/`, scope `query:read`. A query changes nothing on the server, so
-/// it is retried like a GET.
+/// [`Project::query`](crate::Project::query). Nothing is sent before its answer, its rows or a row
+/// of its [`scan`](Query::scan) is asked for. It is retried like a GET: it changes nothing.
 ///
 /// # Examples
 /// ```no_run
 /// # fn main() -> posthog_api::Result<()> {
 /// let project = posthog_api::Project::from_env()?;
-/// let rows = project
-///     .hogql("SELECT event, count() AS n FROM events WHERE event = {name} GROUP BY event LIMIT 9")
-///     .value("name", "purchase")
-///     .rows()?;
-/// for row in rows {
-///     println!("{} {}", row["event"], row["n"]);
+/// let sql = "SELECT uuid, timestamp FROM events WHERE event = {name} LIMIT 9";
+/// for row in project.hogql(sql).value("name", "purchase").rows()? {
+///     println!("{} {}", row["uuid"], row["timestamp"]);
 /// }
 /// # Ok(())
 /// # }
@@ -76,44 +69,32 @@ impl Query {
     pub(crate) fn new(http: &Http, path: Result<String>, query: impl Serialize) -> Query {
         // Its body cannot hold the key: the route refuses extra fields.
         let mut request = Request::new(http, "POST", path).with_bearer().slow(true).repeatable();
-        let query = match serde_json::to_value(&query) {
-            Ok(query) if query.get("kind").is_some_and(Value::is_string) => query,
-            Ok(other) => {
-                let other = excerpt(&other.to_string());
-                request.fail(format!("the query must be an object with a `kind`, not {other}"));
-                Value::Null
-            }
-            Err(e) => {
-                request.fail(format!("the query cannot be sent as JSON: {e}"));
-                Value::Null
-            }
-        };
-        Query {
-            request,
-            node: query,
-            refresh: None,
-            name: None,
-            background: false,
-            json_columns: Vec::new(),
+        let node = serde_json::to_value(&query).unwrap_or_else(|e| {
+            request.fail(format!("the query cannot be sent as JSON: {e}"));
+            Value::Null
+        });
+        if !node.get("kind").is_some_and(Value::is_string) {
+            let node = excerpt(&node.to_string());
+            request.fail(format!("the query must be an object with a `kind`, not {node}"));
         }
+        let json_columns = Vec::new();
+        Query { request, node, refresh: None, name: None, background: false, json_columns }
     }
 
     pub(crate) fn hogql(http: &Http, path: Result<String>, sql: &str) -> Query {
-        let mut query = Query::new(http, path, json!({"kind": "HogQLQuery", "query": sql}));
+        let mut query = Query::new(http, path, json!({"kind": HOGQL, "query": sql}));
         if sql.trim().is_empty() {
             query.request.fail("the SQL is empty");
         }
         query
     }
 
-    /// Sets the value of a `{placeholder}` in the SQL. The server inserts it safely: never paste
-    /// values into SQL.
+    /// Sets the value of a `{placeholder}` in the SQL, also in that of a `source` of the query. The
+    /// server inserts it safely: never paste values into SQL.
     ///
-    /// The SQL may also stand in the `source` of a `DataVisualizationNode` or a `DataTableNode`.
-    ///
-    /// These are [`Config`](crate::ErrorKind::Config) errors when the query is sent: a placeholder
-    /// that the SQL does not have, or that is given twice; a value that is an object, or a float
-    /// that is NaN or infinite; and `filters` and `variables...`, which have methods of their own.
+    /// A [`Config`](crate::ErrorKind::Config) error when the query is sent: a placeholder that the
+    /// SQL does not have, or that is given twice; an object, NaN or infinity as the value; and
+    /// `filters` and `variables...`, which have methods of their own.
     pub fn value(mut self, placeholder: &str, value: impl Serialize) -> Self {
         let shown = excerpt(placeholder);
         let method = match placeholder.split('.').next() {
@@ -124,61 +105,49 @@ impl Query {
         if let Some(method) = method {
             self.request.fail(format!("{{{shown}}} does not take a value; use {method}"));
         }
-        match to_value(&value) {
-            Ok(Value::Object(_)) => self.request.fail(format!(
+        let value = self.sendable(&format!("the value of {{{shown}}}"), &value);
+        if value.is_object() {
+            self.request.fail(format!(
                 "the value of {{{shown}}} is an object, which servers cannot insert; give its members, or its JSON as text"
-            )),
-            Ok(value) => self.put(placeholder, "values", placeholder, value),
-            Err(e) => self.request.fail(format!("the value of {{{shown}}} cannot be sent: {e}")),
+            ));
         }
+        self.put(placeholder, "values", placeholder, value);
         self
     }
 
     /// Sets what `{filters}` in the SQL stands for: PostHog's object of filters, such as
     /// `{"dateRange": {"date_from": "-7d"}, "properties": []}`. Defaults to no filters.
     ///
-    /// SQL without `{filters}` is a [`Config`](crate::ErrorKind::Config) error when the query is
-    /// sent.
+    /// SQL without `{filters}` is a [`Config`](crate::ErrorKind::Config) error when it is sent.
     pub fn filters(mut self, filters: impl Serialize) -> Self {
-        match to_value(&filters) {
-            Ok(filters @ Value::Object(_)) => self.put("filters", "", "filters", filters),
-            Ok(other) => {
-                let other = excerpt(&other.to_string());
-                self.request.fail(format!("the filters must be an object, not {other}"));
-            }
-            Err(e) => self.request.fail(format!("the filters cannot be sent: {e}")),
+        let filters = self.sendable("the filters", &filters);
+        if !filters.is_object() {
+            let filters = excerpt(&filters.to_string());
+            self.request.fail(format!("the filters must be an object, not {filters}"));
         }
+        self.put("filters", "", "filters", filters);
         self
     }
 
     /// Sets the value of a variable of the project's SQL, `{variables.code_name}`, by its code name
     /// and its id. `GET insight_variables/` lists both. Defaults to the variable's own default.
     ///
-    /// SQL without the variable, and an id that is not a UUID, are an
-    /// [`Config`](crate::ErrorKind::Config) when the query is sent.
+    /// SQL without the variable, and an id that is not a UUID, are
+    /// [`Config`](crate::ErrorKind::Config) errors when the query is sent.
     pub fn variable(mut self, code_name: &str, id: &str, value: impl Serialize) -> Self {
         let shown = excerpt(code_name);
         if !is_uuid(id) {
             let id = excerpt(id);
             self.request.fail(format!("the id {id:?} of the variable {shown:?} is not a UUID"));
         }
-        match to_value(&value) {
-            Ok(value) => {
-                // Without `isNull`, null means the variable's default.
-                let is_null = value.is_null().then_some(true);
-                let mut variable = Map::from_iter([
-                    ("code_name".to_owned(), code_name.into()),
-                    ("variableId".to_owned(), id.into()),
-                    ("value".to_owned(), value),
-                ]);
-                variable.extend(is_null.map(|is_null| ("isNull".to_owned(), is_null.into())));
-                self.put(&format!("variables.{code_name}"), "variables", id, variable.into());
-            }
-            Err(e) => {
-                self.request
-                    .fail(format!("the value of the variable {shown:?} cannot be sent: {e}"));
-            }
-        }
+        let value = self.sendable(&format!("the value of the variable {shown:?}"), &value);
+        let variable = if value.is_null() {
+            // Without `isNull`, null means the variable's default.
+            json!({"code_name": code_name, "variableId": id, "value": null, "isNull": true})
+        } else {
+            json!({"code_name": code_name, "variableId": id, "value": value})
+        };
+        self.put(&format!("variables.{code_name}"), "variables", id, variable);
         self
     }
 
@@ -198,10 +167,9 @@ impl Query {
         self
     }
 
-    /// Runs the query in the background of the server, and polls until it is done, at growing
-    /// intervals. PostHog stops other queries after 10 s; these may take minutes. When the
-    /// [`timeout`](Query::timeout) or the deadline passes, the query is cancelled. Defaults to
-    /// waiting for the answer of one request.
+    /// Runs the query in the background of the server, and polls until it is done. PostHog stops
+    /// other queries after 10 s; these may take minutes. When the [`timeout`](Query::timeout) or
+    /// the deadline passes, it is cancelled. Defaults to waiting for the answer of one request.
     pub fn background(mut self) -> Self {
         self.background = true;
         self
@@ -214,16 +182,15 @@ impl Query {
         self
     }
 
-    /// Sets a name, which PostHog shows in its log of queries. Defaults to none. Servers of 2023
-    /// refuse it.
+    /// Sets the name in PostHog's log of queries. Servers of 2023 refuse it. Defaults to none.
     pub fn name(mut self, name: &str) -> Self {
         self.name = Some(name.to_owned());
         self
     }
 
     /// Runs the query and returns the answer: `{columns, types, results, hasMore, hogql, ...}` for
-    /// HogQL, `results` and more for others. To an empty result of others the query is added, as
-    /// `query`: [`read`](crate::read) finds its kind there.
+    /// HogQL, `results` and more for others. An empty result of others gets the query as `query`:
+    /// [`read`](crate::read) finds its kind there.
     ///
     /// # Errors
     /// As [`Request::send`]; [`QueryFailed`](crate::ErrorKind::QueryFailed);
@@ -260,8 +227,7 @@ impl Query {
     /// Runs the query and reads each row as a `T`, by column name.
     ///
     /// # Errors
-    /// As [`rows`](Query::rows); [`Row`](crate::ErrorKind::Row) where a row is not a `T`: it names
-    /// the row and the field.
+    /// As [`rows`](Query::rows); [`Row`](crate::ErrorKind::Row) for a row that is not a `T`.
     pub fn rows_as<T: DeserializeOwned>(self) -> Result<Vec<T>> {
         let request = self.request.clone();
         let rows = self.rows()?;
@@ -277,12 +243,9 @@ impl Query {
     pub fn table(self) -> Result<Table> {
         let names = self.json_columns.clone();
         let mut table = self.read(insight::table_of)?;
-        let is_json: Vec<bool> = table.columns.iter().map(|name| names.contains(name)).collect();
         for row in &mut table.rows {
-            row.iter_mut()
-                .zip(&is_json)
-                .filter(|(_, is_json)| **is_json)
-                .for_each(|(c, _)| read_json(c));
+            let cells = table.columns.iter().zip(row);
+            cells.filter(|(name, _)| names.contains(name)).for_each(|(_, cell)| read_json(cell));
         }
         Ok(table)
     }
@@ -337,7 +300,6 @@ impl Query {
         query
     }
 
-    /// Reads the text of the columns that hold JSON.
     fn read_json(&self, row: &mut Map<String, Value>) {
         for name in &self.json_columns {
             if let Some(cell) = row.get_mut(name) {
@@ -347,16 +309,18 @@ impl Query {
     }
 
     fn into_request(self) -> Request {
-        let mut body = json!({"query": self.node});
-        if let Value::Object(body) = &mut body {
-            if let Some(refresh) = self.refresh {
-                body.insert("refresh".to_owned(), refresh.name().into());
-            }
-            if let Some(name) = self.name {
-                body.insert("name".to_owned(), name.into());
-            }
-        }
+        let mut body = Map::from_iter([("query".to_owned(), self.node)]);
+        body.extend(self.refresh.map(|refresh| ("refresh".to_owned(), refresh.name().into())));
+        body.extend(self.name.map(|name| ("name".to_owned(), name.into())));
         self.request.json(body)
+    }
+
+    /// A caller's value as JSON; null where it cannot be sent, which is noted as a mistake.
+    fn sendable(&mut self, what: &str, value: &impl Serialize) -> Value {
+        to_value(value).unwrap_or_else(|e| {
+            self.request.fail(format!("{what} cannot be sent: {e}"));
+            Value::Null
+        })
     }
 
     /// Sets the member `name` of `of` (of the HogQL query itself if that is empty), where the SQL

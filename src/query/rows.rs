@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::{Query, checked};
+use crate::date::{Moment, Precision};
 use crate::error::text::excerpt;
 use crate::error::{Error, ErrorKind, Result, row_as};
 use crate::http::{Ahead, Response, is_own};
@@ -19,6 +20,12 @@ pub(super) type Row = Map<String, Value>;
 
 /// How many rows a page asks for: the most that servers of 2023 return.
 pub(super) const PAGE: u32 = 10_000;
+
+/// The most rows that PostHog returns.
+pub(super) const LARGEST_PAGE: u32 = 50_000;
+
+/// The ends of the pages so far, as text.
+pub(super) type Ends = HashSet<String>;
 
 /// Which queries there are.
 pub(super) trait Walk: Send + Sync {
@@ -55,42 +62,38 @@ impl fmt::Debug for Rows {
 
 impl Rows {
     /// `prefetch`: how many pages beyond the next one are requested ahead.
-    pub(super) fn new(query: &Query, walk: impl Walk + 'static, prefetch: usize) -> Rows {
+    pub(super) fn new(query: Query, walk: impl Walk + 'static, prefetch: usize) -> Rows {
         Rows {
             walk: Box::new(walk),
-            query: query.clone(),
+            query,
             page: Vec::new().into_iter(),
             ahead: Ahead::new(prefetch, is_page_own),
             done: false,
         }
     }
 
-    /// The rows of the next page; `None` after the last one.
+    /// The rows of the next page, none where it must be asked for in another way; `None` after the
+    /// last one.
     fn fetch(&mut self) -> Result<Option<Vec<Row>>> {
-        loop {
-            let mut queries = self.walk.queries(self.ahead.most());
-            let Some(query) = queries.first().cloned() else { return Ok(None) };
-            // One query alone is sent on this thread.
-            if queries.len() > 1 {
-                self.line_up(std::mem::take(&mut queries));
-            }
-            let page = self.answer(query).and_then(|(mut answer, bytes)| {
-                let mut rows = self.walk.read(&mut answer, bytes)?;
+        let queries = self.walk.queries(self.ahead.most());
+        let Some(query) = queries.first().cloned() else { return Ok(None) };
+        // One query alone is sent on this thread.
+        if queries.len() > 1 {
+            self.line_up(queries);
+        }
+        let answer = self.answer(query);
+        match answer.and_then(|(mut answer, bytes)| self.walk.read(&mut answer, bytes)) {
+            Ok(mut rows) => {
                 for row in &mut rows {
                     self.query.read_json(row);
                 }
-                Ok(rows)
-            });
-            match page {
-                Ok(rows) => {
-                    self.ahead.window().grow();
-                    let queries = self.walk.queries(self.ahead.most());
-                    self.line_up(queries);
-                    return Ok(Some(rows));
-                }
-                Err(e) if self.walk.goes_on_after(&e) => {}
-                Err(e) => return Err(e),
+                self.ahead.window().grow();
+                let queries = self.walk.queries(self.ahead.most());
+                self.line_up(queries);
+                Ok(Some(rows))
             }
+            Err(e) if self.walk.goes_on_after(&e) => Ok(Some(Vec::new())),
+            Err(e) => Err(e),
         }
     }
 
@@ -217,26 +220,18 @@ pub(super) fn is_last(answer: &Value, asked: u32, rows: usize) -> Result<bool> {
     Ok(!more && rows < limit(answer, asked).unwrap_or(1))
 }
 
-/// The ends of the pages so far.
-pub(super) struct Ends(HashSet<String>);
-
-impl Ends {
-    pub(super) fn new() -> Ends {
-        Ends(HashSet::new())
+/// Notes the end of a page. One that comes again would come without end.
+pub(super) fn note_end(ends: &mut Ends, end: String) -> Result<()> {
+    let shown = excerpt(&end);
+    if ends.insert(end) {
+        return Ok(());
     }
+    let message =
+        format!("the server returned the rows up to {shown} again: there would be no end");
+    Err(Error::new(ErrorKind::Paging, message))
+}
 
-    /// Notes the end of a page. One that comes again would come without end.
-    pub(super) fn note(&mut self, end: String) -> Result<()> {
-        let shown = excerpt(&end);
-        if self.0.insert(end) {
-            return Ok(());
-        }
-        let message =
-            format!("the server returned the rows up to {shown} again: there would be no end");
-        Err(Error::new(ErrorKind::Paging, message))
-    }
-
-    pub(super) fn forget(&mut self) {
-        self.0.clear();
-    }
+/// The moment of a text that is a time with an offset from UTC.
+pub(super) fn moment(value: &Value) -> Option<Moment> {
+    Moment::parse(value.as_str()?).filter(|moment| moment.precision == Precision::Exact)
 }

@@ -8,29 +8,18 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Number, Value};
 
-use super::rows::{self, Ends, PAGE, Row, Rows, RowsAs, Walk};
+use super::rows::{self, Ends, LARGEST_PAGE, PAGE, Row, Rows, RowsAs, Walk, moment};
 use super::{Query, placeholders, to_value};
-use crate::date::{Moment, Precision};
 use crate::error::text::excerpt;
 use crate::error::{Error, ErrorKind, Result};
 use crate::insight;
 use crate::refresh::Refresh;
 
-/// The placeholder of the last key.
-const AFTER: &str = "scan_after";
-
-/// The LIMIT of the query for the rows without a key: the most that the server returns.
-const MOST: u32 = 50_000;
-
-/// The same of an older server, whose answer may not show its LIMIT.
-const OLD_MOST: usize = 10_000;
-
 /// All rows of a query, however many, from [`Query::scan`]: page by page in the order of a key,
 /// each row once. Iterate over it, or use [`items_as`](Scan::items_as).
 ///
-/// `POST query/`, scope `query:read`. It needs a server of 2024 or newer. Each page asks for the
-/// rows whose key is greater than the last one, so rows that are added or deleted meanwhile move no
-/// others.
+/// Each page asks for the rows whose key is greater than the last one, so rows that are added or
+/// deleted meanwhile move no others. It needs a server of 2024 or newer.
 ///
 /// The SQL must be one HogQL SELECT with the key among its columns, and without an ORDER BY, LIMIT
 /// or OFFSET of its own outside of parentheses. The placeholders `{scan_...}` are reserved.
@@ -41,10 +30,8 @@ const OLD_MOST: usize = 10_000;
 /// NaN or infinite come last, 49,999 of them at most.
 ///
 /// Results are computed again for each page, unless [`Query::refresh`] says otherwise. A page that
-/// takes too long (PostHog stops a query after 10 s) is requested again as a
-/// [background](Query::background) query, as are all pages after it. A page that is larger than
-/// [`max_body_bytes`](crate::ClientBuilder::max_body_bytes) is requested again at half the size,
-/// which doubles again while pages are smaller than a quarter of that.
+/// takes too long is requested again as a [background](Query::background) query, as are all pages
+/// after it. [Behaviour](crate::docs::behaviour#scans) says what happens to one that is too large.
 ///
 /// # Errors
 /// The items are errors as those of [`Query::send`]. [`Config`](crate::ErrorKind::Config) for SQL
@@ -82,22 +69,17 @@ impl fmt::Debug for Scan {
 }
 
 impl Query {
-    /// Reads all rows of any number, page by page along `key_column`, each row once. See [`Scan`]
-    /// for what the SQL must be like.
-    pub fn scan(self, key_column: &str) -> Scan {
-        Scan::new(self, key_column)
+    /// Reads all rows of any number, page by page along `key_column`: see [`Scan`].
+    pub fn scan(mut self, key_column: &str) -> Scan {
+        if let Some(why) = obstacle(&self, key_column) {
+            self.request.fail(why);
+        }
+        self.refresh.get_or_insert(Refresh::ForceBlocking);
+        Scan { query: self, key: key_column.to_owned(), after: None, page_size: PAGE }
     }
 }
 
 impl Scan {
-    fn new(mut query: Query, key: &str) -> Scan {
-        if let Some(why) = obstacle(&query, key) {
-            query.request.fail(why);
-        }
-        query.refresh.get_or_insert(Refresh::ForceBlocking);
-        Scan { query, key: key.to_owned(), after: None, page_size: PAGE }
-    }
-
     /// Starts after the rows with this key, to continue an earlier scan. Defaults to the first row.
     pub fn after(mut self, key: impl Serialize) -> Self {
         let key = to_value(&key).map_err(|e| format!("the key cannot be sent: {e}"));
@@ -117,9 +99,8 @@ impl Scan {
         self
     }
 
-    /// Counts all rows of the query, with one more query: to show progress. [`after`](Scan::after)
-    /// does not change the number. If the server is too slow, it runs in the
-    /// [background](Query::background).
+    /// Counts all rows of the query, with one more query, which runs in the
+    /// [background](Query::background) if it is slow. [`after`](Scan::after) changes nothing here.
     ///
     /// # Errors
     /// As those of [`Query::send`].
@@ -130,8 +111,7 @@ impl Scan {
     /// The rows, each read as a `T` by column name.
     ///
     /// # Errors
-    /// As [`Scan`]; a row that is not a `T` is an error of the kind [`Row`](crate::ErrorKind::Row),
-    /// which names the row and the field, and the iterator continues with the next row.
+    /// As [`Scan`] and [`RowsAs`].
     pub fn items_as<T: DeserializeOwned>(self) -> RowsAs<T> {
         RowsAs::new(self.into_iter())
     }
@@ -142,16 +122,13 @@ impl IntoIterator for Scan {
     type IntoIter = Rows;
 
     fn into_iter(self) -> Rows {
-        let mut ends = Ends::new();
-        if let Some(after) = &self.after {
-            let _ = ends.note(after.to_string());
-        }
+        let ends = self.after.iter().map(Value::to_string).collect();
         // The text of a time is compared as text or as a time, as the type of the key is.
         let is_time = self.after.as_ref().is_some_and(|after| moment(after).is_some());
         let part = if is_time { Part::Type } else { Part::Keys };
         let (query, largest) = (self.query.clone(), self.page_size);
         let pages = ByKey { scan: self, part, kind: None, largest, left: 0, ends };
-        Rows::new(&query, pages, 0)
+        Rows::new(query, pages, 0)
     }
 }
 
@@ -184,20 +161,19 @@ impl ByKey {
     fn query(&self) -> Option<Query> {
         let Scan { query, key, after, page_size } = &self.scan;
         let is_time = self.kind.as_deref().is_some_and(is_time);
-        let mut conditions = Vec::new();
-        if let Part::Finite = self.part {
-            conditions.push(format!("isFinite(`{key}`)"));
-        }
-        if after.is_some() {
-            let last = format!("{{{AFTER}}}");
-            let last = if is_time { format!("toDateTime({last})") } else { last };
-            conditions.push(format!("`{key}` > {last}"));
-        }
+        let is_finite = matches!(self.part, Part::Finite).then(|| format!("isFinite(`{key}`)"));
+        let last = if is_time { "toDateTime({scan_after})" } else { "{scan_after}" };
+        let is_next = after.is_some().then(|| format!("`{key}` > {last}"));
+        let conditions: Vec<String> = is_finite.into_iter().chain(is_next).collect();
         let end = match &self.part {
             Part::Done => return None,
             Part::Type => return Some(wrapped(query, "*", " LIMIT 1")),
             Part::Rest(condition) => {
-                return Some(wrapped(query, "*", &format!(" WHERE {condition} LIMIT {MOST}")));
+                return Some(wrapped(
+                    query,
+                    "*",
+                    &format!(" WHERE {condition} LIMIT {LARGEST_PAGE}"),
+                ));
             }
             // WITH TIES adds the rows that share the last key: the next page does not contain them.
             _ if conditions.is_empty() => String::new(),
@@ -207,28 +183,25 @@ impl ByKey {
         let page = wrapped(query, "*", &order);
         let Some(after) = after else { return Some(page) };
         let time = moment(after).filter(|_| is_time).map(|moment| Value::from(moment.to_string()));
-        Some(page.value(AFTER, time.as_ref().unwrap_or(after)))
+        Some(page.value("scan_after", time.as_ref().unwrap_or(after)))
     }
 
     /// Notes the last key of a page, which must come after that of the page before.
     fn note(&mut self, last: &Value) -> Result<()> {
-        let strange = |why: &str| {
-            Error::from_text(ErrorKind::Paging, &format!("the scan cannot continue: {why}"))
-        };
+        let strange =
+            |why| Error::from_text(ErrorKind::Paging, &format!("the scan cannot continue: {why}"));
         let kind = self.kind.as_deref().unwrap_or_default();
-        check_key(last, kind.contains("Float")).map_err(|why| strange(&why))?;
+        check_key(last, kind.contains("Float")).map_err(strange)?;
         if is_time(kind) && moment(last).is_none() {
-            return Err(strange("a key is not a time with an offset from UTC"));
+            return Err(strange("a key is not a time with an offset from UTC".to_owned()));
         }
         match self.scan.after.as_ref().and_then(|before| order(kind, before, last)) {
-            None => self.ends.note(last.to_string())?,
+            None => rows::note_end(&mut self.ends, last.to_string())?,
             Some(Ordering::Less) => {}
             Some(_) => {
                 let shown = excerpt(&last.to_string());
-                let why = format!(
-                    "the server returned the rows up to {shown} again, or in another order"
-                );
-                return Err(strange(&why));
+                let why = "the server returned the rows up to";
+                return Err(strange(format!("{why} {shown} again, or in another order")));
             }
         }
         self.scan.after = Some(last.clone());
@@ -258,13 +231,20 @@ impl Walk for ByKey {
         }
         if let Part::Rest(_) = self.part {
             self.part = Part::Done;
-            let most = rows::limit(answer, MOST).unwrap_or(OLD_MOST);
-            if rows.len() >= most {
-                return Err(too_many(&key));
+            let name = excerpt(&key);
+            // An older server may not show its LIMIT.
+            if rows.len() >= rows::limit(answer, LARGEST_PAGE).unwrap_or(PAGE as usize) {
+                let why = format!(
+                    "too many rows have no {name:?}, and they cannot be paged; scan along a column that is never null, such as an id"
+                );
+                return Err(Error::from_text(ErrorKind::CutShort, &why));
             }
             // Of an unknown type, NaN and infinity are not looked for.
             if self.kind.is_none() && rows.len() < self.left {
-                return Err(without_type(&key));
+                let why = format!(
+                    "rows whose {name:?} is NaN or infinite are missing, since the server names no types; scan along another column"
+                );
+                return Err(Error::from_text(ErrorKind::Paging, &why));
             }
             return Ok(rows);
         }
@@ -288,9 +268,7 @@ impl Walk for ByKey {
         let kind = self.kind.as_deref();
         self.part = match self.part {
             // A page can consist of -inf alone.
-            Part::Keys if kind.is_some_and(|kind| kind.contains("Float")) && !is_last => {
-                Part::Finite
-            }
+            Part::Keys if kind.is_some_and(|k| k.contains("Float")) && !is_last => Part::Finite,
             _ if is_last || rows.is_empty() => rest(kind, &key),
             _ => return Ok(rows),
         };
@@ -336,21 +314,14 @@ fn is_time(kind: &str) -> bool {
 /// A key of this type cannot be sent back as it was stored.
 fn check_type(kind: &str) -> Result<()> {
     let digits = bare(kind).strip_prefix("DateTime64(").and_then(|rest| rest.chars().next());
-    if digits.is_some_and(|digits| digits > '6') {
-        return Err(Error::config(
-            "the key is a time with more than 6 digits of a second; use toString() of it, or another key",
-        ));
-    }
-    if kind.contains("Float32") {
-        return Err(Error::config(
-            "the key is a Float32, which is not exact in JSON; use toString() of it, or another key",
-        ));
-    }
-    Ok(())
-}
-
-fn moment(key: &Value) -> Option<Moment> {
-    Moment::parse(key.as_str()?).filter(|moment| moment.precision == Precision::Exact)
+    let what = if digits.is_some_and(|digits| digits > '6') {
+        "time with more than 6 digits of a second"
+    } else if kind.contains("Float32") {
+        "Float32, which is not exact in JSON"
+    } else {
+        return Ok(());
+    };
+    Err(Error::config(format!("the key is a {what}; use toString() of it, or another key")))
 }
 
 /// The order of two keys, where it is known.
@@ -370,45 +341,26 @@ fn order(kind: &str, a: &Value, b: &Value) -> Option<Ordering> {
 /// The rows whose key is null in JSON, where there can be any.
 fn rest(kind: Option<&str>, key: &str) -> Part {
     let is = |word| kind.is_none_or(|kind| kind.contains(word));
-    match kind {
-        Some(kind) if kind.contains("Float") => {
-            Part::Rest(format!("`{key}` IS NULL OR NOT isFinite(`{key}`)"))
-        }
-        _ if ["Nullable(", "Dynamic", "Variant"].into_iter().any(is) => {
-            Part::Rest(format!("`{key}` IS NULL"))
-        }
-        _ => Part::Done,
+    if kind.is_some() && is("Float") {
+        Part::Rest(format!("`{key}` IS NULL OR NOT isFinite(`{key}`)"))
+    } else if ["Nullable(", "Dynamic", "Variant"].into_iter().any(is) {
+        Part::Rest(format!("`{key}` IS NULL"))
+    } else {
+        Part::Done
     }
-}
-
-fn too_many(key: &str) -> Error {
-    let message = format!(
-        "too many rows have no {:?}, and they cannot be paged; scan along a column that is never null, such as an id",
-        excerpt(key)
-    );
-    Error::from_text(ErrorKind::CutShort, &message)
-}
-
-fn without_type(key: &str) -> Error {
-    let message = format!(
-        "rows whose {:?} is NaN or infinite are missing, since the server names no types; scan along another column",
-        excerpt(key)
-    );
-    Error::from_text(ErrorKind::Paging, &message)
 }
 
 /// Whether a key can be sent back as it came.
 fn check_key(key: &Value, is_float: bool) -> std::result::Result<(), String> {
     const EXACT: f64 = 9_007_199_254_740_992.0; // 2^53
     let shown = excerpt(&key.to_string());
-    match key {
-        Value::Number(n)
-            if (is_float || n.is_f64()) && n.as_f64().is_some_and(|n| n.abs() >= EXACT) =>
-        {
-            Err(format!("the key {shown} may not be exact; use toString() in the SQL"))
-        }
-        Value::Number(_) | Value::String(_) => Ok(()),
-        _ => Err(format!("the key must be a number or a string, not {shown}")),
+    let float = key.as_f64().filter(|_| is_float || key.is_f64());
+    if !key.is_number() && !key.is_string() {
+        Err(format!("the key must be a number or a string, not {shown}"))
+    } else if float.is_some_and(|n| n.abs() >= EXACT) {
+        Err(format!("the key {shown} may not be exact; use toString() in the SQL"))
+    } else {
+        Ok(())
     }
 }
 

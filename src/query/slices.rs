@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use serde_json::{Value, json};
 
 use super::Query;
-use super::rows::{self, Ends, PAGE, Row, Walk};
-use crate::date::{Moment, Precision};
+use super::rows::{self, Ends, LARGEST_PAGE, PAGE, Row, Walk, moment};
+use crate::date::Moment;
 use crate::error::{Error, ErrorKind, Result};
 use crate::insight;
 
@@ -15,9 +15,6 @@ const MINUTE: i64 = 60 * SECOND;
 
 /// How many microseconds the first slice covers.
 const FIRST: i64 = 24 * 60 * MINUTE;
-
-/// The most rows that PostHog returns.
-const LARGEST_PAGE: u32 = 50_000;
 
 /// Up to how many bytes a page can have for the next one to ask for more.
 const LARGEST_BODY: u64 = 16 * 1024 * 1024;
@@ -104,7 +101,7 @@ struct Slice {
 
 /// The slices of a range.
 pub(super) struct Slices {
-    select: Select,
+    pub(super) select: Select,
     /// Those that are not read, in order: they cover the rest of the range.
     rest: VecDeque<Slice>,
     /// How long the next slice is; not known before the first page.
@@ -124,17 +121,10 @@ impl Slices {
     pub(super) fn new(select: Select, from: i64, after: Option<[String; 3]>, to: i64) -> Slices {
         let from = from.clamp(STORED.0, STORED.1 + 1);
         let to = to.clamp(from, STORED.1 + 1);
-        let mut ends = Ends::new();
-        if let Some(after) = &after {
-            let _ = ends.note(end(from, after));
-        }
+        let ends = after.iter().map(|after| end(from, after)).collect();
         let background = select.query.background;
         let rest = VecDeque::from([Slice { from, after, to, limit: None, background }]);
         Slices { select, rest, length: None, short: (0, 0), limit: PAGE, last: None, ends }
-    }
-
-    pub(super) fn query(&self) -> &Query {
-        &self.select.query
     }
 
     /// The query that counts the events, before the first page.
@@ -230,9 +220,9 @@ impl Walk for Slices {
         let mut covered = slice.to - slice.from;
         if let (false, Some((at, ids))) = (is_last, self.last.clone()) {
             if at > slice.from {
-                self.ends.forget();
+                self.ends.clear();
             }
-            self.ends.note(end(at, &ids))?;
+            rows::note_end(&mut self.ends, end(at, &ids))?;
             // A page that is not full was most likely all of the slice, though nothing shows it.
             covered = if found < limit { covered } else { at - slice.from };
             self.put_back(Slice { from: at, after: Some(ids), limit: None, ..slice });
@@ -283,8 +273,8 @@ fn next_length(covered: i64, rows: usize, limit: usize) -> i64 {
 /// The moment, uuid, event and distinct id of an event: where it stands in the order.
 pub(super) fn place(event: &Row) -> Option<(i64, [&str; 3])> {
     let text = |name: &str| event.get(name).and_then(Value::as_str);
-    let moment = Moment::parse(text("timestamp")?).filter(|m| m.precision == Precision::Exact)?;
     let uuid = text("uuid").filter(|uuid| !uuid.is_empty())?;
+    let moment = moment(event.get("timestamp")?)?;
     Some((moment.micros(), [uuid, text("event")?, text("distinct_id")?]))
 }
 
@@ -296,11 +286,8 @@ fn end(at: i64, ids: &[String; 3]) -> String {
 /// The conditions would compare a column that takes the name of another in its place.
 fn check_columns(answer: &Value) -> Result<()> {
     let names = answer.get("columns").and_then(Value::as_array).into_iter().flatten();
-    let taken =
-        names.skip(IDENTITY.len()).find_map(|name| IDENTITY.into_iter().find(|own| name == own));
-    taken.map_or(Ok(()), |name| {
-        Err(Error::config(format!(
-            "a column takes the name of another: {name}; give it another name"
-        )))
-    })
+    let mut others = names.skip(IDENTITY.len()).filter_map(Value::as_str);
+    let Some(name) = others.find(|name| IDENTITY.contains(name)) else { return Ok(()) };
+    let why = format!("a column takes the name of another: {name}; give it another name");
+    Err(Error::config(why))
 }
