@@ -1,5 +1,6 @@
 //! Filters on the properties of persons, and the JSON that servers read.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::fmt::Display;
 
@@ -37,23 +38,18 @@ const MAX_DEPTH: usize = 32;
 /// use posthog_api::PersonFilter;
 ///
 /// let linux = PersonFilter::property("$initial_os").exact("Linux");
-/// let adult = PersonFilter::property("age").gte(18);
-/// let paying = PersonFilter::property("plan").is_not("free");
-/// let filter = PersonFilter::all([linux, PersonFilter::any([adult, paying])]);
-/// # assert!(serde_json::to_string(&filter).is_ok());
-/// ```
-///
-/// It serializes to the value of a `properties` parameter: a flat list, or groups where
-/// [`any`](PersonFilter::any) is used.
-/// ```
-/// # use posthog_api::PersonFilter;
-/// let linux = PersonFilter::property("$initial_os").exact("Linux");
 /// assert_eq!(
 ///     serde_json::to_string(&linux)?,
 ///     r#"[{"key":"$initial_os","value":["Linux"],"operator":"exact","type":"person"}]"#
 /// );
+/// let adult = PersonFilter::property("age").gte(18);
+/// let paying = PersonFilter::property("plan").is_not("free");
+/// let filter = PersonFilter::all([linux, PersonFilter::any([adult, paying])]);
 /// # Ok::<(), serde_json::Error>(())
 /// ```
+///
+/// It serializes to the value of a `properties` parameter: a flat list, or groups where
+/// [`any`](PersonFilter::any) is used.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PersonFilter {
     node: Node,
@@ -88,9 +84,8 @@ impl PersonFilter {
 
     /// Persons who match at least one of `filters` (OR).
     ///
-    /// PostHog answers an OR in the list of persons with an error 500, so
-    /// [`Project::persons`](crate::Project::persons) reads one list for each alternative and
-    /// merges them; see [`List::filter`](crate::List::filter).
+    /// PostHog cannot list persons by an OR, so each alternative is a list of its own; see
+    /// [`List::filter`](crate::List::filter).
     pub fn any(filters: impl IntoIterator<Item = PersonFilter>) -> PersonFilter {
         PersonFilter::group("OR", filters)
     }
@@ -144,6 +139,14 @@ impl PersonFilter {
         matches!(self.node, Node::Leaf(_))
     }
 
+    /// The property and the values of one `exact`.
+    fn as_exact(&self) -> Option<(&str, &[Value])> {
+        match &self.node {
+            Node::Leaf(Leaf { key, operator: "exact", value }) => Some((key, value.as_array()?)),
+            _ => None,
+        }
+    }
+
     /// The flat lists, as JSON, whose persons together are those of the filter.
     pub(crate) fn flat_lists(&self) -> Result<Vec<String>, String> {
         let lists = self.expand()?;
@@ -157,7 +160,10 @@ impl PersonFilter {
     /// The disjunctive normal form: an OR of ANDs.
     fn expand(&self) -> Result<Vec<FlatList>, String> {
         match &self.node {
-            Node::Leaf(leaf) => Ok(vec![FlatList::from([leaf.json()?])]),
+            node @ Node::Leaf(_) => {
+                let json = serde_json::to_string(node).map_err(|e| e.to_string())?;
+                Ok(vec![FlatList::from([json])])
+            }
             Node::Group("OR", filters) => {
                 let mut lists = Vec::new();
                 for filter in join_exact(filters) {
@@ -218,32 +224,20 @@ fn add(lists: &mut Vec<FlatList>, list: FlatList) -> Result<(), String> {
 }
 
 /// Alternatives that are each one `exact` on the same property become one `exact` with all their
-/// values.
+/// values, where the first one is.
 fn join_exact(filters: &VecDeque<PersonFilter>) -> Vec<PersonFilter> {
-    let mut out: Vec<PersonFilter> = Vec::with_capacity(filters.len());
-    let mut places: HashMap<&str, usize> = HashMap::new();
-    for filter in filters {
-        if let Node::Leaf(Leaf { key, operator: "exact", value: Value::Array(values) }) =
-            &filter.node
-        {
-            let place = *places.entry(key).or_insert(out.len());
-            if let Some(Node::Leaf(Leaf { value: Value::Array(joined), .. })) =
-                out.get_mut(place).map(|joined| &mut joined.node)
-            {
-                joined.extend(values.iter().cloned());
-                continue;
-            }
-        }
-        out.push(filter.clone());
+    let mut joined: HashMap<&str, Vec<Value>> = HashMap::new();
+    for (key, values) in filters.iter().filter_map(PersonFilter::as_exact) {
+        joined.entry(key).or_default().extend_from_slice(values);
     }
-    for place in places.into_values() {
-        if let Some(Node::Leaf(Leaf { value: Value::Array(values), .. })) =
-            out.get_mut(place).map(|joined| &mut joined.node)
-        {
-            sort(values);
-        }
-    }
-    out
+    let join = |filter: &PersonFilter| {
+        let Some((key, _)) = filter.as_exact() else { return Some(filter.clone()) };
+        let mut values = joined.remove(key)?;
+        sort(&mut values);
+        let leaf = Leaf { key: key.to_owned(), operator: "exact", value: values.into() };
+        Some(Node::Leaf(leaf).into())
+    };
+    filters.iter().filter_map(join).collect()
 }
 
 /// Puts the texts of a set in one order, each once.
@@ -255,69 +249,48 @@ fn sort(values: &mut Vec<Value>) {
 impl Serialize for PersonFilter {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         match &self.node {
-            Node::Leaf(leaf) => [leaf].serialize(serializer),
+            Node::Leaf(_) => [&self.node].serialize(serializer),
             Node::Group("AND", filters) if filters.iter().all(PersonFilter::is_leaf) => {
-                members(filters, false).serialize(serializer)
+                serializer.collect_seq(filters.iter().map(|filter| &filter.node))
             }
-            _ => Member { filter: self, beside_group: false }.serialize(serializer),
+            node => node.serialize(serializer),
         }
     }
 }
 
-impl Leaf {
-    fn json(&self) -> Result<String, String> {
-        serde_json::to_string(self).map_err(|e| e.to_string())
-    }
-}
-
-impl Serialize for Leaf {
+impl Serialize for Node {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(4))?;
-        map.serialize_entry("key", &self.key)?;
-        map.serialize_entry("value", &self.value)?;
-        map.serialize_entry("operator", self.operator)?;
-        map.serialize_entry("type", "person")?;
-        map.end()
-    }
-}
-
-/// One filter inside a list or a group: a condition is an object there, not a list of one.
-struct Member<'a> {
-    filter: &'a PersonFilter,
-    /// It stands beside a group. A group holds conditions or groups, never both (a server answers
-    /// 400), so a condition becomes a group of one.
-    beside_group: bool,
-}
-
-impl Serialize for Member<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        let (kind, members) = match &self.filter.node {
-            Node::Leaf(_) if self.beside_group => ("AND", members([self.filter], false)),
-            Node::Leaf(leaf) => return leaf.serialize(serializer),
+        let mut map = serializer.serialize_map(None)?;
+        match self {
+            Node::Leaf(leaf) => {
+                map.serialize_entry("key", &leaf.key)?;
+                map.serialize_entry("value", &leaf.value)?;
+                map.serialize_entry("operator", leaf.operator)?;
+                map.serialize_entry("type", "person")?;
+            }
             Node::Group(kind, filters) => {
-                (*kind, members(filters, !filters.iter().all(PersonFilter::is_leaf)))
+                // A group holds conditions or groups, never both (a server answers 400): beside a
+                // group, a condition becomes a group of one.
+                let has_group = !filters.iter().all(PersonFilter::is_leaf);
+                let members = filters.iter().map(|filter| match &filter.node {
+                    Node::Leaf(_) if has_group => {
+                        Cow::Owned(Node::Group("AND", [filter.clone()].into()))
+                    }
+                    node => Cow::Borrowed(node),
+                });
+                map.serialize_entry("type", kind)?;
+                map.serialize_entry("values", &Vec::from_iter(members))?;
             }
             Node::Invalid(why) => return Err(S::Error::custom(why)),
-        };
-        let mut map = serializer.serialize_map(Some(2))?;
-        map.serialize_entry("type", kind)?;
-        map.serialize_entry("values", &members)?;
+        }
         map.end()
     }
-}
-
-fn members<'a>(
-    filters: impl IntoIterator<Item = &'a PersonFilter>,
-    beside_group: bool,
-) -> Vec<Member<'a>> {
-    filters.into_iter().map(|filter| Member { filter, beside_group }).collect()
 }
 
 /// A property of persons: an operator makes a filter of it.
 ///
-/// These are the 15 operators that the list of persons knows on every server. Others that PostHog
-/// has elsewhere (its own `between`, `in`, `not_in`, `min`, `max`, `starts_with`, `semver_*`) are
-/// misread there, so they do not exist here; HogQL has them all.
+/// These are the 15 operators that the list of persons knows on every server. Others are misread
+/// there; HogQL has them all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use = "a property is not a filter before an operator completes it"]
 pub struct PersonProperty {
@@ -338,31 +311,28 @@ impl PersonProperty {
         self.filter("is_not", set(values))
     }
 
-    /// The property contains this text, in upper or lower case; `%` and `_` are wildcards. A
-    /// backslash is not possible: servers find the wrong persons.
+    /// The property contains this text, in upper or lower case. A backslash is an error.
     pub fn icontains(self, value: impl Into<String>) -> PersonFilter {
-        self.filter("icontains", contained(&value.into()))
+        self.filter("icontains", contained(value.into()))
     }
 
     /// The property does not contain this text, or is absent.
     pub fn not_icontains(self, value: impl Into<String>) -> PersonFilter {
-        self.filter("not_icontains", contained(&value.into()))
+        self.filter("not_icontains", contained(value.into()))
     }
 
     /// The property matches this regular expression of RE2.
     pub fn regex(self, value: impl Into<String>) -> PersonFilter {
-        self.filter("regex", pattern(value.into()))
+        self.filter("regex", not_empty(value.into()).map(Value::from))
     }
 
     /// The property does not match this regular expression of RE2, or is absent.
     pub fn not_regex(self, value: impl Into<String>) -> PersonFilter {
-        self.filter("not_regex", pattern(value.into()))
+        self.filter("not_regex", not_empty(value.into()).map(Value::from))
     }
 
-    /// The property is greater than this number.
-    ///
-    /// Current servers compare only a property that is defined as Numeric, and answer 500 for any
-    /// other.
+    /// The property is greater than this number. Current servers compare only a property that is
+    /// defined as Numeric, and answer 500 for any other.
     pub fn gt(self, value: impl Serialize) -> PersonFilter {
         self.filter("gt", number(value))
     }
@@ -382,13 +352,12 @@ impl PersonProperty {
         self.filter("lte", number(value))
     }
 
-    /// The property is a number from `least` to `most`, both included: [`gte`](PersonProperty::gte)
-    /// and [`lte`](PersonProperty::lte).
+    /// The property is a number from `least` to `most`, both included.
     pub fn between(self, least: impl Serialize, most: impl Serialize) -> PersonFilter {
         PersonFilter::all([self.clone().gte(least), self.lte(most)])
     }
 
-    /// The property exists. On current servers, one that is JSON null does not.
+    /// The property exists.
     #[must_use]
     pub fn is_set(self) -> PersonFilter {
         // Servers of 2022 and 2023 ignore a filter without a value.
@@ -401,23 +370,18 @@ impl PersonProperty {
         self.filter("is_not_set", Ok("is_not_set".into()))
     }
 
-    /// The property is this day or moment: `YYYY-MM-DD`, `YYYY-MM-DD hh:mm:ss`, or RFC 3339, which
-    /// is sent as whole seconds in UTC.
-    ///
-    /// A day equals only a property that is that day alone; a moment, only a property that is that
-    /// second.
+    /// The property is this day, `YYYY-MM-DD`, or this second, `YYYY-MM-DD hh:mm:ss` or RFC 3339. A
+    /// day equals only a property that is a day too.
     pub fn is_date_exact(self, value: impl Display) -> PersonFilter {
         self.date("is_date_exact", &value)
     }
 
-    /// The property is before this day or moment; see
-    /// [`is_date_exact`](PersonProperty::is_date_exact).
+    /// The property is before this day or second; see [`is_date_exact`](Self::is_date_exact).
     pub fn is_date_before(self, value: impl Display) -> PersonFilter {
         self.date("is_date_before", &value)
     }
 
-    /// The property is after this day or moment; see
-    /// [`is_date_exact`](PersonProperty::is_date_exact).
+    /// The property is after this day or second; see [`is_date_exact`](Self::is_date_exact).
     pub fn is_date_after(self, value: impl Display) -> PersonFilter {
         self.date("is_date_after", &value)
     }
@@ -426,19 +390,15 @@ impl PersonProperty {
         if self.key == "created_at" {
             let why = "created_at is not a property, and nobody would be found; use HogQL \
                        (SELECT ... FROM persons WHERE created_at >= toDateTime({t}))";
-            return self.filter(operator, Err(why.to_owned()));
+            return self.filter(operator, Err(why.into()));
         }
         let text = value.to_string();
-        let moment = Moment::parse(&text).map(|moment| Value::from(moment.for_filter()));
-        self.filter(
-            operator,
-            moment.ok_or_else(|| {
-                format!(
-                    "{:?} is not a date; write YYYY-MM-DD, YYYY-MM-DD hh:mm:ss, or RFC 3339",
-                    excerpt(&text)
-                )
-            }),
-        )
+        let why = || {
+            let text = excerpt(&text);
+            format!("{text:?} is not a date; write YYYY-MM-DD, YYYY-MM-DD hh:mm:ss, or RFC 3339")
+        };
+        let moment = Moment::parse(&text).ok_or_else(why);
+        self.filter(operator, moment.map(|moment| moment.for_filter().into()))
     }
 
     fn filter(self, operator: &'static str, value: Result<Value, String>) -> PersonFilter {
@@ -478,7 +438,7 @@ fn as_text(value: Value) -> Result<Value, String> {
     match value {
         Value::Bool(b) => Ok(b.to_string().into()),
         Value::Number(n) => Ok(number_text(&n).into()),
-        Value::String(text) => not_empty(&text).map(|()| escaped(&text).into()),
+        Value::String(text) => not_empty(text).map(|text| escaped(&text).into()),
         Value::Null => {
             Err("null or NaN is not a value; use is_not_set to find persons without the property"
                 .into())
@@ -514,23 +474,19 @@ fn number(value: impl Serialize) -> Result<Value, String> {
     }
 }
 
-fn not_empty(text: &str) -> Result<(), String> {
+fn not_empty(text: String) -> Result<String, String> {
     if text.is_empty() {
         return Err("the text is empty: servers would return everybody".into());
     }
-    Ok(())
+    Ok(text)
 }
 
-fn contained(text: &str) -> Result<Value, String> {
-    not_empty(text)?;
+fn contained(text: String) -> Result<Value, String> {
+    let text = not_empty(text)?;
     if text.contains('\\') {
         return Err("a backslash would find the wrong persons; use HogQL".into());
     }
-    Ok(escaped(text).into())
-}
-
-fn pattern(text: String) -> Result<Value, String> {
-    not_empty(&text).map(|()| text.into())
+    Ok(escaped(&text).into())
 }
 
 #[cfg(test)]

@@ -90,8 +90,7 @@ impl From<&str> for InsightId {
             return InsightId(of_address(text));
         }
         match number(text) {
-            Some(Ok(number)) => number.into(),
-            Some(Err(why)) => InsightId(Err(why)),
+            Some(number) => InsightId(number.map(|number| Insight::new(number.to_string(), true))),
             None => InsightId::short_id(text),
         }
     }
@@ -118,10 +117,10 @@ impl From<&Value> for InsightId {
                 Some(id @ (Value::Number(_) | Value::String(_))) => id.into(),
                 _ => InsightId(Err("the row has no `id` that is a number or a string".to_owned())),
             },
-            other => {
-                let other = excerpt(&other.to_string());
-                InsightId(Err(format!("{other} is not the id of an insight")))
-            }
+            other => InsightId(Err(format!(
+                "{} is not the id of an insight",
+                excerpt(&other.to_string())
+            ))),
         }
     }
 }
@@ -133,12 +132,10 @@ fn of_address(address: &str) -> std::result::Result<Insight, String> {
     let (path, query) = address.split_once('?').unwrap_or((address, ""));
     let segments: Vec<String> = path.split('/').filter(|s| !s.is_empty()).map(decoded).collect();
     let behind = |names: &'static [&str]| {
-        let is = move |pair: &&[String]| {
-            pair.first().is_some_and(|name| names.iter().any(|n| n.eq_ignore_ascii_case(name)))
-        };
-        segments.windows(2).filter(is).filter_map(<[String]>::last)
+        let is = move |name: &String| names.iter().any(|n| n.eq_ignore_ascii_case(name));
+        segments.iter().zip(segments.iter().skip(1)).filter(move |(name, _)| is(name))
     };
-    let Some(id) = behind(&["insights", "insight"]).next_back() else {
+    let Some((_, id)) = behind(&["insights", "insight"]).last() else {
         return Err(wrong(if behind(&["dashboard", "dashboards"]).next().is_some() {
             "is of a dashboard; open one of its insights and copy that address"
         } else {
@@ -154,7 +151,7 @@ fn of_address(address: &str) -> std::result::Result<Insight, String> {
         Some(number) => Insight::new(number?.to_string(), true),
         None => InsightId::short_id(id.as_str()).0?,
     };
-    for project in behind(&["project", "projects", "environments", "environment"]) {
+    for (_, project) in behind(&["project", "projects", "environments", "environment"]) {
         let Some(project) = number(project).transpose()? else { continue };
         if insight.project.replace(project).is_some_and(|other| other != project) {
             return Err(wrong("names two projects"));

@@ -1,13 +1,9 @@
 //! Whether all rows of a list came, each once.
 
 use std::collections::HashSet;
-use std::hash::{BuildHasherDefault, Hasher};
 
-use super::page::Keys;
+use super::page::{Frame, Keys};
 use crate::http::Params;
-
-/// A list that ends brings a new row at the latest after so many pages with rows.
-const MAX_STALE_PAGES: u32 = 10;
 
 /// From this page on, a list of typed rows without a `count` may be one without an end.
 const MANY_PAGES: usize = 100;
@@ -17,23 +13,22 @@ pub(super) fn has_place(query: &Params) -> bool {
     ["page", "cursor", "before", "after"].iter().any(|name| query.has(name))
 }
 
-/// Hashes of rows: 8 bytes for each, and the room of a hash table.
-pub(super) type Hashes = HashSet<u64, BuildHasherDefault<AsItIs>>;
-
 /// The rows of a list so far: the server may repeat some and leave out others.
+#[derive(Default)]
 pub(super) struct Completeness {
     pub(super) rows: u64,
     /// The hashes of the rows that were looked at.
-    hashes: Hashes,
+    hashes: HashSet<u64>,
     /// Only the number of rows is compared: typed rows have no `id` that could be read cheaply.
     typed: bool,
-    /// Every row so far has an `id`.
-    has_ids: bool,
+    /// A row so far has no `id`.
+    lacks_ids: bool,
     /// An `id` came twice.
     pub(super) repeats: bool,
     /// The last page that had rows.
     last: Option<u64>,
-    stale_pages: u32,
+    /// How many pages in a row had rows, and no new one.
+    pub(super) stale_pages: u32,
     /// The smallest `count`, less the rows that the caller skipped with `offset`.
     expected: Option<u64>,
     /// `None` where the caller starts at a place whose distance from the first row is unknown.
@@ -43,25 +38,14 @@ pub(super) struct Completeness {
 impl Completeness {
     pub(super) fn new(first: &Params, typed: bool) -> Completeness {
         let skipped = (!has_place(first)).then(|| first.number("offset").unwrap_or(0));
-        Completeness {
-            rows: 0,
-            hashes: Hashes::default(),
-            typed,
-            has_ids: true,
-            repeats: false,
-            last: None,
-            stale_pages: 0,
-            expected: None,
-            skipped,
-        }
+        Completeness { typed, skipped, ..Completeness::default() }
     }
 
-    pub(super) fn note_rows(&mut self, rows: u64, count: Option<u64>) {
-        self.rows += rows;
-        if let Some((count, skipped)) = count.zip(self.skipped) {
-            let expected = count.saturating_sub(skipped);
-            self.expected = Some(self.expected.map_or(expected, |least| least.min(expected)));
-        }
+    pub(super) fn note_rows(&mut self, page: &Frame) {
+        self.rows += page.received;
+        let expected =
+            page.count.zip(self.skipped).map(|(count, skipped)| count.saturating_sub(skipped));
+        self.expected = self.expected.into_iter().chain(expected).min();
     }
 
     /// Notes which rows a page has; true where they are those of the page before.
@@ -72,17 +56,12 @@ impl Completeness {
         let before = self.hashes.len();
         self.hashes.extend(&keys.hashes);
         let new = self.hashes.len() - before;
-        self.has_ids &= keys.are_ids;
+        self.lacks_ids |= !keys.are_ids;
         self.repeats |= keys.are_ids && new < keys.hashes.len();
         self.stale_pages = if new == 0 { self.stale_pages + 1 } else { 0 };
         let join = |page: u64, row: &u64| page.rotate_left(5).wrapping_add(*row);
         let page = keys.hashes.iter().fold(0, join);
         self.last.replace(page) == Some(page)
-    }
-
-    /// Whether so many pages brought nothing new that the list would never end.
-    pub(super) fn is_stale(&self) -> bool {
-        self.stale_pages >= MAX_STALE_PAGES
     }
 
     /// Whether the rows of a list of so many pages are looked at. Typed rows are only where there
@@ -95,8 +74,8 @@ impl Completeness {
     /// Why rows are missing, if some are.
     pub(super) fn missing_rows(&self) -> Option<String> {
         let expected = self.expected?;
-        let distinct =
-            if self.has_ids && !self.typed { self.hashes.len() as u64 } else { self.rows };
+        let by_number = self.lacks_ids || self.typed;
+        let distinct = if by_number { self.rows } else { self.hashes.len() as u64 };
         let (came, why) = if self.rows < expected {
             (format!("{} came", self.rows), "")
         } else {
@@ -109,21 +88,5 @@ impl Completeness {
                  .param(\"order\", \"id\"), or allow_missing_rows()"
             )
         })
-    }
-}
-
-/// A hasher of values that are hashes.
-#[derive(Default)]
-pub(super) struct AsItIs(u64);
-
-impl Hasher for AsItIs {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, _: &[u8]) {}
-
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
     }
 }

@@ -9,9 +9,9 @@ const MAX_AHEAD: usize = 100;
 /// Fetches the pages of one list.
 pub(super) struct InFlight {
     /// A page's request, but for its parameters.
-    request: Request,
+    pub(super) request: Request,
     /// The pages, by their queries.
-    ahead: Ahead<Params>,
+    pub(super) ahead: Ahead<Params>,
     /// How many pages beyond the next one may be requested ahead; 0: not even that one.
     prefetch: usize,
     forecast: Forecast,
@@ -31,25 +31,16 @@ impl InFlight {
         }
     }
 
-    pub(super) fn request(&self) -> &Request {
-        &self.request
-    }
-
     /// The page with this query, and what `read` reads in it.
     pub(super) fn take<T>(
         &mut self,
         want: &Params,
         read: impl FnMut(&Response) -> Result<T>,
     ) -> Result<(Response, T)> {
-        let request = self.page_request(want);
+        let request = page_request(&self.request, want);
         let InFlight { ahead, forecast, count, .. } = self;
         let refill = |ahead: &mut _| forecast.request_pages(ahead, &request, *count, 1);
         ahead.take(want, &request, refill, read)
-    }
-
-    /// Keeps the body of a page that was read, for the next one.
-    pub(super) fn reuse(&mut self, page: Response) {
-        self.ahead.reuse(page);
     }
 
     /// Notes what the page with `query` said: the query of the next page, and how many rows the
@@ -58,10 +49,7 @@ impl InFlight {
         if self.prefetch == 0 {
             return;
         }
-        self.count = match (self.count, count) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => b.or(a),
-        };
+        self.count = self.count.into_iter().chain(count).min();
         let Some(next) = next else {
             self.ahead.give_up();
             return;
@@ -72,7 +60,7 @@ impl InFlight {
             None => {}
         }
         self.forecast.learn(query, next);
-        let request = self.page_request(next);
+        let request = page_request(&self.request, next);
         match self.ahead.first() {
             // The list has named it now.
             Some(first) if first.sorted() == next.sorted() => *first = next.clone(),
@@ -85,12 +73,13 @@ impl InFlight {
         }
         self.forecast.request_pages(&mut self.ahead, &request, self.count, 0);
     }
+}
 
-    fn page_request(&self, query: &Params) -> Request {
-        let mut request = self.request.clone();
-        *request.params_mut() = query.clone();
-        request
-    }
+/// The request of the page with this query; `list`: that of another page.
+fn page_request(list: &Request, query: &Params) -> Request {
+    let mut request = list.clone();
+    *request.params_mut() = query.clone();
+    request
 }
 
 /// Where the pages of a list are, if they lie at equal distances in `offset`.
@@ -124,8 +113,7 @@ impl Forecast {
         while ahead.has_room(from.http().core().pace.as_ref(), taken) {
             let Some(query) = self.page(from.params(), step as u64) else { return };
             let offset = query.number("offset").unwrap_or(0);
-            let mut request = from.clone();
-            *request.params_mut() = query.clone();
+            let request = page_request(from, &query);
             if count.is_some_and(|count| offset >= count) || !ahead.send(query, request) {
                 return;
             }
@@ -146,15 +134,15 @@ impl Forecast {
 /// `limit` may be added or changed.
 fn distance(query: &Params, next: &Params) -> Option<u64> {
     let first = !query.has("offset");
-    let moves = |name: &str| name == "offset" || (first && name == "limit");
     let rest = |params: &Params| {
-        let pairs = params.iter().filter(|(name, _)| !moves(name));
-        let mut pairs: Vec<(String, String)> =
-            pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        pairs.sort_unstable();
-        pairs
+        let mut rest = params.clone();
+        rest.remove("offset");
+        if first {
+            rest.remove("limit");
+        }
+        rest
     };
-    if rest(query) != rest(next) {
+    if rest(query).sorted() != rest(next).sorted() {
         return None;
     }
     let before = query.get("offset").map_or(Some(0), |_| query.number("offset"))?;

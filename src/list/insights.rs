@@ -11,9 +11,8 @@ pub struct Insights;
 impl List<Insights> {
     /// Keeps only insights that have this text in their name, description or tags, in any case.
     ///
-    /// Where nothing matches exactly, current servers return similar names; these rows are dropped
-    /// here. `.param("search", text)` keeps them, marked with `search_match_type`. An empty
-    /// text is an error.
+    /// Similar names, which current servers return where nothing matches, are dropped;
+    /// `.param("search", text)` keeps them. An empty text is an error.
     pub fn search(mut self, text: &str) -> Self {
         self.drop_similar = true;
         self.param("search", text)

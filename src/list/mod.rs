@@ -10,6 +10,7 @@ mod routes;
 mod union;
 mod walk;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::hash::RandomState;
 use std::marker::PhantomData;
@@ -27,7 +28,6 @@ pub use persons::Persons;
 use crate::error::{Result, row_as};
 use crate::filter::PersonFilter;
 use crate::http::{Http, MAX_QUERY, Request};
-use completeness::Hashes;
 use pager::{Pager, ReadTyped, Reader};
 
 /// `List<Any>`: the list of any route, by its path, from
@@ -39,12 +39,10 @@ pub struct Any;
 /// [`items`](List::items), [`items_as`](List::items_as), [`first`](List::first) or
 /// [`all`](List::all), or before a `for` loop over it.
 ///
-/// All rows come, in the server's order, whatever shape PostHog answers in, or the list ends with
-/// an error of the kind [`Paging`](crate::ErrorKind::Paging);
-/// [Behaviour](crate::docs::behaviour#lists) says how a list goes on and ends. Only the query of
-/// `next` is used, so the key is sent to the configured host only. If rows are created or deleted
-/// meanwhile, paging by offset can repeat or miss some; [`Query::scan`](crate::Query::scan) and
-/// [`Project::events`](crate::Project::events) cannot.
+/// All rows come, in the server's order, or the list ends with an error of the kind
+/// [`Paging`](crate::ErrorKind::Paging); see [Behaviour](crate::docs::behaviour#lists). If rows are
+/// created or deleted meanwhile, paging by offset can repeat or miss some;
+/// [`Query::scan`](crate::Query::scan) and [`Project::events`](crate::Project::events) cannot.
 ///
 /// # Examples
 /// ```no_run
@@ -94,10 +92,7 @@ impl<K> List<K> {
         }
     }
 
-    /// Adds a query parameter of the list: a string as it is, anything else as JSON; null is left
-    /// out.
-    ///
-    /// The same names and values are refused as in [`Request::param`].
+    /// Adds a query parameter, as [`Request::param`] does.
     pub fn param(mut self, name: &str, value: impl Serialize) -> Self {
         self.request.add_param(name, &value);
         self
@@ -120,11 +115,9 @@ impl<K> List<K> {
     /// Sets how many pages beyond the next one are requested ahead, on background threads; at most
     /// 100. The rows, their order and the errors are the same. Defaults to 0.
     ///
-    /// PostHog takes 0.3 to 2 s for a page, so an export is several times faster with 8. Up to
-    /// `pages` bodies are in memory. 8 pages at 0.3 s are 1,600 requests a minute, and PostHog
-    /// allows 240: set
-    /// [`max_requests_per_minute`](crate::ClientBuilder::max_requests_per_minute). After an answer
-    /// 429 fewer pages are requested ahead.
+    /// An export is several times faster with 8. Up to `pages` bodies are in memory. 8 pages at
+    /// 0.3 s are 1,600 requests a minute, and PostHog allows 240: set
+    /// [`max_requests_per_minute`](crate::ClientBuilder::max_requests_per_minute).
     pub fn prefetch(mut self, pages: usize) -> Self {
         self.prefetch = pages;
         self
@@ -156,10 +149,8 @@ impl<K> List<K> {
     }
 
     /// The rows of all pages, each page fetched when it is needed. After an error there are no
-    /// more.
-    ///
-    /// A row may contain values that cannot be read, such as JSON nested deeper than 127 levels,
-    /// since every visitor of a site can store one in a property: each becomes its JSON text.
+    /// more. A value that cannot be read, such as JSON nested deeper than 127 levels, becomes its
+    /// JSON text.
     ///
     /// # Errors
     /// Those of [`pages`](List::pages).
@@ -170,9 +161,8 @@ impl<K> List<K> {
     /// The rows of all pages, each read as a `T`: several times as fast as through [`Value`].
     ///
     /// # Errors
-    /// Those of [`pages`](List::pages). A row that is not a `T` is an
-    /// error of the kind [`Row`](crate::ErrorKind::Row), which names the row and the field, and the
-    /// iterator continues with the next row.
+    /// Those of [`pages`](List::pages). A row that is not a `T` is an error of the kind
+    /// [`Row`](crate::ErrorKind::Row), and the iterator continues with the next row.
     ///
     /// # Examples
     /// ```no_run
@@ -261,7 +251,7 @@ impl<K> List<K> {
                 );
             }
         }
-        let seen = (lists.len() > 1).then(Hashes::default);
+        let seen = (lists.len() > 1).then(HashSet::new);
         let typed = typed.filter(|_| !self.drop_similar && seen.is_none());
         let (drop_similar, hasher) = (self.drop_similar, RandomState::new());
         Pager {

@@ -4,15 +4,16 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hash, RandomState};
 use std::marker::PhantomData;
 
 use serde::Deserialize;
+use serde::de::value::SeqAccessDeserializer;
 use serde::de::{DeserializeOwned, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::error::{Result, row_error};
+use crate::error::{self, row_error};
 use crate::http::Response;
 
 /// A page on the wire: an object around its rows, or the rows alone.
@@ -24,6 +25,8 @@ pub(super) struct Envelope<T> {
 /// What a page has beside its rows.
 #[derive(Default)]
 pub(super) struct Frame {
+    /// How many rows the server sent, those that are dropped too.
+    pub(super) received: u64,
     pub(super) count: Option<u64>,
     pub(super) next: Next,
     pub(super) has_more: Option<bool>,
@@ -40,14 +43,18 @@ pub(super) enum Next {
     Unreadable(String),
 }
 
+impl<T> Envelope<T> {
+    fn map<U>(self, row: impl FnMut(T) -> U) -> Envelope<U> {
+        Envelope { rows: self.rows.into_iter().map(row).collect(), frame: self.frame }
+    }
+}
+
 /// A page as values. A row that cannot be read costs only the smallest member that cannot: it
 /// becomes its JSON text.
-pub(super) fn values(response: &Response) -> Result<Envelope<Value>> {
+pub(super) fn values(response: &Response) -> error::Result<Envelope<Value>> {
     response.json().or_else(|error| {
         let text = Text::of(response);
-        let Envelope { rows, frame } = text.rows().ok_or(error)?;
-        let rows = rows.into_iter().map(|row| text.value(row, 2)).collect();
-        Ok(Envelope { rows, frame })
+        Ok(text.rows().ok_or(error)?.map(|row| text.value(row, 2)))
     })
 }
 
@@ -55,20 +62,15 @@ pub(super) fn values(response: &Response) -> Result<Envelope<Value>> {
 pub(super) fn typed<T: DeserializeOwned>(
     response: &Response,
     before: u64,
-) -> Result<Envelope<Result<T>>> {
-    match response.json() {
-        Ok(Envelope { rows, frame }) => {
-            Ok(Envelope { rows: rows.into_iter().map(Ok).collect(), frame })
-        }
-        Err(error) => {
-            let text = Text::of(response);
-            let Envelope { rows, frame } = text.rows().ok_or(error)?;
-            let row = |(position, row): (u64, &RawValue)| {
-                serde_json::from_str(row.get()).map_err(|e| row_error(position, row.get(), &e))
-            };
-            Ok(Envelope { rows: (before + 1..).zip(rows).map(row).collect(), frame })
-        }
-    }
+) -> error::Result<Envelope<error::Result<T>>> {
+    response.json().map(|page: Envelope<T>| page.map(Ok)).or_else(|error| {
+        let mut position = before;
+        let row = |row: &RawValue| {
+            position += 1;
+            serde_json::from_str(row.get()).map_err(|e| row_error(position, row.get(), &e))
+        };
+        Ok(Text::of(response).rows().ok_or(error)?.map(row))
+    })
 }
 
 /// Which rows a page has.
@@ -80,30 +82,35 @@ pub(super) struct Keys {
 }
 
 impl Keys {
-    pub(super) fn of_values(rows: &[Value], state: &RandomState) -> Keys {
-        let id = |row: &Value| row.get("id").is_some_and(|id| !id.is_null());
-        let hash = |row: &Value| {
-            let id = row.get("id").filter(|id| !id.is_null());
-            state.hash_one(id.unwrap_or(row))
-        };
-        Keys { hashes: rows.iter().map(hash).collect(), are_ids: rows.iter().all(id) }
+    pub(super) fn of_values<'a>(rows: &'a [Value], state: &RandomState) -> Keys {
+        let id = |row: &'a Value| row.get("id").filter(|id| !id.is_null());
+        Keys::new(rows.iter().map(|row| (id(row), row)), state)
     }
 
     /// Those of a page that was read without values.
     pub(super) fn of_text(response: &Response, state: &RandomState) -> Keys {
         let text = Text::of(response);
-        let mut are_ids = true;
-        let mut hash = |row: &RawValue| {
-            let members = serde_json::from_str::<BTreeMap<String, &RawValue>>(row.get());
-            let id = members.ok().and_then(|members| members.get("id").copied());
-            let id = id.map(RawValue::get).filter(|id| *id != "null");
-            are_ids &= id.is_some();
-            state.hash_one(id.unwrap_or(row.get()))
-        };
         let rows = text.rows().map(|page| page.rows).unwrap_or_default();
-        let hashes = rows.into_iter().map(&mut hash).collect();
-        Keys { hashes, are_ids }
+        let rows = rows.into_iter().map(|row| {
+            let id = members(row).and_then(|members| Some(members.get("id")?.get()));
+            (id.filter(|id| *id != "null"), row.get())
+        });
+        Keys::new(rows, state)
     }
+
+    /// Those of rows, each with its `id`, if it has one.
+    fn new<T: Hash>(rows: impl Iterator<Item = (Option<T>, T)>, state: &RandomState) -> Keys {
+        let mut are_ids = true;
+        let hash = |(id, row): (Option<T>, T)| {
+            are_ids &= id.is_some();
+            state.hash_one(id.unwrap_or(row))
+        };
+        Keys { hashes: rows.map(hash).collect(), are_ids }
+    }
+}
+
+fn members(object: &RawValue) -> Option<BTreeMap<String, &RawValue>> {
+    serde_json::from_str(object.get()).ok()
 }
 
 /// The value that a text holds as JSON, with the repairs of a page; `None` for other text.
@@ -185,8 +192,7 @@ impl Text {
         if let Ok(value) = serde_json::from_str(part.get()) {
             return value;
         }
-        let members = serde_json::from_str::<BTreeMap<String, &RawValue>>(part.get());
-        let Some(members) = members.ok().filter(|_| depth > 0) else {
+        let Some(members) = members(part).filter(|_| depth > 0) else {
             return Value::from(self.as_it_came(part.get()));
         };
         let member = |(name, part): (String, &RawValue)| {
@@ -215,7 +221,7 @@ impl Text {
 }
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Envelope<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(EnvelopeVisitor(PhantomData))
     }
 }
@@ -229,21 +235,13 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for EnvelopeVisitor<T> {
         f.write_str("a list: an object with `results`, or an array")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(
-        self,
-        mut seq: A,
-    ) -> std::result::Result<Self::Value, A::Error> {
-        let mut rows = Vec::new();
-        while let Some(row) = seq.next_element()? {
-            rows.push(row);
-        }
-        Ok(Envelope { rows, frame: Frame::default() })
+    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
+        let rows = Vec::deserialize(SeqAccessDeserializer::new(seq))?;
+        let received = rows.len() as u64;
+        Ok(Envelope { rows, frame: Frame { received, ..Frame::default() } })
     }
 
-    fn visit_map<A: MapAccess<'de>>(
-        self,
-        mut map: A,
-    ) -> std::result::Result<Self::Value, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let (mut rows, mut frame) = (None, Frame::default());
         while let Some(name) = map.next_key::<Cow<'de, str>>()? {
             match name.as_ref() {
@@ -278,6 +276,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for EnvelopeVisitor<T> {
         }
         let rows =
             rows.ok_or_else(|| Error::custom("there is no `results`: this is not a list"))?;
+        frame.received = rows.len() as u64;
         Ok(Envelope { rows, frame })
     }
 }
@@ -285,7 +284,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for EnvelopeVisitor<T> {
 /// A value beside the rows, or its text: whatever it is, it costs no row.
 fn around<'de, T: DeserializeOwned, A: MapAccess<'de>>(
     map: &mut A,
-) -> std::result::Result<std::result::Result<T, String>, A::Error> {
+) -> Result<Result<T, String>, A::Error> {
     let raw = map.next_value::<Box<RawValue>>()?;
     Ok(serde_json::from_str(raw.get()).map_err(|_| raw.get().to_owned()))
 }

@@ -1,14 +1,15 @@
 //! The pages and rows of a list, in order.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::hash::RandomState;
 use std::iter::FusedIterator;
 
 use serde_json::Value;
 
-use super::completeness::{Completeness, Hashes};
+use super::completeness::Completeness;
 use super::in_flight::InFlight;
-use super::page::{self, Envelope, Frame, Keys};
+use super::page::{self, Envelope, Keys};
 use super::routes::Route;
 use super::walk::Walk;
 use crate::error::{Error, ErrorKind, Result};
@@ -42,11 +43,11 @@ impl Iterator for Pages {
     type Item = Result<Page>;
 
     fn next(&mut self) -> Option<Result<Page>> {
-        let page = |Batch { rows, count, has_next }| {
+        let page = self.pager.next()?.and_then(|Envelope { rows, frame }| {
             let results = rows.into_iter().collect::<Result<_>>()?;
-            Ok(Page { results, count, has_next })
-        };
-        Some(self.pager.next()?.and_then(page))
+            Ok(Page { results, count: frame.count, has_next: self.pager.has_next() })
+        });
+        Some(page)
     }
 }
 
@@ -89,8 +90,8 @@ impl<T> Iterator for Items<T> {
                 return Some(row);
             }
             match self.pager.next()? {
-                Ok(Batch { rows, count, has_next: _ }) => {
-                    self.total = count.or(self.total);
+                Ok(Envelope { rows, frame }) => {
+                    self.total = frame.count.or(self.total);
                     self.rows = rows.into_iter();
                 }
                 Err(error) => return Some(Err(error)),
@@ -100,13 +101,6 @@ impl<T> Iterator for Items<T> {
 }
 
 impl<T> FusedIterator for Items<T> {}
-
-/// The rows of one page. A row that could not be read is an error among them.
-pub(super) struct Batch<T> {
-    rows: Vec<Result<T>>,
-    count: Option<u64>,
-    has_next: bool,
-}
 
 /// The pages of one list; or, for an OR of filters, of several, one after the other. After an error
 /// there are no more.
@@ -135,19 +129,9 @@ pub(super) struct Reader<T> {
     pub(super) drop_similar: bool,
     pub(super) hasher: RandomState,
     /// The rows so far, where several lists are merged.
-    pub(super) seen: Option<Hashes>,
+    pub(super) seen: Option<HashSet<u64>>,
     /// How many rows were returned.
     pub(super) returned: u64,
-}
-
-/// A page that was read.
-struct ReadPage<T> {
-    frame: Frame,
-    /// How many rows it has, those that are dropped too.
-    received: u64,
-    rows: Vec<Result<T>>,
-    /// `None` if it was read without values.
-    keys: Option<Keys>,
 }
 
 /// The list that is being read.
@@ -160,19 +144,20 @@ pub(super) struct OpenList {
 }
 
 impl<T> Pager<T> {
-    fn next(&mut self) -> Option<Result<Batch<T>>> {
+    /// The next page; a row that could not be read is an error among its rows.
+    fn next(&mut self) -> Option<Result<Envelope<Result<T>>>> {
         let page = self.page().transpose()?;
         Some(page.map_err(|error| {
             self.lists = Vec::new().into_iter();
             match self.list.take() {
-                Some(list) => list.pages.request().error(error),
+                Some(list) => list.pages.request.error(error),
                 None => error,
             }
         }))
     }
 
     /// The next page; `None` after the last one of the last list.
-    fn page(&mut self) -> Result<Option<Batch<T>>> {
+    fn page(&mut self) -> Result<Option<Envelope<Result<T>>>> {
         loop {
             let Some(list) = &mut self.list else {
                 let Some(request) = self.lists.next() else { return Ok(None) };
@@ -189,12 +174,17 @@ impl<T> Pager<T> {
             };
             let query =
                 query.map_err(|why| paging(&format!("the list cannot be continued: {why}")))?;
-            let Some(mut batch) = list.read(&query, &mut self.reader, self.first)? else {
-                continue;
-            };
-            batch.has_next |= !self.lists.as_slice().is_empty();
-            return Ok(Some(batch));
+            let page = list.read(&query, &mut self.reader, self.first)?;
+            if page.is_some() {
+                return Ok(page);
+            }
         }
+    }
+
+    /// Whether there are pages behind the last one.
+    fn has_next(&self) -> bool {
+        let list = self.list.as_ref();
+        list.is_some_and(|list| list.next.is_some()) || !self.lists.as_slice().is_empty()
     }
 
     fn open(&self, request: Request) -> OpenList {
@@ -219,43 +209,42 @@ impl OpenList {
         query: &Params,
         reader: &mut Reader<T>,
         first: bool,
-    ) -> Result<Option<Batch<T>>> {
+    ) -> Result<Option<Envelope<Result<T>>>> {
         let OpenList { pages, walk, next, all } = self;
-        let (response, page) = pages.take(query, |response| reader.read(response))?;
-        let ReadPage { frame, received, mut rows, keys } = page;
-        all.note_rows(received, frame.count);
+        let (response, (mut page, keys)) = pages.take(query, |response| reader.read(response))?;
+        let Envelope { rows, frame } = &mut page;
+        all.note_rows(frame);
         let keys = || keys.unwrap_or_else(|| Keys::of_text(&response, &reader.hasher));
-        let after = walk.after(query, &frame, received, all, keys, response.key());
+        let after = walk.after(query, frame, all, keys, response.key());
         *next = after.transpose();
         if let Some(Ok(next)) = next {
-            if first && received == 0 && !next.has("page") {
+            if first && frame.received == 0 && !next.has("page") {
                 next.set("limit", "100");
             }
         }
         // The next page is requested before the rows of this one are returned.
         let known = next.as_ref().and_then(|next| next.as_ref().ok());
         pages.learn(query, known, frame.count);
-        pages.reuse(response);
-        if walk.came_before() {
+        pages.ahead.reuse(response);
+        if walk.came_before {
             return Ok(None);
         }
         reader.returned += rows.len() as u64;
         for error in rows.iter_mut().filter_map(|row| row.as_mut().err()) {
-            *error = pages.request().error(error.clone());
+            *error = pages.request.error(error.clone());
         }
-        let count = frame.count.filter(|_| reader.seen.is_none());
-        Ok(Some(Batch { rows, count, has_next: next.is_some() }))
+        frame.count = frame.count.filter(|_| reader.seen.is_none());
+        Ok(Some(page))
     }
 }
 
 impl<T> Reader<T> {
-    fn read(&mut self, response: &Response) -> Result<ReadPage<T>> {
+    /// A page, and which rows it has, unless it was read without values.
+    fn read(&mut self, response: &Response) -> Result<(Envelope<Result<T>>, Option<Keys>)> {
         if let Some(typed) = self.typed {
-            let Envelope { rows, frame } = typed(response, self.returned)?;
-            return Ok(ReadPage { frame, received: rows.len() as u64, rows, keys: None });
+            return Ok((typed(response, self.returned)?, None));
         }
         let Envelope { rows, frame } = page::values(response)?;
-        let received = rows.len() as u64;
         let keys = Keys::of_values(&rows, &self.hasher);
         let mut is_wanted = |row: &Value, key: u64| {
             let similar = || row.get("search_match_type").is_some_and(|kind| kind == "similar");
@@ -265,6 +254,6 @@ impl<T> Reader<T> {
         let rows = rows.into_iter().zip(&keys.hashes).filter(|(row, key)| is_wanted(row, **key));
         let numbered = (self.returned + 1..).zip(rows);
         let rows = numbered.map(|(position, (row, _))| (self.row)(position, row)).collect();
-        Ok(ReadPage { frame, received, rows, keys: Some(keys) })
+        Ok((Envelope { rows, frame }, Some(keys)))
     }
 }

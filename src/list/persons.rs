@@ -37,9 +37,9 @@ impl List<Persons> {
 
     /// Keeps only persons who match `filter`; repeat it to AND.
     ///
-    /// With [`PersonFilter::any`] each alternative is read as a list of its own, one after the
-    /// other, and a person found before is skipped: 8 bytes are kept for each. There is no
-    /// total then, a page may be short or empty, and `offset` is an error.
+    /// With [`PersonFilter::any`] each alternative is read as a list of its own, and a person found
+    /// before is skipped. There is no total then, a page may be short or empty, and `offset` is an
+    /// error.
     pub fn filter(mut self, filter: PersonFilter) -> Self {
         self.filters.push(filter);
         self

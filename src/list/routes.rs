@@ -8,7 +8,7 @@ use crate::http::Params;
 #[derive(Clone, Copy)]
 pub(super) struct Route {
     /// Below the project; `*` is an id.
-    path: &'static str,
+    paths: &'static [&'static str],
     /// Parameters that are sent unless the caller gives them.
     pub(super) sends: &'static [(&'static str, &'static str)],
     /// Why rows would be missing.
@@ -18,43 +18,28 @@ pub(super) struct Route {
 }
 
 /// Any other route.
-const OTHER: Route = Route { path: "", sends: &[], loses: |_| None, cursor: "cursor" };
+const OTHER: Route = Route { paths: &[], sends: &[], loses: |_| None, cursor: "cursor" };
 
-/// Servers of 2023 return nothing without `version=3`. Recordings that were deleted are missing in
-/// a page, so its `limit` tells where the next one begins.
-const RECORDINGS: Route = Route {
-    sends: &[("limit", "50"), ("version", "3")],
-    loses: |params| {
-        let why = "without date_from the server returns the recordings of three days; add .param(\"date_from\", \"all\"), or \
-                   allow_missing_rows()";
-        (!params.has("date_from")).then_some(why)
-    },
-    cursor: "after",
-    ..OTHER
-};
-
-/// PostHog's 100 a page would be slow at its 240 requests a minute.
-const PERSONS: Route = Route {
-    sends: &[("limit", "1000")],
-    loses: |params| {
-        let why = "a page of persons has at most 50000 rows, and the server would leave out the others; set a smaller page_size";
-        params.number("limit").is_some_and(|limit| limit > 50_000).then_some(why)
-    },
-    ..OTHER
-};
-
-const ROUTES: [Route; 6] = [
+const ROUTES: [Route; 4] = [
     // Without an order the server repeats rows and loses others; servers of 2023 hide SQL insights
     // without the second.
     Route {
-        path: "insights",
+        paths: &["insights"],
         sends: &[("order", "id"), ("include_query_insights", "true")],
         ..OTHER
     },
-    Route { path: "persons", ..PERSONS },
-    Route { path: "cohorts/*/persons", ..PERSONS },
+    // PostHog's 100 a page would be slow at its 240 requests a minute.
     Route {
-        path: "events",
+        paths: &["persons", "cohorts/*/persons"],
+        sends: &[("limit", "1000")],
+        loses: |params| {
+            let why = "a page of persons has at most 50000 rows, and the server would leave out the others; set a smaller page_size";
+            params.number("limit").is_some_and(|limit| limit > 50_000).then_some(why)
+        },
+        ..OTHER
+    },
+    Route {
+        paths: &["events"],
         loses: |_| {
             Some(
                 "the list of events loses rows in every order; use Project::events(), which returns each event once, or \
@@ -63,8 +48,18 @@ const ROUTES: [Route; 6] = [
         },
         ..OTHER
     },
-    Route { path: "session_recordings", ..RECORDINGS },
-    Route { path: "session_recording_playlists/*/recordings", ..RECORDINGS },
+    // Servers of 2023 return nothing without `version=3`. Recordings that were deleted are missing
+    // in a page, so its `limit` tells where the next one begins.
+    Route {
+        paths: &["session_recordings", "session_recording_playlists/*/recordings"],
+        sends: &[("limit", "50"), ("version", "3")],
+        loses: |params| {
+            let why = "without date_from the server returns the recordings of three days; add .param(\"date_from\", \"all\"), or \
+                       allow_missing_rows()";
+            (!params.has("date_from")).then_some(why)
+        },
+        cursor: "after",
+    },
 ];
 
 /// The route of a path, such as `/api/projects/1/insights/`.
@@ -73,13 +68,12 @@ pub(super) fn of(path: &str) -> Route {
     let below = |root: &str| decoded.strip_prefix(root)?.split_once('/');
     let found = below("/api/projects/").or_else(|| below("/api/environments/"));
     let Some((_, path)) = found else { return OTHER };
-    let path = path.trim_end_matches('/');
-    let is = |route: &&Route| {
-        let names = route.path.split('/');
-        let fits = |(name, segment): (&str, &str)| name == "*" || name == segment;
-        names.clone().count() == path.split('/').count() && names.zip(path.split('/')).all(fits)
+    let segments: Vec<&str> = path.trim_end_matches('/').split('/').collect();
+    let is = |path: &&str| {
+        let fits = |(name, segment): (&str, &&str)| name == "*" || name == *segment;
+        path.split('/').count() == segments.len() && path.split('/').zip(&segments).all(fits)
     };
-    ROUTES.iter().find(is).copied().unwrap_or(OTHER)
+    ROUTES.into_iter().find(|route| route.paths.iter().any(is)).unwrap_or(OTHER)
 }
 
 #[cfg(test)]
@@ -91,13 +85,13 @@ mod tests {
         for (path, known) in [
             ("/api/projects/1/events/", "events"),
             ("/api/environments/1/%65vents", "events"),
-            ("/api/projects/@current/cohorts/5/persons/", "cohorts/*/persons"),
+            ("/api/projects/@current/cohorts/5/persons/", "persons"),
             ("/api/projects/1/heatmaps/events/", ""),
             ("/api/projects/1/insights/5/activity/", ""),
             ("/api/projects/1/", ""),
             ("/api/events/", ""),
         ] {
-            assert_eq!(of(path).path, known, "{path}");
+            assert_eq!(of(path).paths.first().copied().unwrap_or(""), known, "{path}");
         }
     }
 }

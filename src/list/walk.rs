@@ -11,10 +11,14 @@ use crate::http::{Key, MAX_QUERY, Params};
 /// How many empty pages may follow each other.
 const MAX_EMPTY_PAGES: u32 = 1_000;
 
+/// How many pages without a new row may.
+const MAX_STALE_PAGES: u32 = 10;
+
 /// Parameters that say which part of a list a page is: they come, go and change from page to page.
 const PAGING: [&str; 6] = ["offset", "cursor", "page", "before", "after", "limit"];
 
 /// The way from page to page of one list.
+#[derive(Default)]
 pub(super) struct Walk {
     first: Params,
     /// The parameter that takes `next_cursor`.
@@ -27,13 +31,15 @@ pub(super) struct Walk {
     by_cursor: bool,
     /// What the query of the page was made from.
     made: Made,
-    came_before: bool,
+    /// The rows of the last page came before: it only showed how the list goes on.
+    pub(super) came_before: bool,
 }
 
 /// What a query was made from.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, Default, PartialEq)]
 enum Made {
     /// A link, or the caller's parameters.
+    #[default]
     Elsewhere,
     /// `has_next` or `count`.
     Told,
@@ -47,40 +53,25 @@ type Outcome<T> = Result<T, String>;
 
 impl Walk {
     pub(super) fn new(first: Params, cursor: &'static str, complete: bool) -> Walk {
-        Walk {
-            first,
-            cursor,
-            complete,
-            seen: HashSet::new(),
-            empty_pages: 0,
-            by_cursor: false,
-            made: Made::Elsewhere,
-            came_before: false,
-        }
+        Walk { first, cursor, complete, ..Walk::default() }
     }
 
-    /// Whether the rows of the last page came before: it only showed how the list goes on.
-    pub(super) fn came_before(&self) -> bool {
-        self.came_before
-    }
-
-    /// What comes after a page that has `query` and `rows` rows, which `all` knows already; `keys`
-    /// reads which ones they are.
+    /// What comes after the page of `query`, whose rows `all` knows already; `keys` reads which
+    /// ones they are.
     pub(super) fn after(
         &mut self,
         query: &Params,
         page: &Frame,
-        rows: u64,
         all: &mut Completeness,
         keys: impl FnOnce() -> Keys,
         key: &Key,
     ) -> Outcome<Option<Params>> {
-        let (next, made) = self.continues(query, page, rows)?;
+        let (next, made) = self.continues(query, page)?;
         let next = next.map(|next| self.checked(next, key)).transpose()?;
         let came_by = std::mem::replace(&mut self.made, made);
 
         self.seen.insert(hash(query));
-        self.empty_pages = if rows == 0 { self.empty_pages + 1 } else { 0 };
+        self.empty_pages = if page.received == 0 { self.empty_pages + 1 } else { 0 };
         let is_cursor = |next: &Params| has_place(next) && !next.has("page") && !next.has("offset");
         self.by_cursor |= next.as_ref().is_some_and(is_cursor);
         let is_made = [came_by, made].iter().any(|made| *made != Made::Elsewhere);
@@ -115,7 +106,7 @@ impl Walk {
                 .to_owned());
         }
         match &next {
-            Some(_) if all.is_stale() => {
+            Some(_) if all.stale_pages >= MAX_STALE_PAGES => {
                 Err("many pages had no new row: the list would never end".to_owned())
             }
             Some(_) if self.empty_pages >= MAX_EMPTY_PAGES => {
@@ -130,12 +121,7 @@ impl Walk {
     }
 
     /// The query of the next page, and what it is made from.
-    fn continues(
-        &self,
-        query: &Params,
-        page: &Frame,
-        rows: u64,
-    ) -> Outcome<(Option<Params>, Made)> {
+    fn continues(&self, query: &Params, page: &Frame) -> Outcome<(Option<Params>, Made)> {
         // `next`, where the page has it.
         match (&page.next, page.has_more) {
             (Next::Null, Some(true)) => {
@@ -158,6 +144,7 @@ impl Walk {
             next.set(self.cursor, cursor);
             return Ok((Some(next), Made::Told));
         }
+        let rows = page.received;
         let guesses = page.has_more.is_none() && self.complete;
         let made = match page.count {
             _ if page.has_more == Some(true) => Made::Told,
@@ -283,11 +270,11 @@ mod tests {
         {
             let query = Params::of_link(&format!("?{first}")).unwrap();
             let next_cursor = cursor.map(str::to_owned);
-            let page = Frame { count, next, has_more, next_cursor };
+            let page = Frame { received: rows, count, next, has_more, next_cursor };
             let mut all = Completeness::new(&query, false);
             let keys = || Keys { hashes: (0..rows).collect(), are_ids: true };
             let mut walk = Walk::new(query.clone(), "after", true);
-            let got = walk.after(&query, &page, rows, &mut all, keys, &key);
+            let got = walk.after(&query, &page, &mut all, keys, &key);
             match (got, expected) {
                 (Ok(got), Ok(expected)) => {
                     assert_eq!(got.map(|p| p.encoded()).as_deref(), expected, "row {at}: {first}");
