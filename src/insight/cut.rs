@@ -6,7 +6,7 @@
 
 use serde_json::Value;
 
-use super::BREAKDOWN_OTHER;
+use super::fields::BREAKDOWN_OTHER;
 
 /// The LIMIT that the server puts on a SELECT without one.
 const DEFAULT: u64 = 100;

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
+use super::fields::{breakdown, number, text};
 use super::result::result;
 use super::shape::{Shape, elements, not};
-use super::{breakdown, number, text};
 use crate::error::Result;
 
 /// One step of a funnel.

@@ -9,6 +9,7 @@
 //! All readers accept an insight, and the answer of a query of the same kind.
 
 mod cut;
+mod fields;
 mod funnel;
 mod paths;
 mod result;
@@ -24,6 +25,7 @@ use crate::error::Result;
 use shape::Shape;
 
 pub(crate) use cut::part_obstacle;
+pub use fields::{BREAKDOWN_NULL, BREAKDOWN_OTHER};
 pub use funnel::{FunnelStep, TimeToConvert, funnel_steps, time_to_convert};
 pub use paths::{PathEdge, paths};
 pub(crate) use result::computed;
@@ -34,17 +36,6 @@ pub(crate) use shape::shown;
 pub use table::{Table, rows, table};
 pub(crate) use table::{limit_put_on, page_of, rows_of, scan_obstacle, table_of};
 pub use totals::{Total, aggregated_value, totals};
-
-/// The value of a breakdown that stands for all values without a row of their own.
-///
-/// PostHog shows the 25 most frequent values of a breakdown, unless the insight says otherwise, and
-/// the rest together under this one. An insight can hide it: then its numbers are not all, and
-/// [`totals`], [`series`] and [`read`] return an error. In a breakdown by several properties it is
-/// one element of the list.
-pub const BREAKDOWN_OTHER: &str = "$$_posthog_breakdown_other_$$";
-
-/// The value of a breakdown that stands for events without the property.
-pub const BREAKDOWN_NULL: &str = "$$_posthog_breakdown_null_$$";
 
 /// The result of an insight, in the shape that it has.
 #[derive(Debug, Clone, PartialEq)]
@@ -226,22 +217,6 @@ impl InsightResult {
 /// A number as JSON; a whole one is written without a point.
 fn cell(number: Option<f64>) -> Value {
     number.and_then(|n| serde_json::from_str(&n.to_string()).ok()).unwrap_or_default()
-}
-
-fn text(of: &Value, name: &str) -> Option<String> {
-    of.get(name).and_then(Value::as_str).map(str::to_owned)
-}
-
-fn number(of: &Value, name: &str) -> Option<f64> {
-    of.get(name).and_then(Value::as_f64)
-}
-
-fn label(of: &Value) -> String {
-    text(of, "label").unwrap_or_default()
-}
-
-fn breakdown(of: &Value) -> Option<Value> {
-    of.get("breakdown_value").filter(|value| !value.is_null()).cloned()
 }
 
 #[cfg(test)]

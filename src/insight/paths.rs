@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
+use super::fields::{number, text};
 use super::shape::{Shape, elements};
-use super::{number, text};
 use crate::error::Result;
 
 /// One edge of paths: persons who went from one page or event to the next.

@@ -69,6 +69,32 @@ pub(super) fn own_result(holder: &Value) -> Option<&Value> {
     ["results", "result"].iter().filter_map(|name| holder.get(name)).find(|r| !r.is_null())
 }
 
+/// Columns and rows, and the object that holds them.
+pub(super) struct Found<'a> {
+    pub(super) columns: &'a [Value],
+    pub(super) rows: &'a [Value],
+    pub(super) holder: &'a Value,
+}
+
+/// Servers of 2023 put the columns of an SQL insight into its `result`, later ones beside it. The
+/// answer of a query has `results`.
+pub(super) fn find(response: &Value) -> Option<Found<'_>> {
+    let mut holder = answer_of(response);
+    loop {
+        let inside = own_result(holder);
+        match (holder.get("columns").and_then(Value::as_array), inside?) {
+            (Some(columns), Value::Array(rows)) => return Some(Found { columns, rows, holder }),
+            (_, object @ Value::Object(_)) => holder = object,
+            _ => return None,
+        }
+    }
+}
+
+/// Rows with a cell for each column.
+pub(super) fn tabular(response: &Value) -> Option<Found<'_>> {
+    find(response).filter(|found| found.rows.iter().all(Value::is_array))
+}
+
 /// How an error names an insight.
 pub(super) fn name(insight: &Value) -> String {
     match insight.get("id").and_then(Value::as_u64) {

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
+use super::fields::{breakdown, label, number, text};
 use super::shape::{Shape, elements, shown};
-use super::{breakdown, label, number, text};
 use crate::error::Result;
 
 /// One row of a retention: the persons who came first in one period, and how many of them came back

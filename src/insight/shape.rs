@@ -2,8 +2,7 @@
 
 use serde_json::Value;
 
-use super::result::{found, name, result};
-use super::table::is_table;
+use super::result::{found, name, result, tabular};
 use crate::error::{Error, ErrorKind, Result};
 
 /// What a result is, and so which reader reads it.
@@ -24,7 +23,7 @@ pub(super) enum Shape {
 impl Shape {
     /// The shape of the result; of an empty one, the shape that the query or the filters name.
     pub(super) fn of(insight: &Value) -> Shape {
-        if is_table(insight) {
+        if tabular(insight).is_some() {
             return Shape::Table;
         }
         match found(insight) {

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use serde_json::{Map, Value, json};
 
 use super::cut::{self, Cut};
-use super::result::{answer_of, name, own_result, result};
+use super::result::{Found, answer_of, find, name, own_result, result, tabular};
 use super::shape::{Shape, shown};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -153,11 +153,6 @@ pub(crate) fn scan_obstacle(response: &Value) -> Option<String> {
     cut::scan_obstacle(find(response).map_or(response, |found| found.holder))
 }
 
-/// Whether the result is rows with columns.
-pub(super) fn is_table(response: &Value) -> bool {
-    tabular(response).is_some()
-}
-
 fn no_rows(response: &Value) -> Error {
     if let Err(why) = result(response) {
         return why;
@@ -168,32 +163,6 @@ fn no_rows(response: &Value) -> Error {
     };
     let name = name(response);
     Error::from_text(ErrorKind::WrongShape, &format!("{name} has no rows with columns: {hint}"))
-}
-
-/// Columns and rows, and the object that holds them.
-struct Found<'a> {
-    columns: &'a [Value],
-    rows: &'a [Value],
-    holder: &'a Value,
-}
-
-/// Servers of 2023 put the columns of an SQL insight into its `result`, later ones beside it. The
-/// answer of a query has `results`.
-fn find(response: &Value) -> Option<Found<'_>> {
-    let mut holder = answer_of(response);
-    loop {
-        let inside = own_result(holder);
-        match (holder.get("columns").and_then(Value::as_array), inside?) {
-            (Some(columns), Value::Array(rows)) => return Some(Found { columns, rows, holder }),
-            (_, object @ Value::Object(_)) => holder = object,
-            _ => return None,
-        }
-    }
-}
-
-/// Rows with a cell for each column.
-fn tabular(response: &Value) -> Option<Found<'_>> {
-    find(response).filter(|found| found.rows.iter().all(Value::is_array))
 }
 
 /// Rows that are objects; without columns, those that no other reader reads.
