@@ -78,24 +78,19 @@ impl Client {
     /// several have the name: it lists names and ids.
     pub fn project_named(&self, name: &str) -> Result<Project> {
         let projects = self.projects()?;
-        let named: Vec<(&str, u64)> = projects
+        let named = projects
             .iter()
-            .filter_map(|p| Some((p.get("name")?.as_str()?, p.get("id")?.as_u64()?)))
-            .collect();
+            .filter_map(|p| Some((p.get("name")?.as_str()?, p.get("id")?.as_u64()?)));
         let matching: Vec<u64> =
-            named.iter().filter(|(n, _)| *n == name).map(|(_, id)| *id).collect();
-        let all: Vec<String> =
-            named.iter().take(50).map(|(n, id)| format!("{:?} is {id}", excerpt(n))).collect();
-        let all = all.join(", ");
-        let shown = excerpt(name);
-        let error = match matching.as_slice() {
+            named.clone().filter(|(n, _)| *n == name).map(|(_, id)| id).collect();
+        let all = named.take(50).map(|(n, id)| format!("{:?} is {id}", excerpt(n)));
+        let (all, shown) = (all.collect::<Vec<_>>().join(", "), excerpt(name));
+        let why = match matching.as_slice() {
             [id] => return Ok(self.project(*id)),
-            [] => Error::config(format!(
-                "no project of the current organization is named {shown:?}: {all}"
-            )),
-            _ => Error::config(format!("several projects are named {shown:?}, use an id: {all}")),
+            [] => format!("no project of the current organization is named {shown:?}: {all}"),
+            _ => format!("several projects are named {shown:?}, use an id: {all}"),
         };
-        Err(self.http().conceal(error))
+        Err(self.http().conceal(Error::config(why)))
     }
 }
 

@@ -71,28 +71,19 @@ impl Shape {
     /// The shape that the insight's query, or its filters on older servers, name.
     fn named(insight: &Value) -> Shape {
         let query = shown(insight.get("query").unwrap_or(&Value::Null));
-        let node = text(insight, "/query/kind");
-        if let Some(kind) = text(query, "/kind") {
-            return match kind {
-                "TrendsQuery" => Shape::of_display(text(query, "/trendsFilter/display")),
-                "FunnelsQuery" => Shape::of_funnel(text(query, "/funnelsFilter/funnelVizType")),
-                "RetentionQuery" => Shape::Retention,
-                "PathsQuery" => Shape::Paths,
-                "StickinessQuery" | "LifecycleQuery" => Shape::Series,
-                "HogQLQuery" | "EventsQuery" | "ActorsQuery" => Shape::Table,
-                _ if matches!(node, Some("DataVisualizationNode" | "DataTableNode")) => {
-                    Shape::Table
-                }
-                _ => Shape::Empty,
-            };
-        }
         let filters = insight.get("filters").unwrap_or(&Value::Null);
-        match text(filters, "/insight").map(str::to_ascii_uppercase).as_deref() {
-            Some("TRENDS") => Shape::of_display(text(filters, "/display")),
-            Some("FUNNELS") => Shape::of_funnel(text(filters, "/funnel_viz_type")),
-            Some("RETENTION") => Shape::Retention,
-            Some("PATHS") => Shape::Paths,
-            Some("STICKINESS" | "LIFECYCLE") => Shape::Series,
+        let node = text(insight, "/query/kind");
+        let old = text(filters, "/insight").map(str::to_ascii_uppercase);
+        match text(query, "/kind").or(old.as_deref()).unwrap_or_default() {
+            "TrendsQuery" => Shape::of_display(text(query, "/trendsFilter/display")),
+            "TRENDS" => Shape::of_display(text(filters, "/display")),
+            "FunnelsQuery" => Shape::of_funnel(text(query, "/funnelsFilter/funnelVizType")),
+            "FUNNELS" => Shape::of_funnel(text(filters, "/funnel_viz_type")),
+            "RetentionQuery" | "RETENTION" => Shape::Retention,
+            "PathsQuery" | "PATHS" => Shape::Paths,
+            "StickinessQuery" | "LifecycleQuery" | "STICKINESS" | "LIFECYCLE" => Shape::Series,
+            "HogQLQuery" | "EventsQuery" | "ActorsQuery" => Shape::Table,
+            _ if matches!(node, Some("DataVisualizationNode" | "DataTableNode")) => Shape::Table,
             _ => Shape::Empty,
         }
     }

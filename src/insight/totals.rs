@@ -109,13 +109,9 @@ pub fn totals(insight: &Value) -> Result<Vec<Total>> {
 }
 
 fn value(insight: &Value, series: &Value) -> Result<Option<f64>> {
-    match series.get("aggregated_value") {
-        None | Some(Value::Null) => Ok(None),
-        Some(value) => match value.as_f64() {
-            Some(number) => Ok(Some(number)),
-            None => Err(no_value(insight, series, "is not a number")),
-        },
-    }
+    let value = series.get("aggregated_value").filter(|value| !value.is_null());
+    let no_number = || no_value(insight, series, "is not a number");
+    value.map(|value| value.as_f64().ok_or_else(no_number)).transpose()
 }
 
 fn no_value(insight: &Value, series: &Value, why: &str) -> Error {
