@@ -43,9 +43,8 @@ impl Client {
             _ => me.get_mut("team").map(Value::take).into_iter().filter(Value::is_object).collect(),
         };
         let key = self.key_info().unwrap_or_default();
-        if let Some(scoped) = key.get("scoped_teams").and_then(Value::as_array)
-            && !scoped.is_empty()
-        {
+        let scoped = key.get("scoped_teams").and_then(Value::as_array);
+        if let Some(scoped) = scoped.filter(|scoped| !scoped.is_empty()) {
             teams.retain(|team| team.get("id").is_some_and(|id| scoped.contains(id)));
         }
         Ok(teams)
@@ -207,12 +206,9 @@ impl Project {
         // A server of 2023 knows no other word, and starts nothing in the background.
         let answer = request.clone().param("refresh", true).slow(true).send()?;
         insight::computed(&answer).map(|()| answer).map_err(|e| {
-            request.error(if e.kind() == ErrorKind::NotComputed {
-                let why = "the server returned no result, although it was asked to compute one";
-                Error::new(ErrorKind::NotComputed, why)
-            } else {
-                e
-            })
+            let why = "the server returned no result, although it was asked to compute one";
+            let is_missing = e.kind() == ErrorKind::NotComputed;
+            request.error(if is_missing { Error::new(ErrorKind::NotComputed, why) } else { e })
         })
     }
 
@@ -221,15 +217,12 @@ impl Project {
         // A list does not take the dashboard of an address.
         if insight.is_number || insight.params.iter().any(|(name, _)| *name == "from_dashboard") {
             let request = self.get(format!("insights/{}/", self.number_of(&insight)?));
-            let slow = refresh.is_some_and(Refresh::computes);
             let request =
                 with_params(request, &insight).param("refresh", refresh.map(Refresh::name));
-            return request.slow(slow).send();
+            return request.slow(refresh.is_some_and(Refresh::computes)).send();
         }
-        let mut list = self.insights();
-        for (name, value) in &insight.params {
-            list = list.param(name, value);
-        }
+        let params = insight.params.iter();
+        let mut list = params.fold(self.insights(), |list, (name, value)| list.param(name, value));
         if let Some(refresh) = refresh {
             list = list.refresh(refresh);
         }
@@ -265,20 +258,6 @@ impl Project {
     ///
     /// `GET persons/`, scope `person:read`. The `id` of a person is its UUID here, and a number in
     /// [`person`](Project::person).
-    ///
-    /// # Examples
-    /// ```no_run
-    /// use posthog_api::PersonFilter;
-    ///
-    /// # fn main() -> posthog_api::Result<()> {
-    /// let project = posthog_api::Project::from_env()?;
-    /// let linux = PersonFilter::property("$initial_os").exact("Linux");
-    /// for person in project.persons().filter(linux) {
-    ///     println!("{}", person?["name"]);
-    /// }
-    /// # Ok(())
-    /// # }
-    /// ```
     pub fn persons(&self) -> List<Persons> {
         List::persons(self.client.http(), self.path("persons/"))
     }

@@ -47,19 +47,18 @@ impl Shape {
 
     fn of_element(element: &Value) -> Shape {
         let has = |name: &str| element.get(name).is_some();
-        let list = |name: &str| element.get(name).is_some_and(Value::is_array);
-        let text = |name: &str| element.get(name).is_some_and(Value::is_string);
+        let is = |name: &str, kind: fn(&Value) -> bool| element.get(name).is_some_and(kind);
         if let Value::Array(steps) = element {
             let all = !steps.is_empty() && steps.iter().all(is_step);
             return if all { Shape::Funnel } else { Shape::Unknown };
         }
         if has("aggregated_value") {
             Shape::Totals
-        } else if text("source") && text("target") {
+        } else if is("source", Value::is_string) && is("target", Value::is_string) {
             Shape::Paths
-        } else if list("values") && has("date") {
+        } else if is("values", Value::is_array) && has("date") {
             Shape::Retention
-        } else if list("data") && list("days") {
+        } else if is("data", Value::is_array) && is("days", Value::is_array) {
             Shape::Series
         } else if is_step(element) {
             Shape::Funnel

@@ -30,19 +30,6 @@ pub struct Table {
 /// [`CutShort`](crate::ErrorKind::CutShort): the server cut the rows, or may have cut them. PostHog
 /// returns 100 rows unless the SQL has a LIMIT, and 50,000 at most (10,000 on servers of 2023).
 /// As [`result`](super::result), if an insight has no result.
-///
-/// # Examples
-/// ```
-/// use posthog_api::insight;
-/// use serde_json::json;
-///
-/// let rows = json!([["$pageview", 3]]);
-/// let answer = json!({"columns": ["event", "n"], "results": rows, "hasMore": false});
-/// let table = insight::table(&answer)?;
-/// assert_eq!(table.columns, ["event", "n"]);
-/// assert_eq!(table.rows, [[json!("$pageview"), json!(3)]]);
-/// # Ok::<(), posthog_api::Error>(())
-/// ```
 pub fn table(response: &Value) -> Result<Table> {
     table_of(response, None)
 }
