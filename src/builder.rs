@@ -188,63 +188,51 @@ impl ClientBuilder {
     /// would be sent the key unencrypted; https without a TLS feature; a user agent that is not a
     /// valid header; a limit of zero.
     pub fn build(self) -> Result<Client> {
-        let ClientBuilder {
+        let key = self.key.trim();
+        let product = self.user_agent.as_deref().map(str::trim);
+        let is_header = |text: &str| text.bytes().all(|b| b == b' ' || b.is_ascii_graphic());
+        let checks = [
+            (key.is_empty(), "the personal API key is empty"),
+            (
+                key.starts_with("phc_"),
+                "the key begins with phc_: that is a project token, which only sends events; make a \
+                 personal API key (phx_)",
+            ),
+            (
+                !key.bytes().all(|b| b.is_ascii_graphic()),
+                "the personal API key contains a space, a control or a non-ASCII character; copy it \
+                 again",
+            ),
+            (
+                product.is_some_and(|product| product.is_empty() || !is_header(product)),
+                "the user agent is empty, or contains a control or a non-ASCII character",
+            ),
+            (
+                self.timeout.is_some_and(|d| d.is_zero()) || self.connect_timeout.is_zero(),
+                "a timeout is zero: no request could be sent",
+            ),
+            (self.max_body_bytes == 0, "max_body_bytes is 0: no answer could be read"),
+            (
+                self.max_requests_per_minute == Some(0),
+                "max_requests_per_minute is 0: no request could be sent",
+            ),
+        ];
+        if let Some((_, why)) = checks.into_iter().find(|(is_wrong, _)| *is_wrong) {
+            return Err(Error::config(why));
+        }
+        let key = Key::new(key.to_owned());
+        let base = Base::parse(&self.host, self.allow_http).map_err(|e| key.conceal(e))?;
+        let connect_timeout = self.connect_timeout.min(MAX_TIMEOUT);
+        Ok(Client::of(Http::new(Core {
+            transport: Transport::new(self.agent, &base, connect_timeout, self.max_body_bytes)?,
+            user_agent: product.map_or(VERSION.to_owned(), |name| format!("{name} {VERSION}")),
+            pace: self.max_requests_per_minute.map(Pace::per_minute),
+            base,
             key,
-            host,
-            auth,
-            timeout,
-            connect_timeout,
-            max_body_bytes,
-            retry: policy,
-            on_retry,
-            user_agent,
-            allow_http,
-            max_requests_per_minute,
-            agent,
-        } = self;
-        let key = checked_key(key.trim())?;
-        let user_agent = full_user_agent(user_agent.as_deref())?;
-        if timeout.is_some_and(|d| d.is_zero()) || connect_timeout.is_zero() {
-            return Err(Error::config("a timeout is zero: no request could be sent"));
-        }
-        if max_body_bytes == 0 {
-            return Err(Error::config("max_body_bytes is 0: no answer could be read"));
-        }
-        if max_requests_per_minute == Some(0) {
-            return Err(Error::config("max_requests_per_minute is 0: no request could be sent"));
-        }
-        let base = Base::parse(&host, allow_http).map_err(|e| key.conceal(e))?;
-        let connect_timeout = connect_timeout.min(MAX_TIMEOUT);
-        let transport = Transport::new(agent, &base, connect_timeout, max_body_bytes)?;
-        let pace = max_requests_per_minute.map(Pace::per_minute);
-        let core = Core { base, key, auth, user_agent, timeout, policy, on_retry, pace, transport };
-        Ok(Client::of(Http::new(core)))
+            auth: self.auth,
+            timeout: self.timeout,
+            policy: self.retry,
+            on_retry: self.on_retry,
+        })))
     }
-}
-
-fn checked_key(key: &str) -> Result<Key> {
-    if key.is_empty() {
-        return Err(Error::config("the personal API key is empty"));
-    }
-    if key.starts_with("phc_") {
-        return Err(Error::config(
-            "the key begins with phc_: that is a project token, which only sends events; make a personal API key (phx_)",
-        ));
-    }
-    if !key.bytes().all(|b| b.is_ascii_graphic()) {
-        return Err(Error::config(
-            "the personal API key contains a space, a control or a non-ASCII character; copy it again",
-        ));
-    }
-    Ok(Key::new(key.to_owned()))
-}
-
-fn full_user_agent(product: Option<&str>) -> Result<String> {
-    let Some(product) = product.map(str::trim) else { return Ok(VERSION.to_owned()) };
-    if product.is_empty() || !product.bytes().all(|b| b == b' ' || b.is_ascii_graphic()) {
-        return Err(Error::config(
-            "the user agent is empty, or contains a control or a non-ASCII character",
-        ));
-    }
-    Ok(format!("{product} {VERSION}"))
 }

@@ -47,12 +47,8 @@ impl Moment {
             .unwrap_or(time.len());
         let (clock, offset) = time.split_at(clock_end);
         let micros = day + clock_micros(clock)?;
-        let moment = match offset_seconds(offset.trim())? {
-            None => Moment { micros, precision: Precision::Local },
-            Some(seconds) => {
-                Moment { micros: micros - seconds * SECOND, precision: Precision::Exact }
-            }
-        };
+        let (precision, seconds) = offset_seconds(offset.trim())?;
+        let moment = Moment { micros: micros - seconds * SECOND, precision };
         // An offset can move it out of the years that have four digits.
         let (year, ..) = civil(moment.micros.div_euclid(DAY));
         (0..=9999).contains(&year).then_some(moment)
@@ -125,49 +121,39 @@ fn digits(text: &str, least: usize, most: usize) -> Option<i64> {
     text.parse().ok().filter(|_| right)
 }
 
+/// The three parts that this sign separates.
+fn three(text: &str, sign: char) -> Option<[&str; 3]> {
+    text.split(sign).collect::<Vec<_>>().try_into().ok()
+}
+
 /// Days since 1970 of `YYYY-MM-DD`.
 fn day(text: &str) -> Option<i64> {
-    let mut parts = text.split('-');
-    let (year, month, day) = (parts.next()?, parts.next()?, parts.next()?);
-    if parts.next().is_some() {
-        return None;
-    }
+    let [year, month, day] = three(text, '-')?;
     days_since_1970(digits(year, 4, 4)?, digits(month, 2, 2)?, digits(day, 2, 2)?)
 }
 
 /// Microseconds of `hh:mm:ss`, with or without a fraction. A leap second is the one after it.
 fn clock_micros(text: &str) -> Option<i64> {
-    let (clock, fraction) = text.split_once('.').map_or((text, None), |(c, f)| (c, Some(f)));
-    let mut parts = clock.split(':');
-    let (h, m, s) = (parts.next()?, parts.next()?, parts.next()?);
+    let (clock, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let [h, m, s] = three(clock, ':')?;
     let (h, m, s) = (digits(h, 1, 2)?, digits(m, 2, 2)?, digits(s, 2, 2)?);
-    if parts.next().is_some() || h > 23 || m > 59 || s > 60 {
+    let is_number = !fraction.is_empty() && fraction.bytes().all(|b| b.is_ascii_digit());
+    if h > 23 || m > 59 || s > 60 || !is_number {
         return None;
     }
-    let fraction = match fraction {
-        None => 0,
-        Some(text) => {
-            digits(text.get(..6).unwrap_or(text), 1, 6)?;
-            let (kept, rest) = text.split_at(text.len().min(6));
-            if !rest.bytes().all(|b| b.is_ascii_digit()) {
-                return None;
-            }
-            let up = i64::from(rest.bytes().any(|b| b != b'0'));
-            format!("{kept:0<6}").parse::<i64>().ok()? + up
-        }
-    };
-    Some((h * 3_600 + m * 60 + s) * SECOND + fraction)
+    let (kept, rest) = fraction.split_at(fraction.len().min(6));
+    let up = i64::from(rest.bytes().any(|b| b != b'0'));
+    let micros = format!("{kept:0<6}").parse::<i64>().ok()? + up;
+    Some((h * 3_600 + m * 60 + s) * SECOND + micros)
 }
 
-/// The seconds of an offset: `Z`, `UTC`, `+02:00`, `+0200`, `+02` or `+02:00:00`. `Some(None)`
-/// where there is none.
-#[allow(clippy::option_option)] // not valid, or not given
-fn offset_seconds(text: &str) -> Option<Option<i64>> {
+/// The seconds of an offset: `Z`, `UTC`, `+02:00`, `+0200`, `+02` or `+02:00:00`.
+fn offset_seconds(text: &str) -> Option<(Precision, i64)> {
     if text.is_empty() {
-        return Some(None);
+        return Some((Precision::Local, 0));
     }
     if text.eq_ignore_ascii_case("z") || text.eq_ignore_ascii_case("utc") {
-        return Some(Some(0));
+        return Some((Precision::Exact, 0));
     }
     let sign = if text.starts_with('-') { -1 } else { 1 };
     let digits = text.strip_prefix(['+', '-'])?;
@@ -175,10 +161,9 @@ fn offset_seconds(text: &str) -> Option<Option<i64>> {
     if !["00", "0000", "000000", "00:00", "00:00:00"].contains(&form.as_str()) {
         return None;
     }
-    let numbers = digits.replace(':', "");
-    let number: i64 = format!("{numbers:0<6}").parse().ok()?;
+    let number: i64 = format!("{:0<6}", digits.replace(':', "")).parse().ok()?;
     let (h, m, s) = (number / 10_000, number / 100 % 100, number % 100);
-    (h < 24 && m < 60 && s < 60).then_some(Some(sign * (h * 3_600 + m * 60 + s)))
+    (h < 24 && m < 60 && s < 60).then_some((Precision::Exact, sign * (h * 3_600 + m * 60 + s)))
 }
 
 #[cfg(test)]

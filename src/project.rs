@@ -77,24 +77,19 @@ impl Client {
     /// several have the name: it lists names and ids.
     pub fn project_named(&self, name: &str) -> Result<Project> {
         let projects = self.projects()?;
-        let named: Vec<(&str, u64)> = projects
+        let named = projects
             .iter()
-            .filter_map(|p| Some((p.get("name")?.as_str()?, p.get("id")?.as_u64()?)))
-            .collect();
+            .filter_map(|p| Some((p.get("name")?.as_str()?, p.get("id")?.as_u64()?)));
         let matching: Vec<u64> =
-            named.iter().filter(|(n, _)| *n == name).map(|(_, id)| *id).collect();
-        let all: Vec<String> =
-            named.iter().take(50).map(|(n, id)| format!("{:?} is {id}", excerpt(n))).collect();
-        let all = all.join(", ");
-        let shown = excerpt(name);
-        let error = match matching.as_slice() {
+            named.clone().filter(|(n, _)| *n == name).map(|(_, id)| id).collect();
+        let all = named.take(50).map(|(n, id)| format!("{:?} is {id}", excerpt(n)));
+        let (all, shown) = (all.collect::<Vec<_>>().join(", "), excerpt(name));
+        let why = match matching.as_slice() {
             [id] => return Ok(self.project(*id)),
-            [] => Error::config(format!(
-                "no project of the current organization is named {shown:?}: {all}"
-            )),
-            _ => Error::config(format!("several projects are named {shown:?}, use an id: {all}")),
+            [] => format!("no project of the current organization is named {shown:?}: {all}"),
+            _ => format!("several projects are named {shown:?}, use an id: {all}"),
         };
-        Err(self.http().conceal(error))
+        Err(self.http().conceal(Error::config(why)))
     }
 }
 
@@ -211,12 +206,9 @@ impl Project {
         // A server of 2023 knows no other word, and starts nothing in the background.
         let answer = request.clone().param("refresh", true).slow(true).send()?;
         insight::computed(&answer).map(|()| answer).map_err(|e| {
-            request.error(if e.kind() == ErrorKind::NotComputed {
-                let why = "the server returned no result, although it was asked to compute one";
-                Error::new(ErrorKind::NotComputed, why)
-            } else {
-                e
-            })
+            let why = "the server returned no result, although it was asked to compute one";
+            let is_missing = e.kind() == ErrorKind::NotComputed;
+            request.error(if is_missing { Error::new(ErrorKind::NotComputed, why) } else { e })
         })
     }
 
@@ -225,15 +217,12 @@ impl Project {
         // A list does not take the dashboard of an address.
         if insight.is_number || insight.params.iter().any(|(name, _)| *name == "from_dashboard") {
             let request = self.get(format!("insights/{}/", self.number_of(&insight)?));
-            let slow = refresh.is_some_and(Refresh::computes);
             let request =
                 with_params(request, &insight).param("refresh", refresh.map(Refresh::name));
-            return request.slow(slow).send();
+            return request.slow(refresh.is_some_and(Refresh::computes)).send();
         }
-        let mut list = self.insights();
-        for (name, value) in &insight.params {
-            list = list.param(name, value);
-        }
+        let params = insight.params.iter();
+        let mut list = params.fold(self.insights(), |list, (name, value)| list.param(name, value));
         if let Some(refresh) = refresh {
             list = list.refresh(refresh);
         }
@@ -269,20 +258,6 @@ impl Project {
     ///
     /// `GET persons/`, scope `person:read`. The `id` of a person is its UUID here, and a number in
     /// [`person`](Project::person).
-    ///
-    /// # Examples
-    /// ```no_run
-    /// use posthog_api::PersonFilter;
-    ///
-    /// # fn main() -> posthog_api::Result<()> {
-    /// let project = posthog_api::Project::from_env()?;
-    /// let linux = PersonFilter::property("$initial_os").exact("Linux");
-    /// for person in project.persons().filter(linux) {
-    ///     println!("{}", person?["name"]);
-    /// }
-    /// # Ok(())
-    /// # }
-    /// ```
     pub fn persons(&self) -> List<Persons> {
         List::persons(self.client.http(), self.path("persons/"))
     }

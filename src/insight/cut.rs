@@ -6,7 +6,7 @@
 
 use serde_json::Value;
 
-use super::BREAKDOWN_OTHER;
+use super::fields::BREAKDOWN_OTHER;
 
 /// The LIMIT that the server puts on a SELECT without one.
 const DEFAULT: u64 = 100;
@@ -131,6 +131,10 @@ fn at_most(rows: u64) -> Cut {
 fn cut_by_limits(answer: &Value, count: u64, sql: Option<&str>) -> Option<Cut> {
     let is_own = |n: u64| sql.is_some_and(|sql| ends_with_limit(sql, n));
     let ran = hogql(answer).and_then(|sql| Statement::read(&tokens(sql)?));
+    let may_be_set = |sql: &str| {
+        let sql = sql.to_ascii_lowercase();
+        ["union", "except", "intersect"].iter().any(|operator| sql.contains(operator))
+    };
     if ran.is_none() && sql.is_some_and(may_be_set) {
         let why = "may not be all rows: the server puts a LIMIT on each SELECT without one, and \
                    the answer does not show it";
@@ -165,11 +169,6 @@ fn ends_with_limit(sql: &str, n: u64) -> bool {
         && keyword.get(start..).is_some_and(|word| word.eq_ignore_ascii_case("limit"))
         && !line.contains("--")
         && !line.contains("//")
-}
-
-fn may_be_set(sql: &str) -> bool {
-    let sql = sql.to_ascii_lowercase();
-    ["union", "except", "intersect"].iter().any(|operator| sql.contains(operator))
 }
 
 /// SELECTs that UNION, EXCEPT or INTERSECT join, and what limits their rows.

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
+use super::fields::{breakdown, number, text};
 use super::result::result;
 use super::shape::{Shape, elements, not};
-use super::{breakdown, number, text};
 use crate::error::Result;
 
 /// One step of a funnel.
@@ -29,8 +29,8 @@ pub struct FunnelStep {
 /// The steps of a funnel; of one with a breakdown, those of each value in turn.
 ///
 /// # Errors
-/// [`WrongShape`](crate::ErrorKind::WrongShape), if the insight has no result, or is of another
-/// kind: the message names the function that reads it.
+/// As [`result`], if there is no result; [`WrongShape`](crate::ErrorKind::WrongShape),
+/// if the insight is of another kind: the message names the function that reads it.
 ///
 /// # Examples
 /// ```
@@ -88,18 +88,6 @@ pub struct TimeToConvert {
 ///
 /// # Errors
 /// As [`funnel_steps`].
-///
-/// # Examples
-/// ```
-/// use posthog_api::insight;
-/// use serde_json::json;
-///
-/// let result = json!({"bins": [[0, 20], [3600, 7]], "average_conversion_time": 900.5});
-/// let answer = json!({"id": 7, "result": result});
-/// let times = insight::time_to_convert(&answer)?;
-/// assert_eq!(times.bins[1], (3600.0, Some(7.0)));
-/// # Ok::<(), posthog_api::Error>(())
-/// ```
 pub fn time_to_convert(insight: &Value) -> Result<TimeToConvert> {
     let found = result(insight)?;
     if Shape::of(insight) != Shape::TimeToConvert {

@@ -9,6 +9,7 @@
 //! All readers accept an insight, and the answer of a query of the same kind.
 
 mod cut;
+mod fields;
 mod funnel;
 mod paths;
 mod result;
@@ -24,6 +25,7 @@ use crate::error::Result;
 use shape::Shape;
 
 pub(crate) use cut::part_obstacle;
+pub use fields::{BREAKDOWN_NULL, BREAKDOWN_OTHER};
 pub use funnel::{FunnelStep, TimeToConvert, funnel_steps, time_to_convert};
 pub use paths::{PathEdge, paths};
 pub(crate) use result::computed;
@@ -34,17 +36,6 @@ pub(crate) use shape::shown;
 pub use table::{Table, rows, table};
 pub(crate) use table::{limit_put_on, page_of, rows_of, scan_obstacle, table_of};
 pub use totals::{Total, aggregated_value, totals};
-
-/// The value of a breakdown that stands for all values without a row of their own.
-///
-/// PostHog shows the 25 most frequent values of a breakdown, unless the insight says otherwise, and
-/// the rest together under this one. An insight can hide it: then its numbers are not all, and
-/// [`totals`], [`series`] and [`read`] return an error. In a breakdown by several properties it is
-/// one element of the list.
-pub const BREAKDOWN_OTHER: &str = "$$_posthog_breakdown_other_$$";
-
-/// The value of a breakdown that stands for events without the property.
-pub const BREAKDOWN_NULL: &str = "$$_posthog_breakdown_null_$$";
 
 /// The result of an insight, in the shape that it has.
 #[derive(Debug, Clone, PartialEq)]
@@ -148,100 +139,64 @@ impl InsightResult {
     /// ```
     #[must_use]
     pub fn to_table(&self) -> Table {
-        let (columns, rows): (&[&str], Vec<Vec<Value>>) = match self {
+        let (columns, rows): (&str, Vec<Value>) = match self {
             InsightResult::Table(table) => return table.clone(),
             InsightResult::Other(other) => return Table::of_objects(other),
             InsightResult::Totals(totals) => {
-                let row = |t: &Total| {
-                    vec![json!(t.label), json!(t.breakdown), json!(t.compare), cell(t.value)]
-                };
-                (&["label", "breakdown", "compare", "value"], totals.iter().map(row).collect())
+                let row = |t: &Total| json!([t.label, t.breakdown, t.compare, cell(t.value)]);
+                ("label breakdown compare value", totals.iter().map(row).collect())
             }
             InsightResult::Series(lines) => {
-                let points = |s: &Series| -> Vec<Vec<Value>> {
-                    let about =
-                        [json!(s.label), json!(s.breakdown), json!(s.compare), json!(s.status)];
-                    let point = |(day, value): (&String, &Option<f64>)| {
-                        about.iter().cloned().chain([json!(day), cell(*value)]).collect()
+                let rows = |s: &Series| -> Vec<Value> {
+                    let row = |(day, value): (&String, &Option<f64>)| {
+                        json!([s.label, s.breakdown, s.compare, s.status, day, cell(*value)])
                     };
-                    s.days.iter().zip(&s.data).map(point).collect()
+                    s.days.iter().zip(&s.data).map(row).collect()
                 };
-                let columns = &["label", "breakdown", "compare", "status", "day", "value"];
-                (columns, lines.iter().flat_map(points).collect())
+                ("label breakdown compare status day value", lines.iter().flat_map(rows).collect())
             }
             InsightResult::Funnel(steps) => {
                 let row = |s: &FunnelStep| {
-                    vec![
-                        json!(s.name),
-                        json!(s.breakdown),
-                        json!(s.count),
-                        cell(Some(s.conversion)),
-                        cell(s.average_conversion_time),
-                        cell(s.median_conversion_time),
-                    ]
+                    let times = [s.average_conversion_time, s.median_conversion_time];
+                    let [average, median] = times.map(cell);
+                    json!([s.name, s.breakdown, s.count, cell(Some(s.conversion)), average, median])
                 };
-                let columns = &[
-                    "name",
-                    "breakdown",
-                    "count",
-                    "conversion",
-                    "average_conversion_time",
-                    "median_conversion_time",
-                ];
+                let columns = "name breakdown count conversion average_conversion_time \
+                               median_conversion_time";
                 (columns, steps.iter().map(row).collect())
             }
             InsightResult::Retention(cohorts) => {
-                let periods = |c: &RetentionCohort| -> Vec<Vec<Value>> {
-                    let about = [json!(c.label), json!(c.date), json!(c.breakdown)];
-                    let period = |(n, value): (usize, &Option<f64>)| {
-                        about.iter().cloned().chain([json!(n), cell(*value)]).collect()
+                let rows = |c: &RetentionCohort| -> Vec<Value> {
+                    let row = |(n, value): (usize, &Option<f64>)| {
+                        json!([c.label, c.date, c.breakdown, n, cell(*value)])
                     };
-                    c.values.iter().enumerate().map(period).collect()
+                    c.values.iter().enumerate().map(row).collect()
                 };
-                let columns = &["label", "date", "breakdown", "period", "value"];
-                (columns, cohorts.iter().flat_map(periods).collect())
+                ("label date breakdown period value", cohorts.iter().flat_map(rows).collect())
             }
             InsightResult::Paths(edges) => {
                 let row = |e: &PathEdge| {
-                    vec![
-                        json!(e.source),
-                        json!(e.target),
-                        cell(e.value),
-                        cell(e.average_conversion_time),
-                    ]
+                    json!([e.source, e.target, cell(e.value), cell(e.average_conversion_time)])
                 };
-                let columns = &["source", "target", "value", "average_conversion_time"];
-                (columns, edges.iter().map(row).collect())
+                ("source target value average_conversion_time", edges.iter().map(row).collect())
             }
             InsightResult::TimeToConvert(times) => {
-                let row =
-                    |(from, persons): &(f64, Option<f64>)| vec![cell(Some(*from)), cell(*persons)];
-                (&["seconds", "persons"], times.bins.iter().map(row).collect())
+                let row = |(from, persons): &(f64, Option<f64>)| {
+                    json!([cell(Some(*from)), cell(*persons)])
+                };
+                ("seconds persons", times.bins.iter().map(row).collect())
             }
         };
-        Table { columns: columns.iter().map(ToString::to_string).collect(), rows }
+        Table {
+            columns: columns.split(' ').map(str::to_owned).collect(),
+            rows: rows.iter().filter_map(Value::as_array).cloned().collect(),
+        }
     }
 }
 
 /// A number as JSON; a whole one is written without a point.
 fn cell(number: Option<f64>) -> Value {
     number.and_then(|n| serde_json::from_str(&n.to_string()).ok()).unwrap_or_default()
-}
-
-fn text(of: &Value, name: &str) -> Option<String> {
-    of.get(name).and_then(Value::as_str).map(str::to_owned)
-}
-
-fn number(of: &Value, name: &str) -> Option<f64> {
-    of.get(name).and_then(Value::as_f64)
-}
-
-fn label(of: &Value) -> String {
-    text(of, "label").unwrap_or_default()
-}
-
-fn breakdown(of: &Value) -> Option<Value> {
-    of.get("breakdown_value").filter(|value| !value.is_null()).cloned()
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
+use super::fields::{number, text};
 use super::shape::{Shape, elements};
-use super::{number, text};
 use crate::error::Result;
 
 /// One edge of paths: persons who went from one page or event to the next.
@@ -23,21 +23,8 @@ pub struct PathEdge {
 /// The edges of paths, in PostHog's order.
 ///
 /// # Errors
-/// [`WrongShape`](crate::ErrorKind::WrongShape), if the insight has no result, or is of another
-/// kind: the message names the function that reads it.
-///
-/// # Examples
-/// ```
-/// use posthog_api::insight;
-/// use serde_json::json;
-///
-/// let answer = json!({"id": 7, "result": [
-///     {"source": "1_/home", "target": "2_/pricing", "value": 6},
-/// ]});
-/// let edge = &insight::paths(&answer)?[0];
-/// assert_eq!((edge.source.as_str(), edge.value), ("1_/home", Some(6.0)));
-/// # Ok::<(), posthog_api::Error>(())
-/// ```
+/// As [`result`](super::result), if there is no result; [`WrongShape`](crate::ErrorKind::WrongShape),
+/// if the insight is of another kind: the message names the function that reads it.
 pub fn paths(insight: &Value) -> Result<Vec<PathEdge>> {
     let read = |edge: &Value| PathEdge {
         source: text(edge, "source").unwrap_or_default(),

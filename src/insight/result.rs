@@ -66,7 +66,39 @@ pub(super) fn answer_of(insight: &Value) -> &Value {
 
 /// The result that stands in this object.
 pub(super) fn own_result(holder: &Value) -> Option<&Value> {
-    ["results", "result"].iter().filter_map(|name| holder.get(name)).find(|r| !r.is_null())
+    holder.get(own_name(holder)?)
+}
+
+/// The name under which a result stands in this object.
+pub(super) fn own_name(holder: &Value) -> Option<&'static str> {
+    let is_there = |name: &&str| holder.get(name).is_some_and(|result| !result.is_null());
+    ["results", "result"].into_iter().find(is_there)
+}
+
+/// Columns and rows, and the object that holds them.
+pub(super) struct Found<'a> {
+    pub(super) columns: &'a [Value],
+    pub(super) rows: &'a [Value],
+    pub(super) holder: &'a Value,
+}
+
+/// Servers of 2023 put the columns of an SQL insight into its `result`, later ones beside it. The
+/// answer of a query has `results`.
+pub(super) fn find(response: &Value) -> Option<Found<'_>> {
+    let mut holder = answer_of(response);
+    loop {
+        let inside = own_result(holder);
+        match (holder.get("columns").and_then(Value::as_array), inside?) {
+            (Some(columns), Value::Array(rows)) => return Some(Found { columns, rows, holder }),
+            (_, object @ Value::Object(_)) => holder = object,
+            _ => return None,
+        }
+    }
+}
+
+/// Rows with a cell for each column.
+pub(super) fn tabular(response: &Value) -> Option<Found<'_>> {
+    find(response).filter(|found| found.rows.iter().all(Value::is_array))
 }
 
 /// How an error names an insight.
@@ -79,47 +111,49 @@ pub(super) fn name(insight: &Value) -> String {
 
 fn why_not(insight: &Value) -> (ErrorKind, String) {
     let status = insight.get("query_status").unwrap_or(&Value::Null);
+    let flag = |name: &str| status.get(name).and_then(Value::as_bool);
+    let has = |name: &str| insight.get(name).is_some();
     let text = |of: &Value, name: &str| {
         of.get(name).and_then(Value::as_str).filter(|text| !text.is_empty()).map(excerpt)
     };
-    let flag = |name: &str| status.get(name).and_then(Value::as_bool);
-    let failed = |message: String| {
-        if message == NOT_STARTED {
-            let why = "has no result: too many queries of the project ran at once; try again in a few seconds";
-            return (ErrorKind::RateLimited, why.to_owned());
-        }
-        (ErrorKind::QueryFailed, format!("has no result: computing it failed: {message}"))
+    let unexplained = || "the server does not say why".to_owned();
+    let failure = match flag("error") {
+        Some(true) => Some(text(status, "error_message").unwrap_or_else(unexplained)),
+        _ => text(insight, "error"),
     };
-    if flag("error") == Some(true) {
-        return failed(
-            text(status, "error_message")
-                .unwrap_or_else(|| "the server does not say why".to_owned()),
-        );
-    }
-    if let Some(message) = text(insight, "error") {
-        return failed(message);
-    }
-    if flag("complete") == Some(false) {
-        let query = text(status, "id").map_or("a query".to_owned(), |id| format!("query {id}"));
-        let why = format!("has no result yet: {query} is still computing it; ask again later");
-        return (ErrorKind::Running, why);
-    }
-    if insight.get("result").is_some() || insight.get("results").is_some() {
-        let why = "was never computed, or its result is no longer in the cache; compute it with \
-                   insight_computed";
-        return (ErrorKind::NotComputed, why.to_owned());
-    }
-    if insight.is_null() {
-        let why = "is null, as the insight of a dashboard's tile that holds a text; skip it";
-        return (ErrorKind::WrongShape, why.to_owned());
-    }
-    if insight.get("insight").is_some() {
-        let why = "is a tile of a dashboard; read its `insight`";
-        return (ErrorKind::WrongShape, why.to_owned());
-    }
-    let why = "comes without a result: it was listed with `basic`, or it is not an insight; get it \
-               by its id";
-    (ErrorKind::WrongShape, why.to_owned())
+    let (kind, why) = match failure {
+        Some(message) if message == NOT_STARTED => (
+            ErrorKind::RateLimited,
+            "has no result: too many queries of the project ran at once; try again in a few seconds",
+        ),
+        Some(message) => {
+            let why = format!("has no result: computing it failed: {message}");
+            return (ErrorKind::QueryFailed, why);
+        }
+        None if flag("complete") == Some(false) => {
+            let query = text(status, "id").map_or("a query".to_owned(), |id| format!("query {id}"));
+            let why = format!("has no result yet: {query} is still computing it; ask again later");
+            return (ErrorKind::Running, why);
+        }
+        None if has("result") || has("results") => (
+            ErrorKind::NotComputed,
+            "was never computed, or its result is no longer in the cache; compute it with \
+             insight_computed",
+        ),
+        None if insight.is_null() => (
+            ErrorKind::WrongShape,
+            "is null, as the insight of a dashboard's tile that holds a text; skip it",
+        ),
+        None if has("insight") => {
+            (ErrorKind::WrongShape, "is a tile of a dashboard; read its `insight`")
+        }
+        None => (
+            ErrorKind::WrongShape,
+            "comes without a result: it was listed with `basic`, or it is not an insight; get it \
+             by its id",
+        ),
+    };
+    (kind, why.to_owned())
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
+use super::fields::{breakdown, label, number, text};
 use super::shape::{Shape, elements, shown};
-use super::{breakdown, label, number, text};
 use crate::error::Result;
 
 /// One row of a retention: the persons who came first in one period, and how many of them came back
@@ -25,21 +25,8 @@ pub struct RetentionCohort {
 /// The rows of a retention, one for each period.
 ///
 /// # Errors
-/// [`WrongShape`](crate::ErrorKind::WrongShape), if the insight has no result, or is of another
-/// kind: the message names the function that reads it.
-///
-/// # Examples
-/// ```
-/// use posthog_api::insight;
-/// use serde_json::json;
-///
-/// let answer = json!({"id": 7, "result": [
-///     {"label": "Day 0", "date": "2026-01-02T00:00:00Z", "values": [{"count": 9}, {"count": 4}]},
-/// ]});
-/// let cohort = &insight::retention(&answer)?[0];
-/// assert_eq!(cohort.values, [Some(9.0), Some(4.0)]);
-/// # Ok::<(), posthog_api::Error>(())
-/// ```
+/// As [`result`](super::result), if there is no result; [`WrongShape`](crate::ErrorKind::WrongShape),
+/// if the insight is of another kind: the message names the function that reads it.
 pub fn retention(insight: &Value) -> Result<Vec<RetentionCohort>> {
     let cohorts = elements(insight, Shape::Retention, "retention")?;
     // Servers send both, and null for the one that is not asked for.

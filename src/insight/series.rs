@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
+use super::fields::{breakdown, label, text};
 use super::result::name;
 use super::shape::{Shape, elements};
 use super::table::all_values;
-use super::{breakdown, label, text};
 use crate::error::text::excerpt;
 use crate::error::{Error, ErrorKind, Result};
 

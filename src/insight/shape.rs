@@ -2,8 +2,7 @@
 
 use serde_json::Value;
 
-use super::result::{found, name, result};
-use super::table::is_table;
+use super::result::{found, name, result, tabular};
 use crate::error::{Error, ErrorKind, Result};
 
 /// What a result is, and so which reader reads it.
@@ -24,7 +23,7 @@ pub(super) enum Shape {
 impl Shape {
     /// The shape of the result; of an empty one, the shape that the query or the filters name.
     pub(super) fn of(insight: &Value) -> Shape {
-        if is_table(insight) {
+        if tabular(insight).is_some() {
             return Shape::Table;
         }
         match found(insight) {
@@ -48,19 +47,18 @@ impl Shape {
 
     fn of_element(element: &Value) -> Shape {
         let has = |name: &str| element.get(name).is_some();
-        let list = |name: &str| element.get(name).is_some_and(Value::is_array);
-        let text = |name: &str| element.get(name).is_some_and(Value::is_string);
+        let is = |name: &str, kind: fn(&Value) -> bool| element.get(name).is_some_and(kind);
         if let Value::Array(steps) = element {
             let all = !steps.is_empty() && steps.iter().all(is_step);
             return if all { Shape::Funnel } else { Shape::Unknown };
         }
         if has("aggregated_value") {
             Shape::Totals
-        } else if text("source") && text("target") {
+        } else if is("source", Value::is_string) && is("target", Value::is_string) {
             Shape::Paths
-        } else if list("values") && has("date") {
+        } else if is("values", Value::is_array) && has("date") {
             Shape::Retention
-        } else if list("data") && list("days") {
+        } else if is("data", Value::is_array) && is("days", Value::is_array) {
             Shape::Series
         } else if is_step(element) {
             Shape::Funnel
@@ -72,28 +70,19 @@ impl Shape {
     /// The shape that the insight's query, or its filters on older servers, name.
     fn named(insight: &Value) -> Shape {
         let query = shown(insight.get("query").unwrap_or(&Value::Null));
-        let node = text(insight, "/query/kind");
-        if let Some(kind) = text(query, "/kind") {
-            return match kind {
-                "TrendsQuery" => Shape::of_display(text(query, "/trendsFilter/display")),
-                "FunnelsQuery" => Shape::of_funnel(text(query, "/funnelsFilter/funnelVizType")),
-                "RetentionQuery" => Shape::Retention,
-                "PathsQuery" => Shape::Paths,
-                "StickinessQuery" | "LifecycleQuery" => Shape::Series,
-                "HogQLQuery" | "EventsQuery" | "ActorsQuery" => Shape::Table,
-                _ if matches!(node, Some("DataVisualizationNode" | "DataTableNode")) => {
-                    Shape::Table
-                }
-                _ => Shape::Empty,
-            };
-        }
         let filters = insight.get("filters").unwrap_or(&Value::Null);
-        match text(filters, "/insight").map(str::to_ascii_uppercase).as_deref() {
-            Some("TRENDS") => Shape::of_display(text(filters, "/display")),
-            Some("FUNNELS") => Shape::of_funnel(text(filters, "/funnel_viz_type")),
-            Some("RETENTION") => Shape::Retention,
-            Some("PATHS") => Shape::Paths,
-            Some("STICKINESS" | "LIFECYCLE") => Shape::Series,
+        let node = text(insight, "/query/kind");
+        let old = text(filters, "/insight").map(str::to_ascii_uppercase);
+        match text(query, "/kind").or(old.as_deref()).unwrap_or_default() {
+            "TrendsQuery" => Shape::of_display(text(query, "/trendsFilter/display")),
+            "TRENDS" => Shape::of_display(text(filters, "/display")),
+            "FunnelsQuery" => Shape::of_funnel(text(query, "/funnelsFilter/funnelVizType")),
+            "FUNNELS" => Shape::of_funnel(text(filters, "/funnel_viz_type")),
+            "RetentionQuery" | "RETENTION" => Shape::Retention,
+            "PathsQuery" | "PATHS" => Shape::Paths,
+            "StickinessQuery" | "LifecycleQuery" | "STICKINESS" | "LIFECYCLE" => Shape::Series,
+            "HogQLQuery" | "EventsQuery" | "ActorsQuery" => Shape::Table,
+            _ if matches!(node, Some("DataVisualizationNode" | "DataTableNode")) => Shape::Table,
             _ => Shape::Empty,
         }
     }

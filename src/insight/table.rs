@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::cut::{self, Cut};
-use super::result::{answer_of, name, own_result, result};
+use super::result::{Found, answer_of, find, name, own_name, own_result, result, tabular};
 use super::shape::{Shape, shown};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -30,19 +30,6 @@ pub struct Table {
 /// [`CutShort`](crate::ErrorKind::CutShort): the server cut the rows, or may have cut them. PostHog
 /// returns 100 rows unless the SQL has a LIMIT, and 50,000 at most (10,000 on servers of 2023).
 /// As [`result`](super::result), if an insight has no result.
-///
-/// # Examples
-/// ```
-/// use posthog_api::insight;
-/// use serde_json::json;
-///
-/// let rows = json!([["$pageview", 3]]);
-/// let answer = json!({"columns": ["event", "n"], "results": rows, "hasMore": false});
-/// let table = insight::table(&answer)?;
-/// assert_eq!(table.columns, ["event", "n"]);
-/// assert_eq!(table.rows, [[json!("$pageview"), json!(3)]]);
-/// # Ok::<(), posthog_api::Error>(())
-/// ```
 pub fn table(response: &Value) -> Result<Table> {
     table_of(response, None)
 }
@@ -75,14 +62,15 @@ pub fn rows(response: &Value) -> Result<Vec<Map<String, Value>>> {
 
 /// The table of the answer to a query.
 pub(crate) fn table_of(response: &Value, query: Option<&Value>) -> Result<Table> {
-    if find(response).is_none() && result(response)? == &json!([]) {
-        if let Shape::Table = Shape::of(response) {
-            return Ok(Table { columns: Vec::new(), rows: Vec::new() });
-        }
-    }
-    let found = tabular(response).ok_or_else(|| no_rows(response))?;
+    let Some(found) = tabular(response) else {
+        // An empty list has no columns: what the insight shows says that it is a table.
+        let is_empty = Shape::of(response) == Shape::Table;
+        let empty = Table { columns: Vec::new(), rows: Vec::new() };
+        return if is_empty { Ok(empty) } else { Err(no_rows(response)) };
+    };
     found.check(response, query)?;
-    found.table()
+    let rows = found.rows.iter().filter_map(Value::as_array).cloned().collect();
+    Ok(Table { columns: found.names()?, rows })
 }
 
 /// The rows of the answer to a query, by column name.
@@ -129,13 +117,8 @@ fn take_rows(response: &mut Value) -> Vec<Value> {
     let polled = own_result(response).is_none();
     let mut holder =
         if polled { response.pointer_mut("/query_status/results") } else { Some(response) };
-    while let Some(Value::Object(object)) = holder {
-        let name = if object.get("results").is_some_and(|rows| !rows.is_null()) {
-            "results"
-        } else {
-            "result"
-        };
-        match object.get_mut(name) {
+    while let Some(object) = holder {
+        match own_name(object).and_then(|name| object.get_mut(name)) {
             Some(Value::Array(rows)) => return std::mem::take(rows),
             inside => holder = inside,
         }
@@ -153,11 +136,6 @@ pub(crate) fn scan_obstacle(response: &Value) -> Option<String> {
     cut::scan_obstacle(find(response).map_or(response, |found| found.holder))
 }
 
-/// Whether the result is rows with columns.
-pub(super) fn is_table(response: &Value) -> bool {
-    tabular(response).is_some()
-}
-
 fn no_rows(response: &Value) -> Error {
     if let Err(why) = result(response) {
         return why;
@@ -168,32 +146,6 @@ fn no_rows(response: &Value) -> Error {
     };
     let name = name(response);
     Error::from_text(ErrorKind::WrongShape, &format!("{name} has no rows with columns: {hint}"))
-}
-
-/// Columns and rows, and the object that holds them.
-struct Found<'a> {
-    columns: &'a [Value],
-    rows: &'a [Value],
-    holder: &'a Value,
-}
-
-/// Servers of 2023 put the columns of an SQL insight into its `result`, later ones beside it. The
-/// answer of a query has `results`.
-fn find(response: &Value) -> Option<Found<'_>> {
-    let mut holder = answer_of(response);
-    loop {
-        let inside = own_result(holder);
-        match (holder.get("columns").and_then(Value::as_array), inside?) {
-            (Some(columns), Value::Array(rows)) => return Some(Found { columns, rows, holder }),
-            (_, object @ Value::Object(_)) => holder = object,
-            _ => return None,
-        }
-    }
-}
-
-/// Rows with a cell for each column.
-fn tabular(response: &Value) -> Option<Found<'_>> {
-    find(response).filter(|found| found.rows.iter().all(Value::is_array))
 }
 
 /// Rows that are objects; without columns, those that no other reader reads.
@@ -236,11 +188,6 @@ impl Found<'_> {
             }
         }
     }
-
-    fn table(&self) -> Result<Table> {
-        let rows = self.rows.iter().filter_map(Value::as_array).cloned().collect();
-        Ok(Table { columns: self.names()?, rows })
-    }
 }
 
 impl Table {
@@ -273,21 +220,21 @@ impl Table {
 fn unique(columns: &[String]) -> Vec<String> {
     // A name that the server gives to another column stays that column's.
     let mut taken: HashSet<String> = columns.iter().cloned().collect();
-    let mut count: HashMap<&str, usize> = HashMap::new();
-    let mut name = |column| {
-        let n = count.entry(column).and_modify(|n| *n += 1).or_insert(1);
-        if *n == 1 {
+    let mut next: HashMap<&str, usize> = HashMap::new();
+    let name = |column| {
+        let Some(n) = next.get_mut(column) else {
+            next.insert(column, 2);
             return column.to_owned();
-        }
+        };
         loop {
             let name = format!("{column}_{n}");
+            *n += 1;
             if taken.insert(name.clone()) {
                 return name;
             }
-            *n += 1;
         }
     };
-    columns.iter().map(|column| name(column.as_str())).collect()
+    columns.iter().map(String::as_str).map(name).collect()
 }
 
 #[cfg(test)]

@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
+use super::fields::{breakdown, label, text};
 use super::result::name;
 use super::shape::{Shape, elements, not};
 use super::table::all_values;
-use super::{breakdown, label, text};
 use crate::error::text::excerpt;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -30,10 +30,9 @@ pub struct Total {
 /// number.
 ///
 /// # Errors
-/// [`WrongShape`](crate::ErrorKind::WrongShape), if the insight does not show one number. The
-/// message says why: the insight was never computed, is running, or failed; there was nothing to
-/// aggregate; or it is another kind of insight, and which function reads it; or it has several
-/// numbers, which [`totals`] returns.
+/// As [`result`](super::result), if there is no result; [`WrongShape`](crate::ErrorKind::WrongShape),
+/// if the insight is of another kind (the message names the function that reads it), had nothing to
+/// aggregate, or has several numbers, which [`totals`] returns.
 ///
 /// # Examples
 /// ```
@@ -42,10 +41,6 @@ pub struct Total {
 ///
 /// let insight = json!({"id": 7, "result": [{"label": "Pageviews", "aggregated_value": 1183}]});
 /// assert_eq!(aggregated_value(&insight)?, 1183.0);
-///
-/// let line = json!({"id": 8, "result": [{"data": [1.0], "days": ["2026-01-02"], "label": "a"}]});
-/// let error = aggregated_value(&line).unwrap_err();
-/// assert!(error.to_string().ends_with("it is a line; use insight::series"));
 /// # Ok::<(), posthog_api::Error>(())
 /// ```
 pub fn aggregated_value(insight: &Value) -> Result<f64> {
@@ -74,8 +69,8 @@ pub fn aggregated_value(insight: &Value) -> Result<f64> {
 /// of a breakdown and each period of a comparison.
 ///
 /// # Errors
-/// [`WrongShape`](crate::ErrorKind::WrongShape), if the insight has no result or is of another
-/// kind, or if a value is not a number. A value that is null is not an error.
+/// As [`result`](super::result), if there is no result; [`WrongShape`](crate::ErrorKind::WrongShape),
+/// if the insight is of another kind, or a value is neither a number nor null.
 /// [`CutShort`](crate::ErrorKind::CutShort), if a breakdown has more values and none of the rows
 /// holds the [rest](super::BREAKDOWN_OTHER).
 ///
@@ -109,13 +104,9 @@ pub fn totals(insight: &Value) -> Result<Vec<Total>> {
 }
 
 fn value(insight: &Value, series: &Value) -> Result<Option<f64>> {
-    match series.get("aggregated_value") {
-        None | Some(Value::Null) => Ok(None),
-        Some(value) => match value.as_f64() {
-            Some(number) => Ok(Some(number)),
-            None => Err(no_value(insight, series, "is not a number")),
-        },
-    }
+    let value = series.get("aggregated_value").filter(|value| !value.is_null());
+    let no_number = || no_value(insight, series, "is not a number");
+    value.map(|value| value.as_f64().ok_or_else(no_number)).transpose()
 }
 
 fn no_value(insight: &Value, series: &Value, why: &str) -> Error {
