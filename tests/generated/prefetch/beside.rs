@@ -38,35 +38,37 @@ fn ids(client: &Client, ahead: usize) -> Vec<u64> {
     list.items().map(|row| row.unwrap()["id"].as_u64().unwrap()).collect()
 }
 
-/// From the page at 4 the list goes on at 10,000, so that the page at 6, which was foreseen, is
-/// given up.
+/// From the page at 4 the list goes on at 10,000, so that the pages that were foreseen from 6 on
+/// are given up.
 const JUMP: u64 = 10_000;
 const GIVEN_UP: u64 = 6;
 
 #[test]
-fn a_failure_beside_a_request_that_was_given_up_is_asked_for_again_alone() {
-    together([0, 2, 4, 6].map(|later| JUMP + later), |fails_from| {
+fn a_failure_beside_requests_that_were_given_up_is_asked_for_again_alone() {
+    // Beside one of them, the next page is sent ahead too; beside two, there is no room for it.
+    let rows = [1, 2].into_iter().flat_map(|slow| [0, 2, 4, 6].map(|later| (slow, JUMP + later)));
+    together(rows, |(slow, fails_from)| {
         let running = AtomicUsize::new(0);
         let server = Server::start(move |request, _| match offset(request) {
             4 => link(4, JUMP).after(Duration::from_millis(50)),
-            GIVEN_UP => {
+            at if (GIVEN_UP..GIVEN_UP + slow * ROWS).contains(&at) => {
                 running.fetch_add(1, SeqCst);
                 thread::sleep(Duration::from_millis(500));
                 running.fetch_sub(1, SeqCst);
-                page(GIVEN_UP, 1_000)
+                page(at, 1_000)
             }
             at if at >= fails_from && running.load(SeqCst) > 0 => busy(),
             at => page(at, (JUMP + 20) / ROWS),
         });
         let client = builder(server.url()).build().unwrap();
         let expected: Vec<u64> = (0..6).chain(JUMP..JUMP + 20).collect();
-        assert_eq!(ids(&client, 2), expected, "{fails_from}");
+        assert_eq!(ids(&client, 4), expected, "{slow} slow, {fails_from}");
     });
 }
 
 #[test]
 fn a_request_that_was_given_up_makes_no_further_attempt() {
-    let late = Duration::from_millis(200);
+    let late = Duration::from_millis(500);
     let rows = [
         ("given up during its wait", throttled("1")),
         ("given up before its answer", throttled("1").after(late)),
@@ -127,7 +129,7 @@ fn requests_that_fail_together_halve_the_window_once() {
             return throttled("0");
         }
         gauge.fetch_max(running.fetch_add(1, SeqCst) + 1, SeqCst);
-        thread::sleep(Duration::from_millis(10));
+        thread::sleep(Duration::from_millis(30));
         running.fetch_sub(1, SeqCst);
         page(at, PAGES)
     });
@@ -141,8 +143,9 @@ fn requests_that_fail_together_halve_the_window_once() {
         }
     }
     assert_eq!(rows, (0..PAGES * ROWS).collect::<Vec<_>>());
-    // Four pages beyond the wanted one, half of eight.
-    assert_eq!(most.load(SeqCst), 5);
+    // Four pages beyond the wanted one, half of eight; a busy machine may start the last one late.
+    let most = most.load(SeqCst);
+    assert!((4..=5).contains(&most), "{most}");
 }
 
 #[test]
@@ -193,4 +196,18 @@ fn after_a_429_that_is_not_retried_no_page_is_requested_ahead_until_its_wait_is_
         during.iter().filter(|(at, _)| (100..900).contains(&at.as_millis())).collect();
     assert!(during.len() > 10, "{during:?}");
     assert!(during.iter().all(|(_, running)| *running == 1), "{during:?}");
+}
+
+#[test]
+fn a_403_that_is_not_of_posthog_is_asked_for_again_alone() {
+    const FAILS: u64 = 12;
+    let asked = AtomicUsize::new(0);
+    let server = Server::start(move |request, _| match offset(request) {
+        FAILS if asked.fetch_add(1, SeqCst) == 0 => Act::status(403)
+            .body("text/html", "<p>Too many at once.")
+            .after(Duration::from_millis(20)),
+        at => page(at, 20),
+    });
+    let client = builder(server.url()).build().unwrap();
+    assert_eq!(ids(&client, 4), (0..20 * ROWS).collect::<Vec<_>>());
 }
