@@ -141,7 +141,7 @@ fn a_write_that_may_have_been_done_is_sent_once() {
             .on_retry(|event| panic!("a wait: {event:?}"))
             .build()
             .unwrap();
-        error_in(fault, call(&client));
+        assert!(error_in(fault, call(&client)).may_have_been_done(), "{method}, {fault}");
         let requests = server.requests();
         assert_eq!(requests.len(), 1, "{method}, {fault}");
         assert_eq!(requests[0].method, method);
@@ -206,7 +206,8 @@ fn an_error_that_a_retry_cannot_fix_is_not_retried() {
             .on_retry(|event| panic!("a wait: {event:?}"))
             .build()
             .unwrap();
-        within(SLOW * 2, || error_in(fault, call(&client)));
+        let failed = within(SLOW * 2, || error_in(fault, call(&client)));
+        assert!(!failed.may_have_been_done(), "{name}, {fault}");
         assert_eq!(server.count(), 1, "{name}, {fault}");
     });
 }
