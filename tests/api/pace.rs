@@ -1,6 +1,7 @@
 //! Proves that `max_requests_per_minute` spreads the requests, and that the hook sees the long waits.
-use crate::support::{builder, watched};
+use crate::support::{Act, Server, builder, watched};
 use crate::wire::empty;
+use serde_json::json;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -59,4 +60,24 @@ fn nothing_waits_without_a_pace() {
         client.project(1).list("things").page().unwrap();
     }
     assert!(waits.all().is_empty());
+}
+
+#[test]
+fn pages_that_are_foreseen_wait_while_the_pace_is_behind() {
+    let server = Server::start(|request, _| {
+        let offset: u64 = request.param("offset").map_or(0, |n| n.parse().unwrap());
+        let next = format!("http://in.example/?offset={}", offset + 1);
+        Act::json(200, &json!({"results": [{"id": offset}], "next": next}))
+    });
+    let client = builder(server.url()).max_requests_per_minute(610).build().unwrap();
+    let mut items = client.project(1).list("things").prefetch(8).items();
+    // Else each of these requests would wait for eight slots of 100 ms.
+    let waited = [14, 10, 10].map(|pages| {
+        assert_eq!(items.by_ref().take(pages).map(Result::unwrap).count(), pages);
+        let start = Instant::now();
+        client.me().unwrap();
+        start.elapsed()
+    });
+    // A busy machine may send several before the first of them takes its slot.
+    assert!(waited.iter().any(|time| *time < Duration::from_millis(550)), "{waited:?}");
 }

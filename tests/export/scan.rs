@@ -538,3 +538,13 @@ fn the_rows_of_a_scan_are_counted_by_one_query() {
     let server = Server::answers(&[json!({"columns": ["a"], "results": []})]);
     assert_eq!(error(scan(&server).count()).kind(), ErrorKind::WrongShape);
 }
+
+#[test]
+fn pages_of_a_scan_grow_again_up_to_the_size_that_was_set() {
+    let pages = [json!(["x".repeat(3_000)]), json!([1, 2]), json!([3]), json!([4]), json!([])];
+    let server = Server::answers(&answers("Int64", &pages));
+    let small = builder(server.url()).max_body_bytes(2_000).build().unwrap().project(1);
+    let rows = small.hogql(SQL).scan("k").page_size(8).into_iter();
+    assert_eq!(rows.map(Result::unwrap).count(), 4);
+    assert_eq!(limits(&server), [8, 4, 8, 8, 8]);
+}

@@ -231,7 +231,8 @@ fn an_error_that_a_retry_cannot_fix_is_not_retried() {
             .on_retry(|event| panic!("a wait: {event:?}"))
             .build()
             .unwrap();
-        within(SLOW * 2, || error_in(fault, call(&client)));
+        let failed = within(SLOW * 2, || error_in(fault, call(&client)));
+        assert!(!failed.may_have_been_done(), "{name}, {fault}");
         assert_eq!(server.count(), 1, "{name}, {fault}");
     });
 }

@@ -460,3 +460,10 @@ fn a_proxy_that_refuses_the_connection_is_an_error() {
         assert_eq!(proxy.requests()[0].method, "CONNECT", "{name}");
     }
 }
+
+#[test]
+fn a_read_whose_connection_breaks_later_than_at_once_is_not_sent_again() {
+    let server = Server::script([Act::close().after(Duration::from_millis(1_200))]);
+    transport(&error(client(&server).me()));
+    server.all_requests();
+}

@@ -9,6 +9,7 @@ mod host;
 mod model;
 mod script;
 
+mod beside;
 mod limits;
 mod same;
 mod speed;
