@@ -218,6 +218,7 @@ fn problems(units: &BTreeMap<String, Vec<Named>>) -> Vec<String> {
 /// The files of a folder, by name without `.rs`.
 fn files(folder: &Path) -> BTreeMap<String, Named> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let entries = entries.filter(|path| !path.ends_with("tests.rs"));
     let sources = entries.filter(|path| path.extension().is_some_and(|e| e == "rs"));
     let stem = |path: &Path| path.file_stem().unwrap().to_string_lossy().into_owned();
     sources.map(|path| (stem(&path), Named::of(&fs::read_to_string(&path).unwrap()))).collect()
