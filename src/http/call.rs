@@ -118,6 +118,7 @@ fn attempt(request: &mut Request, accept: Accept) -> std::result::Result<Answer,
         accept,
         body: body.as_deref(),
         timeout: request.limit(),
+        left: http.left(),
         deadline: http.deadline(),
     };
     core.transport.attempt(&attempt, buffer)

@@ -13,7 +13,7 @@ use ureq::http::{self, HeaderMap, Method, Version, header};
 use super::retry::Outcome;
 use super::tls;
 use super::url::Base;
-use super::wait::{AFTER_DEADLINE, MAX_TIMEOUT};
+use super::wait::AFTER_DEADLINE;
 use crate::error::text::{MAX_TEXT, lossy};
 use crate::error::{Error, ErrorAnswer, ErrorKind as Kind, Result};
 
@@ -37,13 +37,8 @@ pub(crate) struct Attempt<'a> {
     /// For each phase of the attempt.
     pub(crate) timeout: Duration,
     /// For the whole attempt, where the call has a deadline.
+    pub(crate) left: Option<Duration>,
     pub(crate) deadline: Option<Instant>,
-}
-
-impl Attempt<'_> {
-    fn left(&self) -> Option<Duration> {
-        self.deadline.map(|at| at.saturating_duration_since(Instant::now()).min(MAX_TIMEOUT))
-    }
 }
 
 /// The representation that a call asks for.
@@ -215,7 +210,9 @@ impl Transport {
     fn limit_passed(&self, phase: ureq::Timeout, attempt: &Attempt<'_>) -> NoAnswer {
         let connecting = matches!(phase, ureq::Timeout::Resolve | ureq::Timeout::Connect);
         let limit = if connecting { self.connect_timeout } else { attempt.timeout };
-        if attempt.left().is_some_and(|left| left.is_zero()) || phase == ureq::Timeout::Global {
+        // A phase has no more time than was left when the attempt began.
+        let is_over = attempt.deadline.is_some_and(|at| at <= Instant::now());
+        if is_over || attempt.left.is_some_and(|left| left <= limit) {
             return failed(Outcome::Final, Kind::Timeout, AFTER_DEADLINE);
         }
         if !connecting {
@@ -276,7 +273,7 @@ impl Transport {
         attempt: &Attempt<'_>,
     ) -> http::Request<B> {
         let first_lookup = self.named && !self.connected.load(Ordering::Relaxed);
-        let left = attempt.left();
+        let left = attempt.left;
         let threads = (first_lookup || left.is_some()) && can_start_thread();
         let within = |limit: Duration| Some(left.map_or(limit, |left| limit.min(left)));
         self.agent

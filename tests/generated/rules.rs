@@ -118,7 +118,7 @@ pub fn alternatives(leaves: Vec<Value>) -> Vec<Value> {
     out
 }
 
-/// `YYYY-MM-DD` or `YYYY-MM-DD hh:mm:ss` of a day that exists. Second 60 is the one after it.
+/// `YYYY-MM-DD` or `YYYY-MM-DD hh:mm:ss` of a day that exists.
 fn is_date(text: &str) -> bool {
     let fields: Vec<u32> = text.split(['-', ' ', ':']).flat_map(str::parse).collect();
     let ([year, month, day], time) = match fields[..] {
@@ -135,7 +135,7 @@ fn is_date(text: &str) -> bool {
     let last = (month as usize).checked_sub(1).and_then(|at| days.get(at));
     written == text
         && last.is_some_and(|last| (1..=*last).contains(&day))
-        && time.is_none_or(|[h, min, s]| h < 24 && min < 60 && s <= 60)
+        && time.is_none_or(|[h, min, s]| h < 24 && min < 60 && s < 60)
 }
 
 pub fn may_be_sent(name: &str, text: Option<&str>) -> bool {

@@ -224,7 +224,7 @@ pub const OPERATORS: &[&str] = &[
 
 pub fn operand() -> impl Strategy<Value = Value> {
     let date =
-        "(0000|1900|2000|2023|2024)-(00|02|04|12|13)-(00|01|28|29|30|31)( (00|23|24):59:(59|60))?";
+        "(0000|1900|2000|2023|2024)-(00|02|04|12|13)-(00|01|28|29|30|31)( (00|23|24):59:(59|61))?";
     // Where servers begin to write an exponent.
     let float = (-99i32..99, prop_oneof![-8i32..-5, 19..22])
         .prop_map(|(n, exponent)| format!("{n}e{exponent}").parse::<f64>().unwrap().into());
