@@ -279,7 +279,7 @@ impl Serialize for Node {
                     node => Cow::Borrowed(node),
                 });
                 map.serialize_entry("type", kind)?;
-                map.serialize_entry("values", &Vec::from_iter(members))?;
+                map.serialize_entry("values", &members.collect::<Vec<_>>())?;
             }
             Node::Invalid(why) => return Err(S::Error::custom(why)),
         }

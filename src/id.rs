@@ -135,7 +135,7 @@ fn of_address(address: &str) -> std::result::Result<Insight, String> {
         let is = move |name: &String| names.iter().any(|n| n.eq_ignore_ascii_case(name));
         segments.iter().zip(segments.iter().skip(1)).filter(move |(name, _)| is(name))
     };
-    let Some((_, id)) = behind(&["insights", "insight"]).last() else {
+    let Some((_, id)) = behind(&["insights", "insight"]).next_back() else {
         return Err(wrong(if behind(&["dashboard", "dashboards"]).next().is_some() {
             "is of a dashboard; open one of its insights and copy that address"
         } else {

@@ -28,7 +28,8 @@ pub use persons::Persons;
 use crate::error::{Result, row_as};
 use crate::filter::PersonFilter;
 use crate::http::{Http, MAX_QUERY, Request};
-use pager::{Pager, ReadTyped, Reader};
+use pager::{OpenList, Pager, ReadTyped, Reader};
+use walk::Walk;
 
 /// `List<Any>`: the list of any route, by its path, from
 /// [`Project::list`](crate::Project::list) and [`Client::list`](crate::Client::list).
@@ -253,16 +254,15 @@ impl<K> List<K> {
         }
         let seen = (lists.len() > 1).then(HashSet::new);
         let typed = typed.filter(|_| !self.drop_similar && seen.is_none());
+        let open = |request: Request| {
+            let first = request.params().clone();
+            let walk = Walk::new(first, route.cursor, !self.allow_missing_rows);
+            OpenList::new(request, self.prefetch, walk, typed.is_some())
+        };
+        let lists = lists.into_iter().map(open).collect();
         let (drop_similar, hasher) = (self.drop_similar, RandomState::new());
-        Pager {
-            lists: lists.into_iter(),
-            list: None,
-            reader: Reader { typed, row, drop_similar, hasher, seen, returned: 0 },
-            prefetch: self.prefetch,
-            route,
-            complete: !self.allow_missing_rows,
-            first: false,
-        }
+        let reader = Reader { typed, row, drop_similar, hasher, seen, returned: 0 };
+        Pager { lists, reader, first: false }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The pages and rows of a list, in order.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::fmt;
 use std::hash::RandomState;
 use std::iter::FusedIterator;
@@ -10,7 +10,6 @@ use serde_json::Value;
 use super::completeness::Completeness;
 use super::in_flight::InFlight;
 use super::page::{self, Envelope, Keys};
-use super::routes::Route;
 use super::walk::Walk;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Params, Request, Response};
@@ -105,13 +104,9 @@ impl<T> FusedIterator for Items<T> {}
 /// The pages of one list; or, for an OR of filters, of several, one after the other. After an error
 /// there are no more.
 pub(super) struct Pager<T> {
-    pub(super) lists: std::vec::IntoIter<Request>,
-    pub(super) list: Option<OpenList>,
+    /// Those that were not read to their end.
+    pub(super) lists: VecDeque<OpenList>,
     pub(super) reader: Reader<T>,
-    pub(super) prefetch: usize,
-    pub(super) route: Route,
-    /// Checks that no rows are missing.
-    pub(super) complete: bool,
     /// Only the first row is wanted: pages have one row, and more after an empty one.
     pub(super) first: bool,
 }
@@ -134,7 +129,7 @@ pub(super) struct Reader<T> {
     pub(super) returned: u64,
 }
 
-/// The list that is being read.
+/// A list, and where it is read next.
 pub(super) struct OpenList {
     pages: InFlight,
     walk: Walk,
@@ -147,29 +142,21 @@ impl<T> Pager<T> {
     /// The next page; a row that could not be read is an error among its rows.
     fn next(&mut self) -> Option<Result<Envelope<Result<T>>>> {
         let page = self.page().transpose()?;
-        Some(page.map_err(|error| {
-            self.lists = Vec::new().into_iter();
-            match self.list.take() {
-                Some(list) => list.pages.request.error(error),
-                None => error,
-            }
+        Some(page.map_err(|error| match self.lists.drain(..).next() {
+            Some(list) => list.pages.request.error(error),
+            None => error,
         }))
     }
 
     /// The next page; `None` after the last one of the last list.
     fn page(&mut self) -> Result<Option<Envelope<Result<T>>>> {
-        loop {
-            let Some(list) = &mut self.list else {
-                let Some(request) = self.lists.next() else { return Ok(None) };
-                self.list = Some(self.open(request));
-                continue;
-            };
-            // It stays until its page was read: a hook of the caller's can panic.
+        // A list stays until its page was read: a hook of the caller's can panic.
+        while let Some(list) = self.lists.front_mut() {
             let Some(query) = list.next.clone() else {
-                if let Some(why) = list.all.missing_rows().filter(|_| self.complete) {
+                if let Some(why) = list.all.missing_rows().filter(|_| list.walk.complete) {
                     return Err(paging(&why));
                 }
-                self.list = None;
+                self.lists.pop_front();
                 continue;
             };
             let query =
@@ -179,22 +166,12 @@ impl<T> Pager<T> {
                 return Ok(page);
             }
         }
+        Ok(None)
     }
 
     /// Whether there are pages behind the last one.
     fn has_next(&self) -> bool {
-        let list = self.list.as_ref();
-        list.is_some_and(|list| list.next.is_some()) || !self.lists.as_slice().is_empty()
-    }
-
-    fn open(&self, request: Request) -> OpenList {
-        let first = request.params().clone();
-        OpenList {
-            pages: InFlight::new(request, self.prefetch),
-            all: Completeness::new(&first, self.reader.typed.is_some()),
-            walk: Walk::new(first.clone(), self.route.cursor, self.complete),
-            next: Some(Ok(first)),
-        }
+        self.lists.len() > 1 || self.lists.iter().any(|list| list.next.is_some())
     }
 }
 
@@ -203,6 +180,16 @@ fn paging(why: &str) -> Error {
 }
 
 impl OpenList {
+    pub(super) fn new(request: Request, prefetch: usize, walk: Walk, typed: bool) -> OpenList {
+        let first = request.params().clone();
+        OpenList {
+            pages: InFlight::new(request, prefetch),
+            all: Completeness::new(&first, typed),
+            walk,
+            next: Some(Ok(first)),
+        }
+    }
+
     /// A page; `None` for one whose rows came before.
     fn read<T>(
         &mut self,

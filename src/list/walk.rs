@@ -24,7 +24,7 @@ pub(super) struct Walk {
     /// The parameter that takes `next_cursor`.
     cursor: &'static str,
     /// False where rows may be missing.
-    complete: bool,
+    pub(super) complete: bool,
     /// A hash of the query of each page so far: a list that returns to one would never end.
     seen: HashSet<u64>,
     empty_pages: u32,
