@@ -326,14 +326,6 @@ enum Sent {
     Surely,
 }
 
-impl Sent {
-    /// The outcome of "refused" or "unreachable". An established connection reports the same
-    /// errors, minutes after the request was sent, when its route disappears.
-    fn refused(self) -> Outcome {
-        if self == Sent::Nothing { Outcome::Unconnected } else { Outcome::Broken }
-    }
-}
-
 fn read_all(
     body: &mut ureq::Body,
     limit: u64,
@@ -371,8 +363,18 @@ fn broken(why: impl Display) -> NoAnswer {
     failed(Outcome::Broken, Kind::Broken, message)
 }
 
-fn unconnected(outcome: Outcome, kind: Kind, why: impl Display) -> NoAnswer {
-    failed(outcome, kind, format!("no connection was made: {why}"))
+fn unconnected(kind: Kind, why: impl Display) -> NoAnswer {
+    failed(Outcome::Unconnected, kind, format!("no connection was made: {why}"))
+}
+
+/// Of "refused" or "unreachable". An established connection reports the same errors, minutes after
+/// the request was sent, when its route disappears.
+fn refused(sent: Sent, kind: Kind, why: impl Display) -> NoAnswer {
+    match sent {
+        Sent::Nothing => unconnected(kind, why),
+        Sent::Maybe => NoAnswer { outcome: Outcome::Broken, ..unconnected(kind, why) },
+        Sent::Surely => broken(why),
+    }
 }
 
 fn no_answer(error: ureq::Error, sent: Sent) -> NoAnswer {
@@ -384,14 +386,10 @@ fn no_answer(error: ureq::Error, sent: Sent) -> NoAnswer {
                 "the answer is larger than {limit} bytes; ask for fewer rows a page, or raise max_body_bytes"
             ),
         ),
-        ureq::Error::HostNotFound => {
-            unconnected(Outcome::Unconnected, Kind::Dns, "the host name is not known")
-        }
-        ureq::Error::ConnectionFailed => {
-            unconnected(sent.refused(), Kind::Connect, "the host does not answer")
-        }
+        ureq::Error::HostNotFound => unconnected(Kind::Dns, "the host name is not known"),
+        ureq::Error::ConnectionFailed => refused(sent, Kind::Connect, "the host does not answer"),
         ureq::Error::ConnectProxyFailed(why) => {
-            unconnected(sent.refused(), Kind::Proxy, format!("the proxy refused: {why}"))
+            refused(sent, Kind::Proxy, format!("the proxy refused: {why}"))
         }
         ureq::Error::InvalidProxyUrl => {
             other(Kind::Proxy, "the URL of the proxy is not valid".into())
@@ -422,7 +420,7 @@ fn io_failed(error: &io::Error, sent: Sent) -> NoAnswer {
         | Io::HostUnreachable
         | Io::NetworkUnreachable
         | Io::NetworkDown
-        | Io::AddrNotAvailable => unconnected(sent.refused(), Kind::Connect, message),
+        | Io::AddrNotAvailable => refused(sent, Kind::Connect, message),
         Io::ConnectionReset
         | Io::ConnectionAborted
         | Io::BrokenPipe
@@ -430,9 +428,7 @@ fn io_failed(error: &io::Error, sent: Sent) -> NoAnswer {
         | Io::UnexpectedEof
         | Io::WriteZero
         | Io::TimedOut => broken(message),
-        _ if message.starts_with("failed to lookup address") => {
-            unconnected(Outcome::Unconnected, Kind::Dns, message)
-        }
+        _ if message.starts_with("failed to lookup address") => unconnected(Kind::Dns, message),
         // rustls reports a failed handshake as invalid data.
         Io::InvalidData => tls(&message),
         _ => failed(Outcome::Final, Kind::Broken, message),

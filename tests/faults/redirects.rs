@@ -470,3 +470,16 @@ fn a_write_whose_answer_is_elsewhere_and_fails_may_have_been_done() {
     assert_eq!(failed.call(), Some(("GET", "/api/y/")));
     assert!(failed.may_have_been_done());
 }
+
+#[test]
+fn a_redirect_that_shows_the_key_is_not_followed() {
+    for location in [format!("/api/y/?old={KEY}"), format!("/api/{KEY}/"), format!("/y?{KEY}=1")] {
+        let server = Server::script([to(307, &location)]);
+        let failed = error(client(&server).get("/api/x/").send());
+        assert!(redirect(&failed).1.contains("contains the key"), "{failed}");
+    }
+    // Eight characters of it can be there by chance.
+    let location = format!("/api/y/?old={}", &KEY[4..12]);
+    let server = Server::script([to(307, &location), Act::json(200, &json!([1]))]);
+    assert_eq!(client(&server).get("/api/x/").send().unwrap(), json!([1]));
+}

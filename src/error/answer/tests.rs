@@ -118,3 +118,28 @@ fn the_wait_is_read_from_the_detail() {
         assert_eq!(seconds_in_detail(detail), wait.map(Duration::from_secs), "{detail}");
     }
 }
+
+#[test]
+fn the_same_call_may_succeed_later_after_these_errors() {
+    use ErrorKind as K;
+    for (status, transient) in [
+        (400, false),
+        (401, false),
+        (403, false),
+        (404, false),
+        (429, true),
+        (500, true),
+        (501, false),
+        (502, true),
+        (504, true),
+    ] {
+        assert_eq!(error(status, "").is_transient(), transient, "{status}");
+    }
+    let passing = [K::Dns, K::Connect, K::Broken, K::Timeout, K::Running, K::QueryBudget];
+    let lasting = [K::Config, K::Tls, K::Proxy, K::NotHttp, K::Redirect, K::Decode, K::Paging];
+    for (kinds, transient) in [(&passing[..], true), (&lasting[..], false)] {
+        for kind in kinds {
+            assert_eq!(Error::from_kind(*kind, "x").is_transient(), transient, "{kind}");
+        }
+    }
+}
