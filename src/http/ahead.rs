@@ -27,8 +27,8 @@ const GIVEN_UP: Duration = Duration::from_secs(1);
 /// How many pages come at the smaller size after a failure.
 const CAREFUL: u32 = 50;
 
-/// How many bodies that were read are kept for the next requests.
-const SPARE: usize = 2;
+/// How many bodies that were read are kept for the next requests: one is read at a time.
+const SPARE: usize = 1;
 
 /// An ordered queue of requests, each sent ahead of its turn. `P` is what the caller knows the
 /// request by.
