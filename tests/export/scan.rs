@@ -176,7 +176,7 @@ fn tables() -> Vec<(&'static str, Keys)> {
     vec![
         ("uuids", table(uuids, "UUID")),
         ("times", table(times, "DateTime64(6, 'America/New_York')")),
-        ("texts in a variant", table(texts.clone(), "Variant(String, UInt64)")),
+        ("texts and null in a variant", table(or_null(texts.clone()), "Variant(String, UInt64)")),
         ("texts and null in a dynamic", table(or_null(texts.clone()), "Dynamic")),
         ("numbers", table(numbers.clone(), "UInt64")),
         ("shared numbers", table(shared.clone(), "Int64")),
