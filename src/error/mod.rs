@@ -159,7 +159,7 @@ impl Error {
     /// An error as the client would return it for an answer with this error status and body, for
     /// tests of your own code.
     ///
-    /// It names no call. [`retry_after`](Error::retry_after) is read from PostHog's detail.
+    /// It has no call. [`retry_after`](Error::retry_after) is read from PostHog's detail.
     #[must_use]
     pub fn from_answer(status: u16, body: impl Into<String>) -> Error {
         let answer = ErrorAnswer::read(status, &body.into(), &|text| text::cut(text.to_owned()));
@@ -169,7 +169,7 @@ impl Error {
         error
     }
 
-    /// An error of this kind, for tests of your own code. It names no call and has no answer.
+    /// An error of this kind, for tests of your own code. It has no call and no answer.
     #[must_use]
     pub fn from_kind(kind: ErrorKind, message: impl Into<String>) -> Error {
         Error::new(kind, text::cut(message.into()))
