@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::Http;
 use super::pace::Pace;
 use super::request::Request;
 use super::response::Response;
@@ -33,6 +34,7 @@ const SPARE: usize = 1;
 /// An ordered queue of requests, each sent ahead of its turn. `P` is what the caller knows the
 /// request by.
 pub(crate) struct Ahead<P> {
+    http: Http,
     queue: VecDeque<(P, Sent)>,
     /// Requests that were given up and may still run.
     given_up: Vec<Sent>,
@@ -47,8 +49,9 @@ pub(crate) struct Ahead<P> {
 impl<P: PartialEq> Ahead<P> {
     /// `most`: how many requests beyond the first of the queue may be sent; `own`: see
     /// [`is_own`].
-    pub(crate) fn new(most: usize, own: fn(&Error) -> bool) -> Ahead<P> {
+    pub(crate) fn new(http: &Http, most: usize, own: fn(&Error) -> bool) -> Ahead<P> {
         Ahead {
+            http: http.clone(),
             queue: VecDeque::new(),
             given_up: Vec::new(),
             threads: Threads::new(),
@@ -74,19 +77,21 @@ impl<P: PartialEq> Ahead<P> {
 
     /// Whether a request behind the first one may be sent now. `taken`: 1 where the first one was
     /// taken out of the queue already.
-    pub(crate) fn has_room(&mut self, pace: Option<&Pace>, taken: usize) -> bool {
+    pub(crate) fn has_room(&mut self, taken: usize) -> bool {
         for (_, sent) in &self.queue {
             self.window.note(&sent.watch, sent.epoch);
         }
         let in_flight = self.queue.len() + self.running_given_up() + taken;
         // A request that is only foreseen would take the turn of one that is wanted.
-        !pace.is_some_and(Pace::is_behind) && self.window.has_room(in_flight)
+        !self.pace().is_some_and(Pace::is_behind) && self.window.has_room(in_flight)
     }
 
     /// Sends a request on a thread; false where none can be started.
     pub(crate) fn send(&mut self, place: P, mut request: Request) -> bool {
         let beside = !self.queue.is_empty() || self.running_given_up() > 0;
         request.buffer = self.spare.pop().unwrap_or_default();
+        // Taken here and not on the thread, so that `has_room` sees it.
+        request.turn = self.pace().and_then(|pace| pace.take(self.http.deadline()));
         let Some((watch, answer)) = self.threads.send(request) else { return false };
         self.queue.push_back((place, Sent { watch, answer, epoch: self.window.epoch }));
         if beside {
@@ -97,7 +102,7 @@ impl<P: PartialEq> Ahead<P> {
 
     /// Makes these requests the queue: those that are in it stay, others are given up, and as many
     /// more as may be in flight are sent.
-    pub(crate) fn line_up(&mut self, wanted: Vec<(P, Request)>, pace: Option<&Pace>) {
+    pub(crate) fn line_up(&mut self, wanted: Vec<(P, Request)>) {
         let (stay, drop): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut self.queue)
             .into_iter()
             .partition(|(place, _)| wanted.iter().any(|(other, _)| other == place));
@@ -108,7 +113,7 @@ impl<P: PartialEq> Ahead<P> {
             if self.queue.get(at).is_some_and(|(other, _)| *other == place) {
                 continue;
             }
-            if !self.has_room(pace, 0) || !self.send(place, request) {
+            if !self.has_room(0) || !self.send(place, request) {
                 return;
             }
             if let Some(sent) = self.queue.pop_back() {
@@ -167,6 +172,10 @@ impl<P: PartialEq> Ahead<P> {
             }
             page => page,
         }
+    }
+
+    fn pace(&self) -> Option<&Pace> {
+        self.http.core().pace.as_ref()
     }
 
     /// Keeps the body of an answer that was read.

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -105,11 +105,11 @@ fn send(mut request: Request, accept: Accept) -> Result<Response> {
 }
 
 fn attempt(request: &mut Request, accept: Accept) -> std::result::Result<Answer, NoAnswer> {
-    let buffer = std::mem::take(&mut request.buffer);
+    let (buffer, turn) = (std::mem::take(&mut request.buffer), request.turn.take());
     let (http, core) = (&request.http, request.http.core());
     let unsent = |error| NoAnswer { outcome: Outcome::Final, error };
     let (url, body) = (request.url().map_err(unsent)?, body_with_key(request).map_err(unsent)?);
-    http.pace(request).and_then(|()| http.check()).map_err(unsent)?;
+    http.pace(request, turn).and_then(|()| http.check()).map_err(unsent)?;
     let attempt = Attempt {
         method: request.method,
         url: &url,
@@ -135,13 +135,14 @@ fn status_error(request: &Request, answer: &Answer) -> (Outcome, Error) {
 }
 
 impl Http {
-    /// Waits until the pace allows the request.
-    fn pace(&self, request: &Request) -> Result<()> {
+    /// Waits until the pace allows the request. `turn`: the time that was taken for it before.
+    fn pace(&self, request: &Request, turn: Option<Instant>) -> Result<()> {
         let Some(pace) = self.core.pace.as_ref().filter(|_| request.paced) else { return Ok(()) };
         self.check()?;
-        let wait = pace.take(self.left()).ok_or_else(|| {
+        let turn = turn.or_else(|| pace.take(self.deadline())).ok_or_else(|| {
             timed_out("the next request that max_requests_per_minute allows is after the deadline")
         })?;
+        let wait = turn.saturating_duration_since(Instant::now());
         if wait > Duration::from_secs(1) {
             let path = self.core.key.mask(&request.path);
             self.notify(|| RetryEvent::Pace { method: request.method, path, wait });

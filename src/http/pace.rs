@@ -23,18 +23,15 @@ impl Pace {
         next > Instant::now() + self.interval
     }
 
-    /// Takes the next free time and returns how long it is until then. `None`, and nothing taken,
-    /// where that is longer than `left`.
-    pub(crate) fn take(&self, left: Option<Duration>) -> Option<Duration> {
+    /// Takes the next free time. `None`, and nothing taken, where that is not before the deadline.
+    pub(crate) fn take(&self, deadline: Option<Instant>) -> Option<Instant> {
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        let at = now.max(*next);
-        let wait = at - now;
-        if left.is_some_and(|left| wait >= left) {
+        let at = Instant::now().max(*next);
+        if deadline.is_some_and(|deadline| at >= deadline) {
             return None;
         }
         *next = at + self.interval;
-        Some(wait)
+        Some(at)
     }
 }
 

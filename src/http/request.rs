@@ -1,7 +1,7 @@
 //! A request: what a caller gave, checked when it is given and reported when it is sent.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
@@ -42,6 +42,8 @@ pub struct Request {
     slow: bool,
     pub(super) effect: Effect,
     pub(super) paced: bool,
+    /// When the pace allows it to be sent, if that was asked before.
+    pub(super) turn: Option<Instant>,
     /// Memory for the body of the answer.
     pub(super) buffer: Vec<u8>,
     /// The first mistake made while building the request.
@@ -94,6 +96,7 @@ impl Request {
                 Effect::Write
             },
             paced: true,
+            turn: None,
             buffer: Vec::new(),
             mistake,
         }

@@ -23,8 +23,8 @@ impl InFlight {
     pub(super) fn new(request: Request, prefetch: usize) -> InFlight {
         let prefetch = prefetch.min(MAX_AHEAD);
         InFlight {
+            ahead: Ahead::new(request.http(), prefetch, is_own),
             request,
-            ahead: Ahead::new(prefetch, is_own),
             prefetch,
             forecast: Forecast::default(),
             count: None,
@@ -110,7 +110,7 @@ impl Forecast {
         taken: usize,
     ) {
         let mut step = ahead.len() + taken;
-        while ahead.has_room(from.http().core().pace.as_ref(), taken) {
+        while ahead.has_room(taken) {
             let Some(query) = self.page(from.params(), step as u64) else { return };
             let offset = query.number("offset").unwrap_or(0);
             let request = page_request(from, &query);

@@ -63,13 +63,8 @@ impl fmt::Debug for Rows {
 impl Rows {
     /// `prefetch`: how many pages beyond the next one are requested ahead.
     pub(super) fn new(query: Query, walk: impl Walk + 'static, prefetch: usize) -> Rows {
-        Rows {
-            walk: Box::new(walk),
-            query,
-            page: Vec::new().into_iter(),
-            ahead: Ahead::new(prefetch, is_page_own),
-            done: false,
-        }
+        let ahead = Ahead::new(query.request.http(), prefetch, is_page_own);
+        Rows { walk: Box::new(walk), query, page: Vec::new().into_iter(), ahead, done: false }
     }
 
     /// The rows of the next page, none where it must be asked for in another way; `None` after the
@@ -102,7 +97,7 @@ impl Rows {
     fn line_up(&mut self, queries: Vec<Query>) {
         let sendable = queries.into_iter().filter(|query| !query.background);
         let wanted = sendable.map(|query| (query.node.clone(), query.into_request())).collect();
-        self.ahead.line_up(wanted, self.query.request.http().core().pace.as_ref());
+        self.ahead.line_up(wanted);
     }
 
     /// The answer to the next query, and the length of its body, if it is known.

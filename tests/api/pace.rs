@@ -78,6 +78,6 @@ fn pages_that_are_foreseen_wait_while_the_pace_is_behind() {
         client.me().unwrap();
         start.elapsed()
     });
-    // A busy machine may send several before the first of them takes its slot.
-    assert!(waited.iter().any(|time| *time < Duration::from_millis(550)), "{waited:?}");
+    let most = Duration::from_millis(550);
+    assert!(waited.iter().all(|time| *time < most), "{waited:?}");
 }
