@@ -33,19 +33,16 @@ impl Moment {
             Some(inner) => inner.split_once('[').map(|(text, zone)| (text, Some(zone)))?,
             None => (text, None),
         };
-        let (date, time) = match text.split_once(['T', 't', ' ']) {
-            Some((date, time)) => (date, Some(time)),
-            None => (text, None),
-        };
+        let parts = text.split_once(['T', 't', ' ']);
+        let (date, time) = parts.map_or((text, None), |(date, time)| (date, Some(time)));
         let day = day(date)? * DAY;
         let Some(time) = time else {
             // With a zone it would be midnight there.
             return zone.is_none().then_some(Moment { micros: day, precision: Precision::Day });
         };
-        let clock_end = time
-            .find(|c: char| !(c.is_ascii_digit() || c == ':' || c == '.'))
-            .unwrap_or(time.len());
-        let (clock, offset) = time.split_at(clock_end);
+        let is_clock = |c: char| c.is_ascii_digit() || matches!(c, ':' | '.');
+        let offset = time.trim_start_matches(is_clock);
+        let clock = time.strip_suffix(offset)?;
         let micros = day + clock_micros(clock)?;
         let (precision, seconds) = offset_seconds(offset.trim())?;
         let moment = Moment { micros: micros - seconds * SECOND, precision };

@@ -96,35 +96,6 @@ impl From<&str> for InsightId {
     }
 }
 
-impl From<String> for InsightId {
-    fn from(text: String) -> InsightId {
-        text.as_str().into()
-    }
-}
-
-impl From<&String> for InsightId {
-    fn from(text: &String) -> InsightId {
-        text.as_str().into()
-    }
-}
-
-impl From<&Value> for InsightId {
-    fn from(value: &Value) -> InsightId {
-        match value {
-            Value::Number(n) if n.is_u64() => n.as_u64().unwrap_or_default().into(),
-            Value::String(text) => text.into(),
-            Value::Object(row) => match row.get("id") {
-                Some(id @ (Value::Number(_) | Value::String(_))) => id.into(),
-                _ => InsightId(Err("the row has no `id` that is a number or a string".to_owned())),
-            },
-            other => InsightId(Err(format!(
-                "{} is not the id of an insight",
-                excerpt(&other.to_string())
-            ))),
-        }
-    }
-}
-
 /// The insight of an address such as `https://us.posthog.com/project/1/insights/VdpVGSw3`.
 fn of_address(address: &str) -> std::result::Result<Insight, String> {
     let wrong = |why: &str| format!("the address {:?} {why}", excerpt(address));
@@ -227,39 +198,52 @@ impl From<&str> for PersonId {
     }
 }
 
-impl From<String> for PersonId {
-    fn from(text: String) -> PersonId {
-        text.as_str().into()
-    }
-}
-
-impl From<&String> for PersonId {
-    fn from(text: &String) -> PersonId {
-        text.as_str().into()
-    }
-}
-
-impl From<&Value> for PersonId {
-    fn from(value: &Value) -> PersonId {
-        match value {
-            Value::Number(n) if n.is_u64() => n.as_u64().unwrap_or_default().into(),
-            Value::String(text) => text.into(),
-            Value::Object(row) => row.into(),
-            other => {
-                PersonId(Err(format!("{} is not the id of a person", excerpt(&other.to_string()))))
+/// What an id of `$what` is made from beside a number and text; a row has it in one of `$names`.
+macro_rules! from_other_forms {
+    ($id:ident, $what:literal, $names:expr) => {
+        impl From<String> for $id {
+            fn from(text: String) -> $id {
+                text.as_str().into()
             }
         }
-    }
+
+        impl From<&String> for $id {
+            fn from(text: &String) -> $id {
+                text.as_str().into()
+            }
+        }
+
+        impl From<&Value> for $id {
+            fn from(value: &Value) -> $id {
+                match value {
+                    Value::Number(n) if n.is_u64() => n.as_u64().unwrap_or_default().into(),
+                    Value::String(text) => text.into(),
+                    Value::Object(row) => row.into(),
+                    other => {
+                        let shown = excerpt(&other.to_string());
+                        $id(Err(format!("{shown} is not the id of {}", $what)))
+                    }
+                }
+            }
+        }
+
+        impl From<&Map<String, Value>> for $id {
+            fn from(row: &Map<String, Value>) -> $id {
+                let is_id = |id: &&Value| id.is_number() || id.is_string();
+                match $names.into_iter().find_map(|name| row.get(name).filter(is_id)) {
+                    Some(id) => id.into(),
+                    None => $id(Err(format!(
+                        "the row has no `{}` that is a number or a string",
+                        $names.join("` or `")
+                    ))),
+                }
+            }
+        }
+    };
 }
 
-impl From<&Map<String, Value>> for PersonId {
-    fn from(row: &Map<String, Value>) -> PersonId {
-        match row.get("uuid").filter(|uuid| !uuid.is_null()).or_else(|| row.get("id")) {
-            Some(id @ (Value::Number(_) | Value::String(_))) => id.into(),
-            _ => PersonId(Err("the row has no `uuid` and no `id`".to_owned())),
-        }
-    }
-}
+from_other_forms!(InsightId, "an insight", ["id"]);
+from_other_forms!(PersonId, "a person", ["uuid", "id"]);
 
 /// 32 hex digits, with or without the dashes of a UUID.
 pub(crate) fn is_uuid(text: &str) -> bool {

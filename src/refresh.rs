@@ -11,16 +11,6 @@ use crate::error::{Error, Result};
 /// A result is fresh for minutes to a day by the insight's interval, and for six hours for HogQL;
 /// only [`ForceBlocking`](Refresh::ForceBlocking) and [`ForceAsync`](Refresh::ForceAsync) compute
 /// in any case. [Older servers](crate::docs::servers) know other values.
-///
-/// # Examples
-/// ```
-/// use posthog_api::Refresh;
-///
-/// let refresh: Refresh = "force_blocking".parse()?;
-/// assert_eq!(refresh, Refresh::ForceBlocking);
-/// assert_eq!(refresh.to_string(), "force_blocking");
-/// # Ok::<(), posthog_api::Error>(())
-/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Refresh {

@@ -34,10 +34,8 @@ impl ErrorAnswer {
         let field = |name: &str| json.get(name).and_then(Value::as_str).map(edit);
         // The poll of a failed query, and a few old views, do not answer in the standard shape.
         let polled = json.pointer("/query_status/error_message").and_then(Value::as_str);
-        let detail = field("detail")
-            .or_else(|| field("error"))
-            .or_else(|| field("message"))
-            .or_else(|| polled.map(edit));
+        let detail = ["detail", "error", "message"].into_iter().find_map(field);
+        let detail = detail.or_else(|| polled.map(edit));
         let mut extra = json.get("extra").filter(|extra| !extra.is_null()).cloned();
         if let Some(extra) = &mut extra {
             map_strings(extra, edit);
@@ -102,9 +100,8 @@ impl ErrorAnswer {
     }
 
     fn request(&self) -> String {
-        self.request_id
-            .as_deref()
-            .map_or(String::new(), |id| format!(" (request {})", line(id, 80)))
+        let id = self.request_id.as_deref().map(|id| line(id, 80));
+        id.map_or(String::new(), |id| format!(" (request {id})"))
     }
 
     pub(super) fn is_web_page(&self) -> bool {
@@ -271,15 +268,10 @@ fn map_strings(json: &mut Value, edit: &impl Fn(&str) -> String) {
 /// characters are counted as one column.
 fn with_caret(sql: &str, start: usize) -> String {
     let before: String = sql.chars().take(start).collect();
-    let first = before.rfind('\n').map_or(0, |at| at + 1);
-    let rest = sql.get(first..).unwrap_or_default();
+    let line = before.rsplit('\n').next().unwrap_or_default();
+    let rest = sql.get(before.len() - line.len()..).unwrap_or_default();
     let text = rest.split('\n').next().unwrap_or_default().trim_end();
-    let indent: String = before
-        .get(first..)
-        .unwrap_or_default()
-        .chars()
-        .map(|c| if c == '\t' { '\t' } else { ' ' })
-        .collect();
+    let indent: String = line.chars().map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
     format!("{text}\n{indent}^")
 }
 

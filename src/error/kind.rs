@@ -66,33 +66,13 @@ pub enum ErrorKind {
 
 impl fmt::Display for ErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            ErrorKind::Config => "config",
-            ErrorKind::Dns => "dns",
-            ErrorKind::Connect => "connect",
-            ErrorKind::Tls => "tls",
-            ErrorKind::Proxy => "proxy",
-            ErrorKind::Broken => "broken",
-            ErrorKind::NotHttp => "not_http",
-            ErrorKind::Timeout => "timeout",
-            ErrorKind::Unauthenticated => "unauthenticated",
-            ErrorKind::PermissionDenied => "permission_denied",
-            ErrorKind::NotFound => "not_found",
-            ErrorKind::RateLimited => "rate_limited",
-            ErrorKind::QueryBudget => "query_budget",
-            ErrorKind::TooSlow => "too_slow",
-            ErrorKind::Refused => "refused",
-            ErrorKind::Server => "server",
-            ErrorKind::Redirect => "redirect",
-            ErrorKind::Decode => "decode",
-            ErrorKind::Row => "row",
-            ErrorKind::TooLarge => "too_large",
-            ErrorKind::Paging => "paging",
-            ErrorKind::NotComputed => "not_computed",
-            ErrorKind::Running => "running",
-            ErrorKind::CutShort => "cut_short",
-            ErrorKind::QueryFailed => "query_failed",
-            ErrorKind::WrongShape => "wrong_shape",
-        })
+        let mut name = String::new();
+        for c in format!("{self:?}").chars() {
+            if c.is_ascii_uppercase() && !name.is_empty() {
+                name.push('_');
+            }
+            name.push(c.to_ascii_lowercase());
+        }
+        f.pad(&name)
     }
 }

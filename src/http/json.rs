@@ -107,9 +107,9 @@ pub(crate) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
     // it, takes a sixth.
     let body = std::str::from_utf8(body).map_err(|error| not_utf8(body, error))?;
     let body = if body.is_empty() { "null" } else { body };
-    serde_json::from_str(body).or_else(|error| match without_bare_words(body) {
-        Some(mended) => serde_json::from_str(&mended),
-        None => Err(error),
+    serde_json::from_str(body).or_else(|error| {
+        let repaired = Repaired::new(body, false);
+        if repaired.words.is_empty() { Err(error) } else { serde_json::from_str(&repaired.json) }
     })
 }
 
@@ -123,32 +123,75 @@ fn not_utf8(body: &[u8], error: Utf8Error) -> serde_json::Error {
     ))
 }
 
-/// `json` with `null` for each NaN, Infinity and -Infinity that is not in a string, if there is
-/// one.
-fn without_bare_words(json: &str) -> Option<String> {
-    let mut mended = String::new();
-    let mut kept = 0; // how much of `json` is in `mended`
-    let (mut at, mut in_string) = (0, false);
-    while let Some(&byte) = json.as_bytes().get(at) {
-        match byte {
-            b'\\' if in_string => at += 1,
-            b'"' => in_string = !in_string,
-            b'N' | b'I' | b'-' if !in_string => {
-                let rest = json.get(at..).unwrap_or_default();
-                let words = ["NaN", "Infinity", "-Infinity"];
-                if let Some(word) = words.into_iter().find(|w| rest.starts_with(w)) {
-                    mended += json.get(kept..at).unwrap_or_default();
-                    mended += "null";
-                    kept = at + word.len();
-                    at = kept;
-                    continue;
+/// JSON text with null in place of `NaN` and infinities.
+pub(crate) struct Repaired {
+    pub(crate) json: String,
+    /// These words, and where null is in their place.
+    words: Vec<(usize, &'static str)>,
+}
+
+impl Repaired {
+    /// `strings`: U+FFFD replaces what is not valid in a string, too.
+    pub(crate) fn new(json: &str, strings: bool) -> Repaired {
+        let code = |at: usize| {
+            let digits = json.get(at..at + 6)?.strip_prefix("\\u")?;
+            u32::from_str_radix(digits, 16).ok().filter(|_| strings)
+        };
+        let word = |at: usize| {
+            let rest = json.get(at..).unwrap_or_default();
+            ["NaN", "Infinity", "-Infinity"].into_iter().find(|word| rest.starts_with(word))
+        };
+        let mut repaired = Repaired { json: String::with_capacity(json.len()), words: Vec::new() };
+        let (mut at, mut kept, mut in_string) = (0, 0, false);
+        while let Some(&byte) = json.as_bytes().get(at) {
+            // How many bytes belong together, and what replaces them.
+            let (length, by) = match byte {
+                b'"' => {
+                    in_string = !in_string;
+                    (1, None)
                 }
+                b'\\' if in_string => match code(at) {
+                    Some(0xD800..=0xDBFF) if matches!(code(at + 6), Some(0xDC00..=0xDFFF)) => {
+                        (12, None)
+                    }
+                    Some(0xD800..=0xDFFF) => (6, Some("\u{fffd}")),
+                    _ => (2, None),
+                },
+                0..0x20 if in_string && strings => (1, Some("\u{fffd}")),
+                b'N' | b'I' | b'-' if !in_string => match word(at) {
+                    Some(word) => {
+                        repaired.words.push((repaired.json.len() + at - kept, word));
+                        (word.len(), Some("null"))
+                    }
+                    None => (1, None),
+                },
+                _ => (1, None),
+            };
+            if let Some(by) = by {
+                repaired.json += json.get(kept..at).unwrap_or_default();
+                repaired.json += by;
+                kept = at + length;
             }
-            _ => {}
+            at += length;
         }
-        at += 1;
+        repaired.json += json.get(kept..).unwrap_or_default();
+        repaired
     }
-    (kept > 0).then(|| mended + json.get(kept..).unwrap_or_default())
+
+    /// A part of the JSON with the words that null replaced.
+    pub(crate) fn as_it_came(&self, part: &str) -> String {
+        let start = part.as_ptr().addr() - self.json.as_ptr().addr();
+        let (mut out, mut at) = (String::with_capacity(part.len()), 0);
+        for (place, word) in &self.words {
+            let place = place.checked_sub(start).filter(|place| *place < part.len());
+            if let Some(place) = place {
+                out += part.get(at..place).unwrap_or_default();
+                out += word;
+                at = place + "null".len();
+            }
+        }
+        out + part.get(at..).unwrap_or_default()
+    }
 }
 
 #[cfg(test)]

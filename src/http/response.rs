@@ -88,10 +88,7 @@ impl Response {
     pub fn text(mut self) -> Result<String> {
         self.check_whole()?;
         let kind = self.header("content-type").unwrap_or_default().to_ascii_lowercase();
-        if kind.contains("utf-16")
-            || self.body().starts_with(b"\xff\xfe")
-            || self.body().starts_with(b"\xfe\xff")
-        {
+        if kind.contains("utf-16") {
             return Err(self.unreadable("the answer is UTF-16: only UTF-8 can be read"));
         }
         String::from_utf8(std::mem::take(&mut self.answer.body)).map_err(|e| {

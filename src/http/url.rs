@@ -22,23 +22,8 @@ pub(crate) const MAX_QUERY: usize = MAX_URL - 1_000;
 pub(super) const VALUE: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// What is encoded in a path: `VALUE` without `/`, `%`, and what RFC 3986 allows in a segment.
-const PATH: &AsciiSet = &VALUE
-    .remove(b'/')
-    .remove(b'%')
-    .remove(b'!')
-    .remove(b'$')
-    .remove(b'&')
-    .remove(b'\'')
-    .remove(b'(')
-    .remove(b')')
-    .remove(b'*')
-    .remove(b'+')
-    .remove(b',')
-    .remove(b';')
-    .remove(b'=')
-    .remove(b':')
-    .remove(b'@');
+/// What is encoded in a path.
+const PATH: &AsciiSet = &VALUE.remove(b'/').remove(b'%').remove(b'@');
 
 fn config<T>(message: impl Into<String>) -> Result<T> {
     Err(Error::config(message.into()))
@@ -155,50 +140,40 @@ fn name_of(origin: &str) -> &str {
 }
 
 pub(super) fn origin(scheme: &str, authority: &str) -> Option<Origin> {
-    let https = if scheme.eq_ignore_ascii_case("https") {
-        true
-    } else if scheme.eq_ignore_ascii_case("http") {
-        false
-    } else {
+    let https = scheme.eq_ignore_ascii_case("https");
+    if !https && !scheme.eq_ignore_ascii_case("http") {
         return None;
-    };
+    }
     let (host, port) = match authority.strip_prefix('[') {
         Some(rest) => {
             let (v6, after) = rest.split_once(']')?;
             v6.parse::<Ipv6Addr>().ok()?;
-            (
-                format!("[{}]", v6.to_ascii_lowercase()),
-                if after.is_empty() { None } else { Some(after.strip_prefix(':')?) },
-            )
+            let port = if after.is_empty() { None } else { Some(after.strip_prefix(':')?) };
+            (format!("[{v6}]"), port)
         }
         None => match authority.split_once(':') {
-            Some((name, port)) => (name.to_ascii_lowercase(), Some(port)),
-            None => (authority.to_ascii_lowercase(), None),
+            Some((name, port)) => (name.to_owned(), Some(port)),
+            None => (authority.to_owned(), None),
         },
     };
+    let host = host.to_ascii_lowercase();
     let named = host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
     if host.is_empty() || !(named || host.starts_with('[')) {
         return None;
     }
-    let default = if https { 443 } else { 80 };
+    let default: u16 = if https { 443 } else { 80 };
     let port = match port {
         None => default,
-        Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => {
-            digits.parse::<u16>().ok().filter(|&p| p > 0)?
-        }
+        Some(port) if port.bytes().all(|b| b.is_ascii_digit()) => port.parse().ok()?,
         Some(_) => return None,
     };
     let scheme = if https { "https" } else { "http" };
-    let text = if port == default {
-        format!("{scheme}://{host}")
-    } else {
-        format!("{scheme}://{host}:{port}")
-    };
-    Some(Origin { text, https })
+    let port = if port == default { String::new() } else { format!(":{port}") };
+    (port != ":0").then(|| Origin { text: format!("{scheme}://{host}{port}"), https })
 }
 
 fn is_loopback(name: &str) -> bool {
-    name == "localhost" || name.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    name == "localhost" || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 /// A caller's path, checked and encoded; what is already encoded stays as it is.
@@ -207,31 +182,21 @@ pub(crate) fn checked_path(path: &str) -> Result<String> {
     if path.starts_with('/') && path.bytes().all(plain) && !path.contains("//") {
         return Ok(path.to_owned()); // almost every path: checking it costs nothing
     }
+    let wrong = |why: &str| config(format!("the path {:?} {why}", excerpt(path)));
     if !path.starts_with('/') {
-        return config(format!("the path {:?} does not begin with a slash", excerpt(path)));
+        return wrong("does not begin with a slash");
     }
     if path.contains(['?', '#']) {
-        return config(format!(
-            "the path {:?} contains '?' or '#'; give parameters with .param(name, value)",
-            excerpt(path)
-        ));
+        return wrong("contains '?' or '#'; give parameters with .param(name, value)");
     }
     if path.contains("//") {
-        return config(format!("the path {:?} has an empty segment (//)", excerpt(path)));
+        return wrong("has an empty segment (//)");
     }
-    for segment in path.split('/') {
-        check_segment(segment)?;
-        let mut rest = segment;
-        while let Some((_, after)) = rest.split_once('%') {
-            if !after.bytes().take(2).filter(u8::is_ascii_hexdigit).count().eq(&2) {
-                return config(format!(
-                    "the path {:?} contains a '%' without two hex digits; write %25 for the character itself",
-                    excerpt(path)
-                ));
-            }
-            rest = after;
-        }
+    let is_hex = |after: &str| after.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2;
+    if !path.split('%').skip(1).all(is_hex) {
+        return wrong("contains a '%' without two hex digits; write %25 for the character itself");
     }
+    path.split('/').try_for_each(check_segment)?;
     Ok(percent_encode(path.as_bytes(), PATH).to_string())
 }
 
@@ -249,25 +214,18 @@ pub(crate) fn segment(id: &str) -> Result<String> {
 fn check_segment(segment: &str) -> Result<()> {
     let decoded: Vec<u8> = percent_decode_str(segment).collect();
     if decoded.split(|b| *b == b'/').any(|part| part == b"." || part == b"..") {
-        return config(format!(
-            "{:?} is not allowed in a path: servers resolve dot segments",
-            excerpt(segment)
-        ));
+        let shown = excerpt(segment);
+        let why = "is not allowed in a path: servers resolve dot segments";
+        return config(format!("{shown:?} {why}"));
     }
     Ok(())
 }
 
 /// The URL of a call, in one allocation. `query` is encoded; `key` is added to it.
 pub(crate) fn assemble(base: &Base, path: &str, query: &str, key: Option<&str>) -> Result<String> {
-    let room = base.origin.len()
-        + base.prefix.len()
-        + path.len()
-        + query.len()
-        + key.map_or(0, |k| 3 * k.len() + 20);
+    let room = base.origin.len() + base.prefix.len() + path.len() + query.len() + 100;
     let mut url = String::with_capacity(room);
-    for part in [base.origin.as_str(), &base.prefix, path] {
-        url.push_str(part);
-    }
+    url.extend([base.origin.as_str(), &base.prefix, path]);
     if !query.is_empty() {
         url.push('?');
         url.push_str(query);
@@ -278,10 +236,8 @@ pub(crate) fn assemble(base: &Base, path: &str, query: &str, key: Option<&str>) 
         url.extend(percent_encode(key.as_bytes(), VALUE));
     }
     if url.len() > MAX_URL {
-        return config(format!(
-            "the URL would have {} bytes, the limit is {MAX_URL}; use HogQL, which sends the query in the body",
-            url.len()
-        ));
+        let (bytes, hint) = (url.len(), "use HogQL, which sends the query in the body");
+        return config(format!("the URL would have {bytes} bytes, the limit is {MAX_URL}; {hint}"));
     }
     Ok(url)
 }

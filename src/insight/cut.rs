@@ -201,6 +201,9 @@ impl Statement {
     fn read(tokens: &[Token<'_>]) -> Option<Statement> {
         let words = outermost(tokens);
         let word = |at: usize| words.get(at).map_or("", |word| word.text);
+        let is_clause = |word: &&str| {
+            matches!(*word, "BY" | "ORDER" | "LIMIT" | "UNION" | "EXCEPT" | "INTERSECT" | "")
+        };
         let base = tokens.first()?.depth;
         let is_one_row = !tokens.iter().any(|t| t.text.eq_ignore_ascii_case("arrayJoin"));
         let new = Select { is_one_row, ..Select::default() };
@@ -209,7 +212,9 @@ impl Statement {
         for (at, token) in words.iter().enumerate() {
             let is_outer = select.limit.is_some() || select.depth > Some(token.depth);
             let clause = match token.text {
-                "UNION" | "EXCEPT" | "INTERSECT" if is_operator(word(at + 1)) => {
+                "UNION" | "EXCEPT" | "INTERSECT"
+                    if matches!(word(at + 1), "ALL" | "DISTINCT" | "BY" | "SELECT" | "WITH") =>
+                {
                     out.adds_up &= token.text == "UNION" && word(at + 1) == "ALL";
                     out.selects.push(select);
                     out.whole = None;
@@ -226,7 +231,7 @@ impl Statement {
                 }
                 // The rows of each value.
                 "LIMIT" | "OFFSET"
-                    if (at + 1..=words.len()).map(word).find(|w| is_clause(w)) == Some("BY") =>
+                    if (at + 1..=words.len()).map(word).find(is_clause) == Some("BY") =>
                 {
                     continue;
                 }
@@ -282,15 +287,6 @@ impl Statement {
     }
 }
 
-/// The word behind a set operator.
-fn is_operator(next: &str) -> bool {
-    matches!(next, "ALL" | "DISTINCT" | "BY" | "SELECT" | "WITH")
-}
-
-fn is_clause(word: &str) -> bool {
-    matches!(word, "BY" | "ORDER" | "LIMIT" | "UNION" | "EXCEPT" | "INTERSECT" | "")
-}
-
 /// Whether a number begins here, or a call: else LIMIT is the name of a column.
 fn is_number(word: &str, next: &str) -> bool {
     word.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '(' | '-' | '\'' | '{'))
@@ -337,21 +333,21 @@ fn follows_operator(words: &[Token<'_>]) -> bool {
 /// The tokens outside of comments. `None` where a string, comment or bracket is not closed.
 fn tokens(sql: &str) -> Option<Vec<Token<'_>>> {
     let is_word = |c: char| c.is_alphanumeric() || matches!(c, '_' | '$' | '.');
-    let line = |text: &str| text.find(['\n', '\r']).unwrap_or(text.len());
     let mut tokens = Vec::new();
     // What closes each open bracket.
     let mut open = Vec::new();
     let mut rest = sql;
     while let Some(first) = rest.chars().next() {
+        let is_line = rest.starts_with("--") || rest.starts_with("//");
+        let is_comment = is_line || rest.starts_with("/*");
         let len = match first {
             '\'' | '"' | '`' => quoted(rest, first)?,
-            _ if rest.starts_with("--") || rest.starts_with("//") => line(rest),
-            _ if rest.starts_with("/*") => rest.get(2..)?.find("*/")? + 4,
+            _ if is_line => rest.find(['\n', '\r']).unwrap_or(rest.len()),
+            _ if is_comment => rest.get(2..)?.find("*/")? + 4,
             _ if is_word(first) => rest.find(|c| !is_word(c)).unwrap_or(rest.len()),
             _ => first.len_utf8(),
         };
         let (text, after) = rest.split_at(len);
-        let is_comment = ["--", "//", "/*"].iter().any(|begin| rest.starts_with(begin));
         rest = after;
         if matches!(first, ')' | ']' | '}') && open.pop() != Some(first) {
             return None;

@@ -24,9 +24,6 @@ use crate::error::{Error, ErrorKind, Result};
 ///
 /// let answer = json!({"id": 7, "result": [{"label": "a", "aggregated_value": 3}]});
 /// assert_eq!(insight::result(&answer)?[0]["aggregated_value"], 3);
-///
-/// let error = insight::result(&json!({"id": 7, "result": null})).unwrap_err();
-/// assert_eq!(error.kind(), posthog_api::ErrorKind::NotComputed);
 /// # Ok::<(), posthog_api::Error>(())
 /// ```
 pub fn result(insight: &Value) -> Result<&Value> {

@@ -8,6 +8,7 @@ use super::shape::{Shape, elements};
 use super::table::all_values;
 use crate::error::text::excerpt;
 use crate::error::{Error, ErrorKind, Result};
+use crate::text::display_text;
 
 /// One line of an insight.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,27 +61,19 @@ fn read(insight: &Value, line: &Value) -> Result<Series> {
     let list = |name: &str| line.get(name).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let (days, data, label) = (list("days"), list("data"), label(line));
     if days.len() != data.len() {
-        let message = format!(
-            "series '{}' of {} has {} points for {} days",
-            excerpt(&label),
-            name(insight),
-            data.len(),
-            days.len()
-        );
+        let (label, of) = (excerpt(&label), name(insight));
+        let (points, days) = (data.len(), days.len());
+        let message = format!("series '{label}' of {of} has {points} points for {days} days");
         return Err(Error::new(ErrorKind::WrongShape, message));
     }
     Ok(Series {
         label,
-        days: days.iter().map(day).collect(),
+        days: days.iter().map(|day| display_text(day).into_owned()).collect(),
         data: data.iter().map(Value::as_f64).collect(),
         breakdown: breakdown(line),
         compare: text(line, "compare_label"),
         status: text(line, "status"),
     })
-}
-
-fn day(day: &Value) -> String {
-    day.as_str().map_or_else(|| day.to_string(), str::to_owned)
 }
 
 #[cfg(test)]

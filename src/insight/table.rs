@@ -8,6 +8,7 @@ use super::cut::{self, Cut};
 use super::result::{Found, answer_of, find, name, own_name, own_result, result, tabular};
 use super::shape::{Shape, shown};
 use crate::error::{Error, ErrorKind, Result};
+use crate::text::display_text;
 
 /// The rows of a query or of an SQL insight, with the columns in the order of the SELECT.
 #[derive(Debug, Clone, PartialEq)]
@@ -89,16 +90,15 @@ pub(super) fn check_objects(response: &Value) -> Result<()> {
 
 /// The rows of a trend, unless values of its breakdown are missing.
 pub(super) fn all_values<'a>(insight: &Value, rows: &'a [Value]) -> Result<&'a [Value]> {
-    match cut::breakdown_cut(answer_of(insight), rows) {
-        Some(cut) => Err(cut_short(insight, rows.len(), cut)),
-        None => Ok(rows),
-    }
+    let cut = cut::breakdown_cut(answer_of(insight), rows);
+    not_cut(insight, rows.len(), cut).map(|()| rows)
 }
 
-/// The error of an answer that the server cut.
-fn cut_short(response: &Value, rows: usize, (why, hint): Cut) -> Error {
+/// An error, if the server cut the answer.
+fn not_cut(response: &Value, rows: usize, cut: Option<Cut>) -> Result<()> {
+    let Some((why, hint)) = cut else { return Ok(()) };
     let message = format!("the {rows} rows of {} {why}", name(response));
-    Error::new(ErrorKind::CutShort, message).with_hint(hint)
+    Err(Error::new(ErrorKind::CutShort, message).with_hint(hint))
 }
 
 /// The rows of one page of a scan, which knows its own LIMIT.
@@ -165,28 +165,21 @@ impl Found<'_> {
     /// insight.
     fn check(&self, response: &Value, query: Option<&Value>) -> Result<()> {
         let query = query.or_else(|| response.get("query").filter(|query| query.is_object()));
-        match cut::cut(self.holder, self.rows.len(), query.map(shown)) {
-            Some(cut) => Err(cut_short(response, self.rows.len(), cut)),
-            None => Ok(()),
-        }
+        let rows = self.rows.len();
+        not_cut(response, rows, cut::cut(self.holder, rows, query.map(shown)))
     }
 
     /// The names of the columns; an error where a row has another number of cells.
     fn names(&self) -> Result<Vec<String>> {
-        let name =
-            |column: &Value| column.as_str().map_or_else(|| column.to_string(), str::to_owned);
+        let name = |column| display_text(column).into_owned();
         let names: Vec<String> = self.columns.iter().map(name).collect();
-        let cells = self.rows.iter().filter_map(Value::as_array).map(Vec::len);
-        match cells.zip(1..).find(|(cells, _)| *cells != names.len()) {
-            None => Ok(names),
-            Some((cells, position)) => {
-                let message = format!(
-                    "row {position} of the answer has {cells} cells, but there are {} columns",
-                    names.len()
-                );
-                Err(Error::new(ErrorKind::WrongShape, message))
-            }
-        }
+        let (columns, cells) = (names.len(), self.rows.iter().filter_map(Value::as_array));
+        let wrong = cells.map(Vec::len).zip(1..).find(|(cells, _)| *cells != columns);
+        let Some((cells, position)) = wrong else { return Ok(names) };
+        let message = format!(
+            "row {position} of the answer has {cells} cells, but there are {columns} columns"
+        );
+        Err(Error::new(ErrorKind::WrongShape, message))
     }
 }
 

@@ -14,7 +14,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::error::{self, row_error};
-use crate::http::Response;
+use crate::http::{Repaired, Response};
 
 /// A page on the wire: an object around its rows, or the rows alone.
 pub(super) struct Envelope<T> {
@@ -116,74 +116,23 @@ fn members(object: &RawValue) -> Option<BTreeMap<String, &RawValue>> {
 /// The value that a text holds as JSON, with the repairs of a page; `None` for other text.
 pub(crate) fn value_of_text(text: &str) -> Option<Value> {
     serde_json::from_str(text).ok().or_else(|| {
-        let text = Text::repaired(text);
-        let value = serde_json::from_str::<&RawValue>(&text.json).ok()?;
+        let text = Text(Repaired::new(text, true));
+        let value = serde_json::from_str::<&RawValue>(&text.0.json).ok()?;
         Some(text.value(value, 1))
     })
 }
 
-/// A body that a JSON scanner accepts: U+FFFD in place of what is not valid in a string, and null
-/// in place of `NaN` and infinities.
-struct Text {
-    json: String,
-    /// These words, and where null is in their place.
-    words: Vec<(usize, &'static str)>,
-}
+/// A body in which the rows that can be read are found, whatever the others are.
+struct Text(Repaired);
 
 impl Text {
     fn of(response: &Response) -> Text {
         let text = String::from_utf8_lossy(response.body());
-        Text::repaired(text.strip_prefix('\u{feff}').unwrap_or(&text))
-    }
-
-    fn repaired(json: &str) -> Text {
-        let code = |at: usize| {
-            let digits = json.get(at..at + 6)?.strip_prefix("\\u")?;
-            u32::from_str_radix(digits, 16).ok()
-        };
-        let word = |at: usize| {
-            let rest = json.get(at..).unwrap_or_default();
-            ["NaN", "Infinity", "-Infinity"].into_iter().find(|word| rest.starts_with(word))
-        };
-        let mut text = Text { json: String::with_capacity(json.len()), words: Vec::new() };
-        let (mut at, mut kept, mut in_string) = (0, 0, false);
-        while let Some(&byte) = json.as_bytes().get(at) {
-            // How many bytes belong together, and what replaces them.
-            let (length, by) = match byte {
-                b'"' => {
-                    in_string = !in_string;
-                    (1, None)
-                }
-                b'\\' if in_string => match code(at) {
-                    Some(0xD800..=0xDBFF) if matches!(code(at + 6), Some(0xDC00..=0xDFFF)) => {
-                        (12, None)
-                    }
-                    Some(0xD800..=0xDFFF) => (6, Some("\u{fffd}")),
-                    _ => (2, None),
-                },
-                0..0x20 if in_string => (1, Some("\u{fffd}")),
-                b'N' | b'I' | b'-' if !in_string => match word(at) {
-                    Some(word) => {
-                        text.words.push((text.json.len() + at - kept, word));
-                        (word.len(), Some("null"))
-                    }
-                    None => (1, None),
-                },
-                _ => (1, None),
-            };
-            if let Some(by) = by {
-                text.json += json.get(kept..at).unwrap_or_default();
-                text.json += by;
-                kept = at + length;
-            }
-            at += length;
-        }
-        text.json += json.get(kept..).unwrap_or_default();
-        text
+        Text(Repaired::new(text.strip_prefix('\u{feff}').unwrap_or(&text), true))
     }
 
     fn rows(&self) -> Option<Envelope<&RawValue>> {
-        serde_json::from_str(&self.json).ok()
+        serde_json::from_str(&self.0.json).ok()
     }
 
     /// A value; or, where it cannot be read, an object with the members that can, down to `depth`
@@ -193,7 +142,7 @@ impl Text {
             return value;
         }
         let Some(members) = members(part).filter(|_| depth > 0) else {
-            return Value::from(self.as_it_came(part.get()));
+            return Value::from(self.0.as_it_came(part.get()));
         };
         let member = |(name, part): (String, &RawValue)| {
             // Only the row and its `properties` are taken apart.
@@ -202,21 +151,6 @@ impl Text {
             (name, value)
         };
         members.into_iter().map(member).collect()
-    }
-
-    /// A part of the text with the words that null replaced.
-    fn as_it_came(&self, part: &str) -> String {
-        let start = part.as_ptr().addr() - self.json.as_ptr().addr();
-        let (mut out, mut at) = (String::with_capacity(part.len()), 0);
-        for (place, word) in &self.words {
-            let place = place.checked_sub(start).filter(|place| *place < part.len());
-            if let Some(place) = place {
-                out += part.get(at..place).unwrap_or_default();
-                out += word;
-                at = place + "null".len();
-            }
-        }
-        out + part.get(at..).unwrap_or_default()
     }
 }
 

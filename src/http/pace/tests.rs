@@ -5,7 +5,7 @@ fn no_minute_has_more_requests_than_the_pace_allows() {
     for n in [1, 60, 240, 7_000] {
         let pace = Pace::per_minute(n);
         let start = Instant::now();
-            let sent = || pace.take(None).unwrap() - start;
+        let sent = || pace.take(None).unwrap() - start;
         let times: Vec<Duration> = (0..3 * n).map(|_| sent()).collect();
         let minute = Duration::from_secs(60);
         for (first, next) in times.iter().zip(times.iter().skip(n as usize)) {

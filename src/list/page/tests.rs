@@ -8,7 +8,7 @@ fn what_is_not_valid_in_a_string_becomes_the_replacement_character() {
         (r#""\u00e9""#, r#""\u00e9""#),
         ("{\n\"a\": \"b\u{1}\\n\"}", "{\n\"a\": \"b\u{fffd}\\n\"}"),
     ] {
-        assert_eq!(Text::repaired(json).json, repaired);
+        assert_eq!(Repaired::new(json, true).json, repaired);
     }
 }
 
@@ -18,7 +18,7 @@ fn only_the_smallest_member_that_cannot_be_read_becomes_text() {
     let json = format!(
         r#"[{{"a":NaN,"id":1,"properties":{{"deep":{deep},"big":1e999,"ok":[2,-Infinity]}},"x":{{"y":1e999}}}}]"#
     );
-    let text = Text::repaired(&json);
+    let text = Text(Repaired::new(&json, true));
     let value = text.value(text.rows().unwrap().rows[0], 2);
     assert_eq!((&value["id"], &value["a"]), (&Value::from(1), &Value::Null));
     assert_eq!(value["properties"]["deep"], deep);
