@@ -17,19 +17,18 @@ const CANCEL_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl Query {
     /// Starts the query, and polls until it is done.
-    pub(super) fn run_in_background(self) -> Result<Value> {
-        let mut query = self;
-        let timeout = query.request.timeout_given().unwrap_or(TIMEOUT);
-        let http = query.request.http().with_deadline(after(timeout));
-        *query.request.http_mut() = http.clone();
-        query.refresh = Some(match query.refresh {
+    pub(super) fn run_in_background(mut self) -> Result<Value> {
+        let timeout = self.request.timeout_given().unwrap_or(TIMEOUT);
+        let http = self.request.http().with_deadline(after(timeout));
+        *self.request.http_mut() = http.clone();
+        self.refresh = Some(match self.refresh {
             Some(Refresh::ForceBlocking | Refresh::ForceAsync) => Refresh::ForceAsync,
             Some(Refresh::LazyAsync) => Refresh::LazyAsync,
             _ => Refresh::Async,
         });
-        let path = query.request.path().to_owned();
-        let accepts_old = query.refresh != Some(Refresh::ForceAsync);
-        let id = match poll(query.into_request().send()?, accepts_old)? {
+        let path = self.request.path().to_owned();
+        let accepts_old = self.refresh != Some(Refresh::ForceAsync);
+        let id = match poll(self.into_request().send()?, accepts_old)? {
             Poll::Done(answer) => return Ok(answer),
             Poll::Running(id) => id.and_then(|id| segment(&id).ok()).ok_or_else(|| {
                 let message = "the server started the query but returned no id to poll";

@@ -20,9 +20,6 @@ use crate::refresh::Refresh;
 /// How the placeholders begin that the caller cannot use.
 const RESERVED: &str = "events_";
 
-/// PostHog runs three queries of a project at once.
-const MOST_AHEAD: usize = 8;
-
 /// Every event of a time range, from [`Project::events`](crate::Project::events): each once, in the
 /// order of timestamp and uuid. Iterate over it, or use [`items_as`](Events::items_as).
 ///
@@ -36,14 +33,12 @@ const MOST_AHEAD: usize = 8;
 /// [Behaviour](crate::docs::behaviour#events) says how.
 ///
 /// PostHog can store an event minutes or days after its timestamp: an export up to now does not
-/// contain what arrives later. The [cookbook](crate::docs::cookbook) has a program that runs every
-/// night.
+/// contain what arrives later. The [cookbook](crate::docs::cookbook) has a program for each night.
 ///
 /// # Errors
-/// The items are errors as those of [`Query::send`](crate::Query::send).
-/// [`Config`](crate::ErrorKind::Config) if [`after`](Events::after) is missing, or anything given
-/// is not valid; [`Paging`](crate::ErrorKind::Paging) if the server does not keep to the order.
-/// After an error there are no more events.
+/// An item can be an error as of [`Query::send`]; [`Config`](crate::ErrorKind::Config) if
+/// [`after`](Events::after) is missing, or anything given is not valid;
+/// [`Paging`](crate::ErrorKind::Paging) if the server does not keep to the order.
 ///
 /// # Examples
 /// ```no_run
@@ -153,7 +148,7 @@ impl Events {
     /// Sets how many pages are requested ahead, on threads: 8 at most. PostHog runs three queries
     /// of a project at once, so 2 is the fastest. With 0, none is. Defaults to 1.
     pub fn prefetch(mut self, pages: usize) -> Self {
-        self.prefetch = pages.min(MOST_AHEAD);
+        self.prefetch = pages.min(8);
         self
     }
 
@@ -195,7 +190,7 @@ impl Events {
     /// the number.
     ///
     /// # Errors
-    /// As those of [`Query::send`](crate::Query::send).
+    /// As [`Query::send`].
     pub fn count(&self) -> Result<u64> {
         let mut events = self.clone();
         events.resumed = None;

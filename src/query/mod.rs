@@ -97,13 +97,11 @@ impl Query {
     /// `filters` and `variables...`, which have methods of their own.
     pub fn value(mut self, placeholder: &str, value: impl Serialize) -> Self {
         let shown = excerpt(placeholder);
-        let method = match placeholder.split('.').next() {
-            Some("filters") => Some("Query::filters"),
-            Some("variables") => Some("Query::variable"),
-            _ => None,
-        };
-        if let Some(method) = method {
-            self.request.fail(format!("{{{shown}}} does not take a value; use {method}"));
+        for (name, method) in [("filters", "filters"), ("variables", "variable")] {
+            if placeholder.split('.').next() == Some(name) {
+                let why = format!("{{{shown}}} does not take a value; use Query::{method}");
+                self.request.fail(why);
+            }
         }
         let value = self.sendable(&format!("the value of {{{shown}}}"), &value);
         if value.is_object() {
@@ -151,9 +149,8 @@ impl Query {
         self
     }
 
-    /// Names text columns that hold JSON, such as `properties`: [`rows`](Query::rows),
-    /// [`rows_as`](Query::rows_as) and [`table`](Query::table) return them as values. Text that is
-    /// not JSON stays text. Defaults to none.
+    /// Names text columns that hold JSON, such as `properties`: rows and tables return them as
+    /// values, where the text is JSON. Defaults to none.
     pub fn json_columns(mut self, columns: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.json_columns.extend(columns.into_iter().map(Into::into));
         self
@@ -338,11 +335,9 @@ impl Query {
         if placeholder.is_empty() || !placeholders(sql).any(is) {
             return self.request.fail(format!("the SQL has no placeholder {{{shown}}}"));
         }
-        let members = self.hogql_mut().and_then(|query| {
-            if of.is_empty() {
-                return Some(query);
-            }
-            query.entry(of).or_insert_with(|| json!({})).as_object_mut()
+        let members = self.hogql_mut().and_then(|query| match of {
+            "" => Some(query),
+            _ => query.entry(of).or_insert_with(|| json!({})).as_object_mut(),
         });
         match members.map(|members| members.insert(name.to_owned(), value)) {
             Some(None) => {}

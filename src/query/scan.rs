@@ -34,10 +34,10 @@ use crate::refresh::Refresh;
 /// after it. [Behaviour](crate::docs::behaviour#scans) says what happens to one that is too large.
 ///
 /// # Errors
-/// The items are errors as those of [`Query::send`]. [`Config`](crate::ErrorKind::Config) for SQL
-/// or a key that does not fit; [`Paging`](crate::ErrorKind::Paging) for a key that cannot be
-/// compared, or a server that does not keep to the order; [`CutShort`](crate::ErrorKind::CutShort)
-/// for too many rows without a key. After an error there are no more rows.
+/// An item can be an error as of [`Query::send`]; [`Config`](crate::ErrorKind::Config) for SQL or a
+/// key that does not fit; [`Paging`](crate::ErrorKind::Paging) for a key that cannot be compared, or
+/// a server that does not keep to the order; [`CutShort`](crate::ErrorKind::CutShort) for too many
+/// rows without a key.
 ///
 /// # Examples
 /// ```no_run
@@ -99,11 +99,11 @@ impl Scan {
         self
     }
 
-    /// Counts all rows of the query, with one more query, which runs in the
-    /// [background](Query::background) if it is slow. [`after`](Scan::after) changes nothing here.
+    /// Counts all rows of the query, also those before [`after`](Scan::after), with one more query,
+    /// in the background if it is slow.
     ///
     /// # Errors
-    /// As those of [`Query::send`].
+    /// As [`Query::send`].
     pub fn count(&self) -> Result<u64> {
         rows::count(wrapped(&self.query, "count()", ""))
     }
