@@ -1,7 +1,7 @@
 //! Filters on the properties of persons, and the JSON that servers read.
 
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap};
 use std::fmt::Display;
 
 use serde::ser::{Error as _, SerializeMap};
@@ -61,7 +61,7 @@ pub struct PersonFilter {
 enum Node {
     Leaf(Leaf),
     /// `OR` or `AND`, and two or more filters, none of which is a group of the same kind.
-    Group(&'static str, VecDeque<PersonFilter>),
+    Group(&'static str, Vec<PersonFilter>),
     Invalid(String),
 }
 
@@ -97,42 +97,39 @@ impl PersonFilter {
 
     /// A group inside a group of the same kind is merged into it when it is made.
     fn group(kind: &'static str, filters: impl IntoIterator<Item = PersonFilter>) -> PersonFilter {
-        let (mut members, mut depth) = (VecDeque::new(), 1);
+        let (mut members, mut depth) = (Vec::new(), 1);
         for filter in filters {
             match filter.node {
                 Node::Invalid(_) => return filter,
-                Node::Group(inner_kind, mut inner) if inner_kind == kind => {
+                Node::Group(inner_kind, inner) if inner_kind == kind => {
                     depth = depth.max(filter.depth);
-                    // The smaller one moves: a filter may grow in a loop, at either end.
-                    if inner.len() > members.len() {
-                        members.into_iter().rev().for_each(|member| inner.push_front(member));
+                    // The first one moves as it is: a filter may grow in a loop.
+                    if members.is_empty() {
                         members = inner;
                     } else {
-                        members.append(&mut inner);
+                        members.extend(inner);
                     }
                 }
                 _ => {
                     depth = depth.max(filter.depth + 1);
-                    members.push_back(filter);
+                    members.push(filter);
                 }
             }
         }
-        match members.pop_front() {
-            None => Node::Invalid(format!(
-                "PersonFilter::{} was given no filters: the server would return everybody",
-                if kind == "OR" { "any" } else { "all" }
-            ))
-            .into(),
-            Some(only) if members.is_empty() => only,
-            _ if depth > MAX_DEPTH => Node::Invalid(format!(
-                "in the filter more than {MAX_DEPTH} groups are inside each other"
-            ))
-            .into(),
-            Some(first) => {
-                members.push_front(first);
-                PersonFilter { node: Node::Group(kind, members), depth }
-            }
+        if members.len() == 1 {
+            return members.remove(0);
         }
+        let node = if members.is_empty() {
+            let name = if kind == "OR" { "any" } else { "all" };
+            let why = "was given no filters: the server would return everybody";
+            Node::Invalid(format!("PersonFilter::{name} {why}"))
+        } else if depth > MAX_DEPTH {
+            let why = "groups are inside each other";
+            Node::Invalid(format!("in the filter more than {MAX_DEPTH} {why}"))
+        } else {
+            Node::Group(kind, members)
+        };
+        PersonFilter { node, depth }
     }
 
     fn is_leaf(&self) -> bool {
@@ -225,7 +222,7 @@ fn add(lists: &mut Vec<FlatList>, list: FlatList) -> Result<(), String> {
 
 /// Alternatives that are each one `exact` on the same property become one `exact` with all their
 /// values, where the first one is.
-fn join_exact(filters: &VecDeque<PersonFilter>) -> Vec<PersonFilter> {
+fn join_exact(filters: &[PersonFilter]) -> Vec<PersonFilter> {
     let mut joined: HashMap<&str, Vec<Value>> = HashMap::new();
     for (key, values) in filters.iter().filter_map(PersonFilter::as_exact) {
         joined.entry(key).or_default().extend_from_slice(values);

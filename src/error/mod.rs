@@ -46,7 +46,6 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[derive(Clone)]
 pub struct Error(Box<Parts>);
 
-/// What an error holds.
 #[derive(Debug, Clone)]
 struct Parts {
     kind: ErrorKind,

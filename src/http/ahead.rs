@@ -61,7 +61,6 @@ impl<P: PartialEq> Ahead<P> {
         }
     }
 
-    /// How many requests are in the queue.
     pub(crate) fn len(&self) -> usize {
         self.queue.len()
     }
@@ -204,7 +203,6 @@ impl<P: PartialEq> Ahead<P> {
         }
     }
 
-    /// How many requests that were given up still run.
     fn running_given_up(&mut self) -> usize {
         self.given_up.retain(|sent| !sent.watch.is_done());
         self.given_up.len()
@@ -246,7 +244,6 @@ pub(crate) fn is_own(error: &Error) -> bool {
     }
 }
 
-/// A request that was sent.
 struct Sent {
     watch: Arc<Watch>,
     answer: Receiver<Answer>,

@@ -61,7 +61,6 @@ impl Request {
         self.response()?.text()
     }
 
-    /// Sends the request and returns the answer, to be read as JSON.
     pub(crate) fn run_json(self) -> Result<Response> {
         send(self, Accept::Json)
     }

@@ -24,7 +24,6 @@ pub(crate) struct Key {
     /// Every run that must not be shown, of each form in which a server may echo the key: plain,
     /// percent-encoded with capital and with small hex digits, and escaped as in JSON.
     runs: HashSet<Box<[u8]>>,
-    /// The lengths of `runs`.
     lengths: Vec<usize>,
     /// The bytes with which `runs` begin: most places of a text are passed over at once.
     first: [bool; 256],

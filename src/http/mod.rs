@@ -109,12 +109,10 @@ impl Http {
         self.deadline.map(left)
     }
 
-    /// The most bytes that an answer may have.
     pub(crate) fn max_body_bytes(&self) -> u64 {
         self.core.transport.max_body_bytes()
     }
 
-    /// Whether the deadline has passed.
     pub(crate) fn is_over(&self) -> bool {
         self.left().is_some_and(|left| left.is_zero())
     }

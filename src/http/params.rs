@@ -126,7 +126,6 @@ impl Params {
         self.iter().any(|(name, value)| key.is_in(name) || key.is_in(value))
     }
 
-    /// The encoded query string.
     pub(crate) fn encoded(&self) -> String {
         let room = self.pairs.iter().map(|(n, v)| n.len() + v.len() + v.len() / 4 + 2).sum();
         let mut out = String::with_capacity(room);

@@ -46,7 +46,6 @@ pub struct Request {
     pub(super) turn: Option<Instant>,
     /// Memory for the body of the answer.
     pub(super) buffer: Vec<u8>,
-    /// The first mistake made while building the request.
     pub(super) mistake: Option<Error>,
 }
 

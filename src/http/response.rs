@@ -134,7 +134,6 @@ impl Response {
         &self.http.core().key
     }
 
-    /// The error of a body that cannot be read.
     pub(crate) fn unreadable(&self, message: &str) -> Error {
         let key = self.key();
         let error = Error::of_unusable(message, self.answer.for_error(&|text| key.shown(text)));

@@ -75,7 +75,6 @@ impl RetryPolicy {
     }
 }
 
-/// How an attempt failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// An answer with this status, and the wait that it asks for.
@@ -84,7 +83,6 @@ pub(crate) enum Outcome {
     Unconnected,
     /// A connection that broke at once: most often the server had closed it between two requests.
     Stale,
-    /// A connection that broke.
     Broken,
     /// Anything that another attempt would not change.
     Final,

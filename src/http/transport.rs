@@ -26,7 +26,6 @@ const TRUSTED_LENGTH: u64 = 16 * 1024 * 1024;
 /// A connection that breaks within this time may be one that the server had already closed.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
-/// What one attempt sends.
 pub(crate) struct Attempt<'a> {
     pub(crate) method: &'static str,
     pub(crate) url: &'a str,
@@ -50,7 +49,6 @@ pub(crate) enum Accept {
     Anything,
 }
 
-/// What came back.
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) body: Vec<u8>,
@@ -125,9 +123,8 @@ impl Transport {
         let agent = agent.unwrap_or_else(|| tls::agent(&peer));
         // ureq panics at the first call with a TLS provider that is not compiled in.
         if let Some(feature) = tls::missing(&agent).filter(|_| peer.https) {
-            return Err(Error::config(format!(
-                "an https host needs TLS; turn on the feature `{feature}` of posthog-api in Cargo.toml"
-            )));
+            let hint = format!("turn on the feature `{feature}` of posthog-api in Cargo.toml");
+            return Err(Error::config(format!("an https host needs TLS; {hint}")));
         }
         Ok(Transport {
             agent,
@@ -146,7 +143,7 @@ impl Transport {
         buffer: Vec<u8>,
     ) -> std::result::Result<Answer, NoAnswer> {
         let (started, body_read) = (Instant::now(), Cell::new(false));
-        let mut response = self.run(attempt, &body_read).map_err(|error| {
+        let response = self.run(attempt, &body_read).map_err(|error| {
             let sent = match attempt.body {
                 Some(body) if !body.is_empty() && body_read.get() => Sent::Surely,
                 Some(body) if !body.is_empty() => Sent::Nothing,
@@ -160,31 +157,25 @@ impl Transport {
             failed
         })?;
         self.connected.store(true, Ordering::Relaxed);
-        let status = response.status().as_u16();
-        let is_success = (200..300).contains(&status);
-        let stays_open = response.version() == Version::HTTP_11
-            && !response
-                .headers()
-                .get(header::CONNECTION)
-                .is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"close"));
+        let (parts, mut body) = response.into_parts();
+        let (status, headers) = (parts.status.as_u16(), parts.headers);
+        let mut answer = Answer { status, body: Vec::new(), headers, framed: status == 204 };
+        if answer.is_success() && status != 204 {
+            let read = read_all(&mut body, self.max_body_bytes, buffer);
+            answer.body = read.map_err(|error| self.failed(error, Sent::Surely, attempt))?;
+        } else if status != 204 {
+            answer.body = read_some(&mut body);
+        }
+        let is_close =
+            |value: &header::HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"close");
+        let stays_open = parts.version == Version::HTTP_11
+            && !answer.headers.get(header::CONNECTION).is_some_and(is_close);
         // The length of a compressed body is not visible, and shows in the body itself: it can be
-        // decompressed.
-        let framed = status == 204
-            || response.headers().contains_key(header::CONTENT_LENGTH)
-            || response.headers().get_all(header::TRANSFER_ENCODING).iter().any(is_chunked);
-        let body = if status == 204 {
-            Vec::new() // also where it claims to be compressed
-        } else if is_success {
-            let body = read_all(response.body_mut(), self.max_body_bytes, buffer);
-            body.map_err(|error| self.failed(error, Sent::Surely, attempt))?
-        } else {
-            read_some(response.body_mut())
-        };
-        let (parts, _) = response.into_parts();
-        // An empty body on a connection that stays open is complete.
-        let framed = framed || (body.is_empty() && stays_open);
-        let answer = Answer { status, body, headers: parts.headers, framed };
-        if is_success && attempt.accept == Accept::Json && looks_cut(&answer) {
+        // decompressed. An empty body on a connection that stays open is complete.
+        answer.framed |= answer.headers.contains_key(header::CONTENT_LENGTH)
+            || answer.headers.get_all(header::TRANSFER_ENCODING).iter().any(is_chunked)
+            || (answer.body.is_empty() && stays_open);
+        if answer.is_success() && attempt.accept == Accept::Json && looks_cut(&answer) {
             return Err(broken("the answer has no length, and its JSON is not complete"));
         }
         Ok(answer)
@@ -216,15 +207,13 @@ impl Transport {
             return failed(Outcome::Final, Kind::Timeout, AFTER_DEADLINE);
         }
         if !connecting {
-            let text = format!(
-                "there was no complete answer within {limit:?} (phase: {phase}); ask for less, or raise the timeout"
-            );
+            let why = format!("there was no complete answer within {limit:?} (phase: {phase})");
+            let text = format!("{why}; ask for less, or raise the timeout");
             return failed(Outcome::Final, Kind::Timeout, text);
         }
         let kind = if phase == ureq::Timeout::Resolve { Kind::Dns } else { Kind::Connect };
-        let text = format!(
-            "no connection was made within {limit:?} (phase: {phase}); check the network, or raise connect_timeout"
-        );
+        let why = format!("no connection was made within {limit:?} (phase: {phase})");
+        let text = format!("{why}; check the network, or raise connect_timeout");
         failed(Outcome::Unconnected, kind, text)
     }
 
@@ -380,12 +369,10 @@ fn refused(sent: Sent, kind: Kind, why: impl Display) -> NoAnswer {
 fn no_answer(error: ureq::Error, sent: Sent) -> NoAnswer {
     let other = |kind, message: String| failed(Outcome::Final, kind, message);
     match error {
-        ureq::Error::BodyExceedsLimit(limit) => other(
-            Kind::TooLarge,
-            format!(
-                "the answer is larger than {limit} bytes; ask for fewer rows a page, or raise max_body_bytes"
-            ),
-        ),
+        ureq::Error::BodyExceedsLimit(limit) => {
+            let hint = "ask for fewer rows a page, or raise max_body_bytes";
+            other(Kind::TooLarge, format!("the answer is larger than {limit} bytes; {hint}"))
+        }
         ureq::Error::HostNotFound => unconnected(Kind::Dns, "the host name is not known"),
         ureq::Error::ConnectionFailed => refused(sent, Kind::Connect, "the host does not answer"),
         ureq::Error::ConnectProxyFailed(why) => {

@@ -47,7 +47,6 @@ pub(crate) fn computed(insight: &Value) -> Result<()> {
 /// PostHog's word for a query that did not start, since others ran: it can be asked again.
 const NOT_STARTED: &str = "concurrency_limit_exceeded";
 
-/// The result, if there is one.
 pub(super) fn found(insight: &Value) -> Option<&Value> {
     own_result(answer_of(insight))
 }

@@ -61,7 +61,6 @@ pub fn rows(response: &Value) -> Result<Vec<Map<String, Value>>> {
     rows_of(response, None)
 }
 
-/// The table of the answer to a query.
 pub(crate) fn table_of(response: &Value, query: Option<&Value>) -> Result<Table> {
     let Some(found) = tabular(response) else {
         // An empty list has no columns: what the insight shows says that it is a table.
@@ -74,7 +73,6 @@ pub(crate) fn table_of(response: &Value, query: Option<&Value>) -> Result<Table>
     Ok(Table { columns: found.names()?, rows })
 }
 
-/// The rows of the answer to a query, by column name.
 pub(crate) fn rows_of(response: &Value, query: Option<&Value>) -> Result<Vec<Map<String, Value>>> {
     let Some(found) = objects(response) else {
         return Ok(table_of(response, query)?.into_maps());
@@ -202,7 +200,6 @@ impl Table {
         }
     }
 
-    /// The rows by column name.
     pub(crate) fn into_maps(self) -> Vec<Map<String, Value>> {
         let names = unique(&self.columns);
         self.rows.into_iter().map(|row| names.iter().cloned().zip(row).collect()).collect()

@@ -21,9 +21,7 @@ pub(super) struct Completeness {
     hashes: HashSet<u64>,
     /// Only the number of rows is compared: typed rows have no `id` that could be read cheaply.
     typed: bool,
-    /// A row so far has no `id`.
     lacks_ids: bool,
-    /// An `id` came twice.
     pub(super) repeats: bool,
     /// The last page that had rows.
     last: Option<u64>,
@@ -71,7 +69,6 @@ impl Completeness {
         !self.typed || is_long
     }
 
-    /// Why rows are missing, if some are.
     pub(super) fn missing_rows(&self) -> Option<String> {
         let expected = self.expected?;
         let by_number = self.lacks_ids || self.typed;

@@ -3,7 +3,6 @@
 use crate::error::Result;
 use crate::http::{Ahead, Params, Request, Response, is_own};
 
-/// The largest number of pages ahead.
 const MAX_AHEAD: usize = 100;
 
 /// Fetches the pages of one list.

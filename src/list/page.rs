@@ -77,7 +77,6 @@ pub(super) fn typed<T: DeserializeOwned>(
 pub(super) struct Keys {
     /// A hash of the `id` of each row, or of the whole row.
     pub(super) hashes: Vec<u64>,
-    /// Every row has an `id`.
     pub(super) are_ids: bool,
 }
 

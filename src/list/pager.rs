@@ -125,7 +125,6 @@ pub(super) struct Reader<T> {
     pub(super) hasher: RandomState,
     /// The rows so far, where several lists are merged.
     pub(super) seen: Option<HashSet<u64>>,
-    /// How many rows were returned.
     pub(super) returned: u64,
 }
 

@@ -8,7 +8,6 @@ use super::page::{Frame, Keys, Next};
 use crate::error::text::excerpt;
 use crate::http::{Key, MAX_QUERY, Params};
 
-/// How many empty pages may follow each other.
 const MAX_EMPTY_PAGES: u32 = 1_000;
 
 /// How many pages without a new row may.

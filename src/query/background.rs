@@ -16,7 +16,6 @@ const TIMEOUT: Duration = Duration::from_secs(600);
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl Query {
-    /// Starts the query, and polls until it is done.
     pub(super) fn run_in_background(mut self) -> Result<Value> {
         let timeout = self.request.timeout_given().unwrap_or(TIMEOUT);
         let http = self.request.http().with_deadline(after(timeout));
@@ -66,7 +65,6 @@ impl Query {
 
 enum Poll {
     Done(Value),
-    /// With its id, if the server names it.
     Running(Option<String>),
 }
 

@@ -288,7 +288,6 @@ impl Query {
         node.as_object_mut()
     }
 
-    /// The same query with another statement.
     fn with_sql(&self, sql: String) -> Query {
         let mut query = self.clone();
         if let Some(node) = query.hogql_mut() {

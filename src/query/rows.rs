@@ -21,7 +21,6 @@ pub(super) type Row = Map<String, Value>;
 /// How many rows a page asks for: the most that servers of 2023 return.
 pub(super) const PAGE: u32 = 10_000;
 
-/// The most rows that PostHog returns.
 pub(super) const LARGEST_PAGE: u32 = 50_000;
 
 /// The ends of the pages so far, as text.

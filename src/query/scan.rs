@@ -138,7 +138,6 @@ struct ByKey {
     part: Part,
     /// The type of the key, once an answer named it.
     kind: Option<String>,
-    /// The page size of the caller.
     largest: u32,
     /// How many rows without a key the pages had.
     left: usize,
@@ -295,7 +294,6 @@ fn wrapped(query: &Query, columns: &str, end: &str) -> Query {
     query.with_sql(format!("SELECT {columns} FROM ({inner}\n){end}"))
 }
 
-/// The type of the key, if the answer names it.
 fn key_type<'a>(answer: &'a Value, key: &str) -> Option<&'a str> {
     let types = answer.get("types")?.as_array()?;
     let of_key = types.iter().find(|pair| pair.get(0).is_some_and(|name| name == key))?;

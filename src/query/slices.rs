@@ -99,7 +99,6 @@ struct Slice {
     background: bool,
 }
 
-/// The slices of a range.
 pub(super) struct Slices {
     pub(super) select: Select,
     /// Those that are not read, in order: they cover the rest of the range.
@@ -110,7 +109,6 @@ pub(super) struct Slices {
     short: (i64, u32),
     /// How many rows the next slice asks for.
     limit: u32,
-    /// The last event.
     last: Option<(i64, [String; 3])>,
     /// The last events of pages that end at one moment.
     ends: Ends,
