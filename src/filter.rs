@@ -206,9 +206,8 @@ impl From<Node> for PersonFilter {
 }
 
 fn too_many(lists: usize) -> String {
-    format!(
-        "the filter expands into {lists} lists, and at most {MAX_LISTS} are read; use HogQL (SELECT ... FROM persons WHERE ...)"
-    )
+    let hint = "use HogQL (SELECT ... FROM persons WHERE ...)";
+    format!("the filter expands into {lists} lists, and at most {MAX_LISTS} are read; {hint}")
 }
 
 /// Adds a list, unless another one finds its persons too: one that has no other conditions.
@@ -400,10 +399,10 @@ impl PersonProperty {
 
     fn filter(self, operator: &'static str, value: Result<Value, String>) -> PersonFilter {
         let node = match value {
-            _ if self.key.is_empty() => Node::Invalid(
-                "a filter has an empty property name: the server would ignore it and return everybody"
-                    .into(),
-            ),
+            _ if self.key.is_empty() => {
+                let why = "the server would ignore it and return everybody";
+                Node::Invalid(format!("a filter has an empty property name: {why}"))
+            }
             Ok(value) => Node::Leaf(Leaf { key: self.key, operator, value }),
             Err(why) => {
                 Node::Invalid(format!("the filter {operator} on {:?}: {why}", excerpt(&self.key)))
@@ -436,13 +435,8 @@ fn as_text(value: Value) -> Result<Value, String> {
         Value::Bool(b) => Ok(b.to_string().into()),
         Value::Number(n) => Ok(number_text(&n).into()),
         Value::String(text) => not_empty(text).map(|text| escaped(&text).into()),
-        Value::Null => {
-            Err("null or NaN is not a value; use is_not_set to find persons without the property"
-                .into())
-        }
-        Value::Array(_) | Value::Object(_) => {
-            Err("a list or an object is not a value; use text, numbers or booleans".into())
-        }
+        Value::Null => Err("null or NaN is not a value; use is_not_set instead".into()),
+        _ => Err("a list or an object is not a value; use text, numbers or booleans".into()),
     }
 }
 
@@ -464,10 +458,10 @@ fn number_text(n: &Number) -> String {
 fn number(value: impl Serialize) -> Result<Value, String> {
     match json(value)? {
         number @ Value::Number(_) => Ok(number),
-        other => Err(format!(
-            "{} is not a number, and the server would fail; for dates use is_date_after or is_date_before",
-            excerpt(&other.to_string())
-        )),
+        other => {
+            let why = "is not a number, and the server would fail; for dates use is_date_after";
+            Err(format!("{} {why}", excerpt(&other.to_string())))
+        }
     }
 }
 

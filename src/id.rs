@@ -96,6 +96,28 @@ impl From<&str> for InsightId {
     }
 }
 
+impl From<String> for InsightId {
+    fn from(text: String) -> InsightId {
+        text.as_str().into()
+    }
+}
+
+impl From<&String> for InsightId {
+    fn from(text: &String) -> InsightId {
+        text.as_str().into()
+    }
+}
+
+impl From<&Value> for InsightId {
+    fn from(value: &Value) -> InsightId {
+        let id = value.as_object().map(|row| row.get("id").unwrap_or(&Value::Null));
+        of_value(id.unwrap_or(value), "an insight").unwrap_or_else(|why| {
+            let of_row = "the row has no `id` that is a number or a string".to_owned();
+            InsightId(Err(if id.is_some() { of_row } else { why }))
+        })
+    }
+}
+
 /// The insight of an address such as `https://us.posthog.com/project/1/insights/VdpVGSw3`.
 fn of_address(address: &str) -> std::result::Result<Insight, String> {
     let wrong = |why: &str| format!("the address {:?} {why}", excerpt(address));
@@ -198,52 +220,44 @@ impl From<&str> for PersonId {
     }
 }
 
-/// What an id of `$what` is made from beside a number and text; a row has it in one of `$names`.
-macro_rules! from_other_forms {
-    ($id:ident, $what:literal, $names:expr) => {
-        impl From<String> for $id {
-            fn from(text: String) -> $id {
-                text.as_str().into()
-            }
-        }
-
-        impl From<&String> for $id {
-            fn from(text: &String) -> $id {
-                text.as_str().into()
-            }
-        }
-
-        impl From<&Value> for $id {
-            fn from(value: &Value) -> $id {
-                match value {
-                    Value::Number(n) if n.is_u64() => n.as_u64().unwrap_or_default().into(),
-                    Value::String(text) => text.into(),
-                    Value::Object(row) => row.into(),
-                    other => {
-                        let shown = excerpt(&other.to_string());
-                        $id(Err(format!("{shown} is not the id of {}", $what)))
-                    }
-                }
-            }
-        }
-
-        impl From<&Map<String, Value>> for $id {
-            fn from(row: &Map<String, Value>) -> $id {
-                let is_id = |id: &&Value| id.is_number() || id.is_string();
-                match $names.into_iter().find_map(|name| row.get(name).filter(is_id)) {
-                    Some(id) => id.into(),
-                    None => $id(Err(format!(
-                        "the row has no `{}` that is a number or a string",
-                        $names.join("` or `")
-                    ))),
-                }
-            }
-        }
-    };
+impl From<String> for PersonId {
+    fn from(text: String) -> PersonId {
+        text.as_str().into()
+    }
 }
 
-from_other_forms!(InsightId, "an insight", ["id"]);
-from_other_forms!(PersonId, "a person", ["uuid", "id"]);
+impl From<&String> for PersonId {
+    fn from(text: &String) -> PersonId {
+        text.as_str().into()
+    }
+}
+
+impl From<&Value> for PersonId {
+    fn from(value: &Value) -> PersonId {
+        let row = value.as_object().map(PersonId::from);
+        row.unwrap_or_else(|| of_value(value, "a person").unwrap_or_else(|why| PersonId(Err(why))))
+    }
+}
+
+impl From<&Map<String, Value>> for PersonId {
+    fn from(row: &Map<String, Value>) -> PersonId {
+        let id = row.get("uuid").filter(|uuid| !uuid.is_null()).or_else(|| row.get("id"));
+        let id = of_value(id.unwrap_or(&Value::Null), "a person");
+        id.unwrap_or_else(|_| PersonId(Err("the row has no `uuid` and no `id`".to_owned())))
+    }
+}
+
+/// What a number or text is the id of; the error names anything else.
+fn of_value<I>(value: &Value, what: &str) -> std::result::Result<I, String>
+where
+    I: From<u64> + for<'a> From<&'a str>,
+{
+    match (value.as_u64(), value.as_str()) {
+        (Some(number), _) => Ok(number.into()),
+        (_, Some(text)) => Ok(text.into()),
+        _ => Err(format!("{} is not the id of {what}", excerpt(&value.to_string()))),
+    }
+}
 
 /// 32 hex digits, with or without the dashes of a UUID.
 pub(crate) fn is_uuid(text: &str) -> bool {

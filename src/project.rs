@@ -77,12 +77,12 @@ impl Client {
     /// several have the name: it lists names and ids.
     pub fn project_named(&self, name: &str) -> Result<Project> {
         let projects = self.projects()?;
-        let named = projects
-            .iter()
-            .filter_map(|p| Some((p.get("name")?.as_str()?, p.get("id")?.as_u64()?)));
+        let name_and_id =
+            |p: &'_ Value| Some((p.get("name")?.as_str()?.to_owned(), p.get("id")?.as_u64()?));
+        let named: Vec<(String, u64)> = projects.iter().filter_map(name_and_id).collect();
         let matching: Vec<u64> =
-            named.clone().filter(|(n, _)| *n == name).map(|(_, id)| id).collect();
-        let all = named.take(50).map(|(n, id)| format!("{:?} is {id}", excerpt(n)));
+            named.iter().filter(|(n, _)| n == name).map(|(_, id)| *id).collect();
+        let all = named.iter().take(50).map(|(n, id)| format!("{:?} is {id}", excerpt(n)));
         let (all, shown) = (all.collect::<Vec<_>>().join(", "), excerpt(name));
         let why = match matching.as_slice() {
             [id] => return Ok(self.project(*id)),
@@ -390,10 +390,9 @@ impl Project {
             return Err(Error::config("0 is not a valid project id"));
         }
         if relative.starts_with('/') {
-            return Err(Error::config(format!(
-                "the path {:?} begins with a slash: a project's paths are relative; Client takes absolute ones",
-                excerpt(relative)
-            )));
+            let why =
+                "begins with a slash: a project's paths are relative; Client takes absolute ones";
+            return Err(Error::config(format!("the path {:?} {why}", excerpt(relative))));
         }
         checked_path(&format!("/api/projects/{}/{relative}", self.id))
     }

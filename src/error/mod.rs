@@ -114,15 +114,9 @@ impl Error {
         self
     }
 
-    /// The request may have reached the server.
-    pub(crate) fn maybe_done(mut self) -> Error {
-        self.0.may_have_been_done = true;
-        self
-    }
-
-    /// The request changes nothing on the server.
-    pub(crate) fn of_read(mut self) -> Error {
-        self.0.may_have_been_done = false;
+    /// `may`: the request may have reached the server, and changes something there.
+    pub(crate) fn done(mut self, may: bool) -> Error {
+        self.0.may_have_been_done = may;
         self
     }
 

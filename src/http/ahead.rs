@@ -39,7 +39,7 @@ pub(crate) struct Ahead<P> {
     /// Requests that were given up and may still run.
     given_up: Vec<Sent>,
     threads: Threads,
-    window: Window,
+    pub(crate) window: Window,
     /// Whether requests at the same time cannot be the cause of an error.
     own: fn(&Error) -> bool,
     /// Bodies that were read: the next requests read into them.
@@ -68,10 +68,6 @@ impl<P: PartialEq> Ahead<P> {
     /// What the first request of the queue is known by.
     pub(crate) fn first(&mut self) -> Option<&mut P> {
         self.queue.front_mut().map(|(place, _)| place)
-    }
-
-    pub(crate) fn window(&mut self) -> &mut Window {
-        &mut self.window
     }
 
     /// Whether a request behind the first one may be sent now. `taken`: 1 where the first one was

@@ -86,13 +86,8 @@ fn send(mut request: Request, accept: Accept) -> Result<Response> {
         let error = request.error(error);
         let http = &request.http;
         let policy = &http.core().policy;
-        match retry::decide(
-            policy,
-            &mut spent,
-            outcome,
-            request.effect != Effect::Write,
-            retry::jitter(),
-        ) {
+        let repeatable = request.effect != Effect::Write;
+        match retry::decide(policy, &mut spent, outcome, repeatable, retry::jitter()) {
             Decision::Again => {}
             Decision::Wait(wait) if http.wait_for_retry(&request, spent.retries, wait, &error) => {}
             _ => {
@@ -223,16 +218,13 @@ fn body_with_key(request: &Request) -> Result<Option<Cow<'_, [u8]>>> {
     let key = serde_json::to_string(request.http.core().key.as_str()).unwrap_or_default();
     let body = body.unwrap_or(b"{}");
     let Some(fields) = body.strip_prefix(b"{") else {
-        return Err(Error::config(
-            "the body is not a JSON object; with Auth::Body the key is added to it",
-        ));
+        let why = "the body is not a JSON object; with Auth::Body the key is added to it";
+        return Err(Error::config(why));
     };
-    let own =
-        serde_json::from_slice::<Value>(body).is_ok_and(|b| b.get("personal_api_key").is_some());
-    if own {
-        return Err(Error::config(
-            "the body has a personal_api_key of its own; leave it out: with Auth::Body the client adds the key",
-        ));
+    let has_key = |body: Value| body.get("personal_api_key").is_some();
+    if serde_json::from_slice(body).is_ok_and(has_key) {
+        let hint = "leave it out: with Auth::Body the client adds the key";
+        return Err(Error::config(format!("the body has a personal_api_key of its own; {hint}")));
     }
     let comma = if fields == b"}" { "" } else { "," };
     let mut out = format!("{{\"personal_api_key\":{key}{comma}").into_bytes();

@@ -1,7 +1,5 @@
 //! Query parameters: decoded pairs, checked when they are given and encoded once.
 
-use std::fmt::Write;
-
 use percent_encoding::{percent_decode_str, utf8_percent_encode};
 use serde::Serialize;
 use serde_json::Value;
@@ -29,9 +27,9 @@ impl Params {
             return Err("a parameter has an empty name".to_owned());
         }
         if RESERVED.contains(&name) {
-            return Err(format!(
-                "the parameter {name:?} is not allowed: it would switch the project or send another key; the client adds its own key"
-            ));
+            let why =
+                "it would switch the project or send another key; the client adds its own key";
+            return Err(format!("the parameter {name:?} is not allowed: {why}"));
         }
         if self.has(name) {
             return Err(format!("the parameter {name:?} is given twice"));
@@ -133,9 +131,9 @@ impl Params {
             if !out.is_empty() {
                 out.push('&');
             }
-            let (name, value) =
-                (utf8_percent_encode(name, VALUE), utf8_percent_encode(value, VALUE));
-            let _ = write!(out, "{name}={value}"); // a String takes all
+            out.extend(utf8_percent_encode(name, VALUE));
+            out.push('=');
+            out.extend(utf8_percent_encode(value, VALUE));
         }
         out
     }
@@ -149,8 +147,7 @@ fn same(a: &str, b: &str) -> bool {
 
 /// Form encoding writes a space as `+`.
 fn form_decoded(part: &str) -> Option<String> {
-    let decoded = percent_decode_str(&part.replace('+', "%20")).decode_utf8().ok()?.into_owned();
-    Some(decoded)
+    Some(percent_decode_str(&part.replace('+', "%20")).decode_utf8().ok()?.into_owned())
 }
 
 /// A parameter's value as text: `None` for null.

@@ -168,9 +168,9 @@ impl Request {
     pub(crate) fn error(&self, error: Error) -> Error {
         let error = error.of_call(self.method, &self.path, &self.params.encoded());
         self.http.conceal(match self.effect {
-            Effect::None => error.of_read(),
+            Effect::None => error.done(false),
             Effect::Write => error,
-            Effect::Done => error.maybe_done(),
+            Effect::Done => error.done(true),
         })
     }
 

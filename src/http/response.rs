@@ -138,7 +138,7 @@ impl Response {
         let key = self.key();
         let error = Error::of_unusable(message, self.answer.for_error(&|text| key.shown(text)));
         let error = error.of_call(self.method, &self.path, "");
-        self.http.conceal(if self.is_read { error.of_read() } else { error })
+        self.http.conceal(if self.is_read { error.done(false) } else { error })
     }
 }
 

@@ -193,7 +193,7 @@ impl Transport {
             failed.error = failed.error.map_text(&|m| format!("{}: {m}{through}", self.origin));
         }
         if failed.outcome != Outcome::Unconnected {
-            failed.error = failed.error.maybe_done();
+            failed.error = failed.error.done(true);
         }
         failed
     }

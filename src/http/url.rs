@@ -60,57 +60,44 @@ impl Base {
     pub(crate) fn parse(host: &str, allow_http: bool) -> Result<Base> {
         let url = host.trim();
         if url.is_empty() {
-            return config(
-                "the host is empty; give posthog_api::US, posthog_api::EU or your own https://...",
-            );
+            return config("the host is empty; give posthog_api::US, EU or your own https://...");
         }
-        let Some((_, rest)) = url.split_once("://") else {
+        let Some((scheme, rest)) = url.split_once("://") else {
             return config("the host has no scheme; begin it with https://");
         };
         if rest.contains(['?', '#']) {
-            return config(
-                "the host has a query or a fragment; give only scheme, host, port and sub-path",
-            );
+            return config("the host has a query or a fragment; end it with its port or sub-path");
         }
         let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
         if authority.contains('@') {
-            return config(
-                "the host contains a user or a password; give the key to Client::builder instead",
-            );
+            return config("the host contains a user or a password; give Client::builder the key");
         }
-        let scheme = url.split_at(url.len() - rest.len() - 3).0;
         let Some(origin) = origin(scheme, authority) else {
-            return config(format!(
-                "the host {:?} is not valid; write http:// or https://, a name or an address, and optionally a port from 1 to 65535",
-                excerpt(url)
-            ));
+            let hint =
+                "write http:// or https://, a name or an address, and a port from 1 to 65535";
+            return config(format!("the host {:?} is not valid; {hint}", excerpt(url)));
         };
         let name = name_of(&origin.text);
         if let Some(region) = name.trim_end_matches('.').strip_suffix(".i.posthog.com") {
             let right = if region.starts_with("eu") { EU } else { US };
-            return config(format!(
-                "{name} is PostHog's address for sending events; for the private API use {right}"
-            ));
+            let why = "is PostHog's address for sending events; for the private API use";
+            return config(format!("{name} {why} {right}"));
         }
         if matches!(name.trim_end_matches('.'), "posthog.com" | "www.posthog.com") {
             return config(format!("{name} is PostHog's website; use {US} or {EU}"));
         }
         if !origin.https && !allow_http && !is_loopback(name) {
-            return config(format!(
-                "plain http to {name} would send the key unencrypted; use https, or allow_http(true)"
-            ));
+            let why = "would send the key unencrypted; use https, or allow_http(true)";
+            return config(format!("plain http to {name} {why}"));
         }
         let path = path.trim_end_matches('/');
         if names_a_project(path) {
             return config(
-                "the host contains the address of a project; give only https://us.posthog.com or your own host, and the project's \
-                 number to Client::project",
+                "the host has the path of a project; give its number to Client::project",
             );
         }
         if path.rsplit('/').next().is_some_and(|last| last.eq_ignore_ascii_case("api")) {
-            return config(
-                "the host ends with /api; leave that out, since each path begins with /api/",
-            );
+            return config("the host ends with /api; leave that out: each path begins with it");
         }
         let prefix = if path.is_empty() { String::new() } else { checked_path(path)? };
         Ok(Base { origin: origin.text, prefix })

@@ -80,10 +80,8 @@ impl Completeness {
             (format!("{distinct} different rows came"), why)
         };
         (distinct < expected).then(|| {
-            format!(
-                "the list has {expected} rows, and only {came}{why}; set another page_size, an order such as \
-                 .param(\"order\", \"id\"), or allow_missing_rows()"
-            )
+            let hint = "set another page_size, an order such as .param(\"order\", \"id\"), or allow_missing_rows()";
+            format!("the list has {expected} rows, and only {came}{why}; {hint}")
         })
     }
 }

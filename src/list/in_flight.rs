@@ -54,8 +54,8 @@ impl InFlight {
             return;
         };
         match self.forecast.page(query, 1) {
-            Some(foreseen) if foreseen.sorted() == next.sorted() => self.ahead.window().grow(),
-            Some(_) => self.ahead.window().reset(),
+            Some(foreseen) if foreseen.sorted() == next.sorted() => self.ahead.window.grow(),
+            Some(_) => self.ahead.window.reset(),
             None => {}
         }
         self.forecast.learn(query, next);

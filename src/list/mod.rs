@@ -221,9 +221,9 @@ impl<K> List<K> {
         let route = routes::of(request.path());
         for name in ["limit", "offset"] {
             if request.params().has(name) && request.params().number(name).is_none() {
-                request.fail(format!(
-                    "{name:?} is not a whole number, and servers read it in different ways; give a number"
-                ));
+                let why =
+                    "is not a whole number, and servers read it in different ways; give a number";
+                request.fail(format!("{name:?} {why}"));
             }
         }
         if request.params().number("limit") == Some(0) {
@@ -233,8 +233,7 @@ impl<K> List<K> {
             request.fail(why);
         }
         if self.filtered && request.params().has("properties") {
-            request
-                .fail("properties cannot be given with param(); use filter(), which checks them");
+            request.fail("param() does not take properties; use filter(), which checks them");
         }
         let mut lists = union::requests(self.request, &self.filters);
         for params in lists.iter_mut().map(Request::params_mut) {
@@ -246,11 +245,9 @@ impl<K> List<K> {
         }
         let too_long = |list: &Request| list.params().encoded().len() > MAX_QUERY;
         if !self.filters.is_empty() && lists.iter().any(too_long) {
-            for list in &mut lists {
-                list.fail(
-                    "the filter is longer than a URL can be; use HogQL, which sends it in the body",
-                );
-            }
+            let why =
+                "the filter is longer than a URL can be; use HogQL, which sends it in the body";
+            lists.iter_mut().for_each(|list| list.fail(why));
         }
         let seen = (lists.len() > 1).then(HashSet::new);
         let typed = typed.filter(|_| !self.drop_similar && seen.is_none());

@@ -18,10 +18,8 @@ pub(super) fn requests(mut request: Request, filters: &[PersonFilter]) -> Vec<Re
     if lists.len() > 1 {
         for name in ["offset", "format"] {
             if request.params().has(name) {
-                request.fail(format!(
-                    "{name:?} is not possible with this filter: its OR is read as {} lists; use HogQL",
-                    lists.len()
-                ));
+                let why = "is not possible with this filter: its OR is read as";
+                request.fail(format!("{name:?} {why} {} lists; use HogQL", lists.len()));
             }
         }
     }

@@ -41,7 +41,7 @@ enum Made {
     #[default]
     Elsewhere,
     /// `has_next` or `count`.
-    Told,
+    Counted,
     /// The page before had as many rows as `limit`: the server may not know `offset`.
     Guessed,
     /// The server does not know `offset`; this is the whole list.
@@ -78,45 +78,36 @@ impl Walk {
         let same = look && all.note_keys(&keys());
 
         self.came_before = came_by == Made::Whole || (came_by == Made::Guessed && same);
-        match came_by {
-            Made::Whole if same => return Ok(None),
-            Made::Whole => {
-                return Err(
-                    "the server ignores `offset`, and has other rows without `limit`; leave out \
-                     page_size, or use allow_missing_rows()"
-                        .to_owned(),
-                );
+        let why = match (came_by, &next) {
+            (Made::Whole, _) if same => return Ok(None),
+            (Made::Whole, _) => {
+                "the server ignores `offset`, and has other rows without `limit`; leave out \
+                 page_size, or use allow_missing_rows()"
             }
-            Made::Guessed if same => {
+            (Made::Guessed, _) if same => {
                 let mut whole = query.clone();
                 whole.remove("limit");
                 whole.remove("offset");
                 self.made = Made::Whole;
                 return Ok(Some(whole));
             }
-            _ => {}
-        }
-        if same && (next.is_some() || came_by == Made::Told) {
-            return Err("the server returned the same page again".to_owned());
-        }
-        if self.by_cursor && self.complete && all.repeats {
-            return Err("a row came twice, so others are missing: the server's order is not unique; set a larger \
-                 page_size, or use allow_missing_rows()"
-                .to_owned());
-        }
-        match &next {
-            Some(_) if all.stale_pages >= MAX_STALE_PAGES => {
-                Err("many pages had no new row: the list would never end".to_owned())
+            (Made::Counted, _) | (_, Some(_)) if same => "the server returned the same page again",
+            _ if self.by_cursor && self.complete && all.repeats => {
+                "a row came twice, so others are missing: the server's order is not unique; set a \
+                 larger page_size, or use allow_missing_rows()"
             }
-            Some(_) if self.empty_pages >= MAX_EMPTY_PAGES => {
-                Err(format!("{MAX_EMPTY_PAGES} pages in a row have no rows"))
+            (_, Some(_)) if all.stale_pages >= MAX_STALE_PAGES => {
+                "many pages had no new row: the list would never end"
             }
-            Some(next) if self.seen.contains(&hash(next)) => {
-                Err("its `next` leads to a page that was already read: the list would never end"
-                    .to_owned())
+            (_, Some(_)) if self.empty_pages >= MAX_EMPTY_PAGES => {
+                "1000 pages in a row have no rows"
             }
-            _ => Ok(next),
-        }
+            (_, Some(next)) if self.seen.contains(&hash(next)) => {
+                "its `next` leads to a page that was already read: the list would never end"
+            }
+            _ => return Ok(next),
+        };
+        Err(why.to_owned())
     }
 
     /// The query of the next page, and what it is made from.
@@ -141,14 +132,14 @@ impl Walk {
             let mut next = query.clone();
             next.remove("offset");
             next.set(self.cursor, cursor);
-            return Ok((Some(next), Made::Told));
+            return Ok((Some(next), Made::Counted));
         }
         let rows = page.received;
         let guesses = page.has_more.is_none() && self.complete;
         let made = match page.count {
-            _ if page.has_more == Some(true) => Made::Told,
+            _ if page.has_more == Some(true) => Made::Counted,
             // More rows than came.
-            Some(count) if guesses && count > offset(query).saturating_add(rows) => Made::Told,
+            Some(count) if guesses && count > offset(query).saturating_add(rows) => Made::Counted,
             // As many rows as the page can have.
             None if guesses && query.number("limit") == Some(rows) => Made::Guessed,
             _ => return Ok((None, Made::Elsewhere)),

@@ -17,9 +17,6 @@ use crate::http::Http;
 use crate::insight;
 use crate::refresh::Refresh;
 
-/// How the placeholders begin that the caller cannot use.
-const RESERVED: &str = "events_";
-
 /// Every event of a time range, from [`Project::events`](crate::Project::events): each once, in the
 /// order of timestamp and uuid. Iterate over it, or use [`items_as`](Events::items_as).
 ///
@@ -163,7 +160,7 @@ impl Events {
     /// Sets the value of a `{placeholder}` of a filter or a column; see [`Query::value`]. Names
     /// that begin with `events_` are reserved.
     pub fn value(mut self, placeholder: &str, value: impl Serialize) -> Self {
-        if placeholder.starts_with(RESERVED) {
+        if placeholder.starts_with("events_") {
             self.fail("the placeholders {events_...} are reserved");
         }
         let what = format!("the value of {{{}}}", excerpt(placeholder));
@@ -178,7 +175,7 @@ impl Events {
         self.resumed = place(last).map(|(at, ids)| (at, ids.map(str::to_owned)));
         if self.resumed.is_none() {
             self.fail(
-                "the event to resume after has no uuid, event or distinct_id, or no timestamp with an offset from UTC",
+                "the event has no uuid, event, distinct_id or timestamp with an offset from UTC",
             );
         }
         self
@@ -227,7 +224,7 @@ impl Events {
         let shown = excerpt(part);
         if part.trim().is_empty() {
             self.fail(format!("a {what} is empty"));
-        } else if placeholders(part).any(|name| name.starts_with(RESERVED)) {
+        } else if placeholders(part).any(|name| name.starts_with("events_")) {
             self.fail("the placeholders {events_...} are reserved");
         } else if let Some(why) = insight::part_obstacle(sql) {
             self.fail(format!("the {what} {shown:?}: {why}"));

@@ -81,7 +81,7 @@ impl Rows {
                 for row in &mut rows {
                     self.query.read_json(row);
                 }
-                self.ahead.window().grow();
+                self.ahead.window.grow();
                 let queries = self.walk.queries(self.ahead.most());
                 self.line_up(queries);
                 Ok(Some(rows))

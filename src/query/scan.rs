@@ -168,11 +168,8 @@ impl ByKey {
             Part::Done => return None,
             Part::Type => return Some(wrapped(query, "*", " LIMIT 1")),
             Part::Rest(condition) => {
-                return Some(wrapped(
-                    query,
-                    "*",
-                    &format!(" WHERE {condition} LIMIT {LARGEST_PAGE}"),
-                ));
+                let end = format!(" WHERE {condition} LIMIT {LARGEST_PAGE}");
+                return Some(wrapped(query, "*", &end));
             }
             // WITH TIES adds the rows that share the last key: the next page does not contain them.
             _ if conditions.is_empty() => String::new(),
@@ -198,9 +195,10 @@ impl ByKey {
             None => rows::note_end(&mut self.ends, last.to_string())?,
             Some(Ordering::Less) => {}
             Some(_) => {
-                let shown = excerpt(&last.to_string());
-                let why = "the server returned the rows up to";
-                return Err(strange(format!("{why} {shown} again, or in another order")));
+                let rows = format!("the rows up to {}", excerpt(&last.to_string()));
+                return Err(strange(format!(
+                    "the server returned {rows} again or in another order"
+                )));
             }
         }
         self.scan.after = Some(last.clone());
@@ -233,16 +231,14 @@ impl Walk for ByKey {
             let name = excerpt(&key);
             // An older server may not show its LIMIT.
             if rows.len() >= rows::limit(answer, LARGEST_PAGE).unwrap_or(PAGE as usize) {
-                let why = format!(
-                    "too many rows have no {name:?}, and they cannot be paged; scan along a column that is never null, such as an id"
-                );
+                let why =
+                    format!("too many rows have no {name:?}; scan along a column without nulls");
                 return Err(Error::from_text(ErrorKind::CutShort, &why));
             }
             // Of an unknown type, NaN and infinity are not looked for.
             if self.kind.is_none() && rows.len() < self.left {
-                let why = format!(
-                    "rows whose {name:?} is NaN or infinite are missing, since the server names no types; scan along another column"
-                );
+                let what = format!("rows whose {name:?} is NaN or infinite are missing");
+                let why = format!("{what}: the server names no types; scan along another column");
                 return Err(Error::from_text(ErrorKind::Paging, &why));
             }
             return Ok(rows);
