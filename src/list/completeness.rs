@@ -5,9 +5,6 @@ use std::collections::HashSet;
 use super::page::{Frame, Keys};
 use crate::http::Params;
 
-/// From this page on, a list of typed rows without a `count` may be one without an end.
-const MANY_PAGES: usize = 100;
-
 /// Whether a query names a place in a list whose distance from the first row is unknown.
 pub(super) fn has_place(query: &Params) -> bool {
     ["page", "cursor", "before", "after"].iter().any(|name| query.has(name))
@@ -17,10 +14,8 @@ pub(super) fn has_place(query: &Params) -> bool {
 #[derive(Default)]
 pub(super) struct Completeness {
     pub(super) rows: u64,
-    /// The hashes of the rows that were looked at.
+    /// The hashes of the rows.
     hashes: HashSet<u64>,
-    /// Only the number of rows is compared: typed rows have no `id` that could be read cheaply.
-    typed: bool,
     lacks_ids: bool,
     pub(super) repeats: bool,
     /// The last page that had rows.
@@ -34,20 +29,17 @@ pub(super) struct Completeness {
 }
 
 impl Completeness {
-    pub(super) fn new(first: &Params, typed: bool) -> Completeness {
+    pub(super) fn new(first: &Params) -> Completeness {
         let skipped = (!has_place(first)).then(|| first.number("offset").unwrap_or(0));
-        Completeness { typed, skipped, ..Completeness::default() }
+        Completeness { skipped, ..Completeness::default() }
     }
 
-    pub(super) fn note_rows(&mut self, page: &Frame) {
+    /// Notes the rows of a page; true where they are those of the page before.
+    pub(super) fn note(&mut self, page: &Frame, keys: &Keys) -> bool {
         self.rows += page.received;
-        let expected =
-            page.count.zip(self.skipped).map(|(count, skipped)| count.saturating_sub(skipped));
+        let counted = page.count.zip(self.skipped);
+        let expected = counted.map(|(count, skipped)| count.saturating_sub(skipped));
         self.expected = self.expected.into_iter().chain(expected).min();
-    }
-
-    /// Notes which rows a page has; true where they are those of the page before.
-    pub(super) fn note_keys(&mut self, keys: &Keys) -> bool {
         if keys.hashes.is_empty() {
             return false;
         }
@@ -62,17 +54,9 @@ impl Completeness {
         self.last.replace(page) == Some(page)
     }
 
-    /// Whether the rows of a list of so many pages are looked at. Typed rows are only where there
-    /// may be no end.
-    pub(super) fn looks_at_rows(&self, pages: usize) -> bool {
-        let is_long = self.expected.map_or(pages > MANY_PAGES, |expected| self.rows > expected);
-        !self.typed || is_long
-    }
-
     pub(super) fn missing_rows(&self) -> Option<String> {
         let expected = self.expected?;
-        let by_number = self.lacks_ids || self.typed;
-        let distinct = if by_number { self.rows } else { self.hashes.len() as u64 };
+        let distinct = if self.lacks_ids { self.rows } else { self.hashes.len() as u64 };
         let (came, why) = if self.rows < expected {
             (format!("{} came", self.rows), "")
         } else {

@@ -254,7 +254,7 @@ impl<K> List<K> {
         let open = |request: Request| {
             let first = request.params().clone();
             let walk = Walk::new(first, route.cursor, !self.allow_missing_rows);
-            OpenList::new(request, self.prefetch, walk, typed.is_some())
+            OpenList::new(request, self.prefetch, walk)
         };
         let lists = lists.into_iter().map(open).collect();
         let (drop_similar, hasher) = (self.drop_similar, RandomState::new());

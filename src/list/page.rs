@@ -88,13 +88,12 @@ impl Keys {
 
     /// Those of a page that was read without values.
     pub(super) fn of_text(response: &Response, state: &RandomState) -> Keys {
-        let text = Text::of(response);
-        let rows = text.rows().map(|page| page.rows).unwrap_or_default();
-        let rows = rows.into_iter().map(|row| {
-            let id = members(row).and_then(|members| Some(members.get("id")?.get()));
-            (id.filter(|id| *id != "null"), row.get())
-        });
-        Keys::new(rows, state)
+        let body = std::str::from_utf8(response.body()).unwrap_or_default();
+        let valid = serde_json::from_str::<Envelope<&RawValue>>(body).ok();
+        let text = if valid.is_none() { Some(Text::of(response)) } else { None };
+        let page = valid.or_else(|| text.as_ref()?.rows());
+        let rows = page.map(|page| page.rows).unwrap_or_default();
+        Keys::new(rows.into_iter().map(|row| (id_of(row), row.get())), state)
     }
 
     /// Those of rows, each with its `id`, if it has one.
@@ -106,6 +105,15 @@ impl Keys {
         };
         Keys { hashes: rows.map(hash).collect(), are_ids }
     }
+}
+
+/// The `id` of a row. Most rows begin with it: the rest of those is not read.
+fn id_of(row: &RawValue) -> Option<&str> {
+    let id = match row.get().strip_prefix("{\"id\":") {
+        Some(rest) => serde_json::Deserializer::from_str(rest).into_iter::<&RawValue>().next()?,
+        None => Ok(*members(row)?.get("id")?),
+    };
+    id.ok().map(RawValue::get).filter(|id| *id != "null")
 }
 
 fn members(object: &RawValue) -> Option<BTreeMap<String, &RawValue>> {

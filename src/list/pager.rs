@@ -179,11 +179,11 @@ fn paging(why: &str) -> Error {
 }
 
 impl OpenList {
-    pub(super) fn new(request: Request, prefetch: usize, walk: Walk, typed: bool) -> OpenList {
+    pub(super) fn new(request: Request, prefetch: usize, walk: Walk) -> OpenList {
         let first = request.params().clone();
         OpenList {
             pages: InFlight::new(request, prefetch),
-            all: Completeness::new(&first, typed),
+            all: Completeness::new(&first),
             walk,
             next: Some(Ok(first)),
         }
@@ -199,9 +199,8 @@ impl OpenList {
         let OpenList { pages, walk, next, all } = self;
         let (response, (mut page, keys)) = pages.take(query, |response| reader.read(response))?;
         let Envelope { rows, frame } = &mut page;
-        all.note_rows(frame);
-        let keys = || keys.unwrap_or_else(|| Keys::of_text(&response, &reader.hasher));
-        let after = walk.after(query, frame, all, keys, response.key());
+        let same = all.note(frame, &keys);
+        let after = walk.after(query, frame, all, same, response.key());
         *next = after.transpose();
         if let Some(Ok(next)) = next {
             if first && frame.received == 0 && !next.has("page") {
@@ -225,10 +224,10 @@ impl OpenList {
 }
 
 impl<T> Reader<T> {
-    /// A page, and which rows it has, unless it was read without values.
-    fn read(&mut self, response: &Response) -> Result<(Envelope<Result<T>>, Option<Keys>)> {
+    /// A page, and which rows it has.
+    fn read(&mut self, response: &Response) -> Result<(Envelope<Result<T>>, Keys)> {
         if let Some(typed) = self.typed {
-            return Ok((typed(response, self.returned)?, None));
+            return Ok((typed(response, self.returned)?, Keys::of_text(response, &self.hasher)));
         }
         let Envelope { rows, frame } = page::values(response)?;
         let keys = Keys::of_values(&rows, &self.hasher);
@@ -240,6 +239,6 @@ impl<T> Reader<T> {
         let rows = rows.into_iter().zip(&keys.hashes).filter(|(row, key)| is_wanted(row, **key));
         let numbered = (self.returned + 1..).zip(rows);
         let rows = numbered.map(|(position, (row, _))| (self.row)(position, row)).collect();
-        Ok((Envelope { rows, frame }, Some(keys)))
+        Ok((Envelope { rows, frame }, keys))
     }
 }

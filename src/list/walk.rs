@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::completeness::{Completeness, has_place};
-use super::page::{Frame, Keys, Next};
+use super::page::{Frame, Next};
 use crate::error::text::excerpt;
 use crate::http::{Key, MAX_QUERY, Params};
 
@@ -55,14 +55,13 @@ impl Walk {
         Walk { first, cursor, complete, ..Walk::default() }
     }
 
-    /// What comes after the page of `query`, whose rows `all` knows already; `keys` reads which
-    /// ones they are.
+    /// What comes after the page of `query`, whose rows `all` knows already.
     pub(super) fn after(
         &mut self,
         query: &Params,
         page: &Frame,
-        all: &mut Completeness,
-        keys: impl FnOnce() -> Keys,
+        all: &Completeness,
+        same: bool,
         key: &Key,
     ) -> Outcome<Option<Params>> {
         let (next, made) = self.continues(query, page)?;
@@ -73,9 +72,6 @@ impl Walk {
         self.empty_pages = if page.received == 0 { self.empty_pages + 1 } else { 0 };
         let is_cursor = |next: &Params| has_place(next) && !next.has("page") && !next.has("offset");
         self.by_cursor |= next.as_ref().is_some_and(is_cursor);
-        let is_made = [came_by, made].iter().any(|made| *made != Made::Elsewhere);
-        let look = self.by_cursor || is_made || all.looks_at_rows(self.seen.len());
-        let same = look && all.note_keys(&keys());
 
         self.came_before = came_by == Made::Whole || (came_by == Made::Guessed && same);
         let why = match (came_by, &next) {
