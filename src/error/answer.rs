@@ -162,6 +162,9 @@ impl ErrorAnswer {
             400 if self.detail_has("cannot redefine an alias") => {
                 "name each column once: `*` already has the columns of the table"
             }
+            400 if self.code.as_deref() == Some("type_mismatch") => {
+                "a time or a UUID may be compared with text: use toDateTime or toUUID"
+            }
             _ if self.kind() == ErrorKind::TooSlow => match () {
                 () if self.detail_has("memory") => {
                     "it needs too much memory: select less, or narrow it"

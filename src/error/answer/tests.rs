@@ -46,6 +46,7 @@ fn the_hint_fits_the_route_and_what_posthog_says() {
         ("POST", "/p/endpoints/a/run/", 400, r#"{"code":"query_timeout"}"#.to_owned(), "endpoint"),
         ("GET", "/p/endpoints/a/run", 504, String::new(), "endpoint"),
         ("POST", "/p/query/", 400, detail("Cannot redefine an alias"), "once"),
+        ("POST", "/p/query/", 400, r#"{"code":"type_mismatch"}"#.to_owned(), "toDateTime"),
     ] {
         let answer = ErrorAnswer::read(status, &body, &str::to_owned);
         let hint = answer.hint(method, path, "").unwrap_or_default();
