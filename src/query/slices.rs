@@ -16,7 +16,7 @@ const MINUTE: i64 = 60 * SECOND;
 /// How many microseconds the first slice covers.
 const FIRST: i64 = 24 * 60 * MINUTE;
 
-/// Up to how many bytes a page can have for the next one to ask for more.
+/// How many bytes the body of a page should have at most.
 const LARGEST_BODY: u64 = 16 * 1024 * 1024;
 
 /// How many slices stay short after one that was too slow.
@@ -225,15 +225,17 @@ impl Walk for Slices {
             covered = if found < limit { covered } else { at - slice.from };
             self.put_back(Slice { from: at, after: Some(ids), limit: None, ..slice });
         }
+        let max = self.select.query.request.http().max_body_bytes();
+        // The size of rows is known only from a page that has some.
+        if let Some(bytes) = bytes.filter(|_| found >= limit / 4) {
+            let fit = found as u64 * LARGEST_BODY.min(max / 2) / (bytes as u64).max(1);
+            let fit = u32::try_from(fit).unwrap_or(LARGEST_PAGE);
+            self.limit = fit.clamp(self.limit.min(PAGE), LARGEST_PAGE);
+        }
         // A short slice without events does not say that the next one must be short.
         let least = self.length.filter(|_| found == 0).unwrap_or(SECOND);
-        self.length = Some(next_length(covered, found, limit).max(least));
-        let max = self.select.query.request.http().max_body_bytes();
-        let fits = |bytes: usize| (bytes as u64) < LARGEST_BODY.min(max / 4);
-        // The size of rows is known only from a page that has some.
-        if bytes.is_some_and(fits) && found >= limit / 4 {
-            self.limit = self.limit.saturating_mul(2).min(LARGEST_PAGE);
-        }
+        let most = if limit < asked as usize { limit } else { self.limit as usize };
+        self.length = Some(next_length(covered, found, most).max(least));
         Ok(rows)
     }
 
@@ -259,12 +261,12 @@ impl Walk for Slices {
     }
 }
 
-/// How long the next slice is, so that half a page is expected there: from the time that a page
-/// covered, its rows, and how many it can have.
+/// How long the next slice is, so that two thirds of a page are expected there: from the time that
+/// a page covered and its rows. `limit`: how many rows the next page can have.
 fn next_length(covered: i64, rows: usize, limit: usize) -> i64 {
     let most = covered.saturating_mul(4);
-    let half = i128::from(covered) * (limit / 2).max(1) as i128;
-    let expected = half.checked_div(rows as i128).map_or(Ok(most), i64::try_from);
+    let wanted = i128::from(covered) * (limit * 2 / 3).max(1) as i128;
+    let expected = wanted.checked_div(rows as i128).map_or(Ok(most), i64::try_from);
     expected.unwrap_or(most).min(most).max(SECOND)
 }
 

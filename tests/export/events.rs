@@ -515,7 +515,9 @@ fn the_last_moment_that_can_be_stored_is_included() {
 
 #[test]
 fn pages_grow_again_after_one_that_was_too_large() {
-    let server = serve(stored((0..4_000).map(|n| MARCH + n * SECOND)), Rules::default());
+    let mut events = stored((0..4_000).map(|n| MARCH + n * SECOND));
+    events.events[2_000].name = "large".repeat(16_000).leak();
+    let server = serve(events, Rules::default());
     let large = builder(server.url()).max_body_bytes(100_000).build().unwrap().project(1);
     let march = large.events().after("2026-03-01").before("2026-03-02").prefetch(0);
     assert_eq!(uuids(march).len(), 4_000);

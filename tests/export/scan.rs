@@ -288,7 +288,7 @@ fn too_many_rows_without_a_key_are_an_error() {
         let error = error(rows.next().unwrap());
         assert!(
             error.kind() == posthog_api::ErrorKind::CutShort
-                && error.to_string().contains("never null"),
+                && error.to_string().contains("without nulls"),
             "{error}"
         );
         assert!(rows.next().is_none());
