@@ -33,7 +33,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            // Without its hint, which names functions of the crate.
+            // Without its hint, which can name functions of the crate.
             let advice = match error.kind() {
                 ErrorKind::NotComputed | ErrorKind::Running => "; use --refresh",
                 _ => "",
