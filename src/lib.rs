@@ -14,7 +14,7 @@
 //!     let project = Project::from_env()?;
 //!
 //!     // The number of an insight, by the address in the browser, its short id or its number.
-//!     println!("{}", aggregated_value(&project.insight("VdpVGSw3")?)?);
+//!     println!("{}", aggregated_value(&project.insight_computed("VdpVGSw3")?)?);
 //!
 //!     // Persons, by their properties.
 //!     for person in project.persons().filter(PersonFilter::property("plan").exact("paid")) {

@@ -147,7 +147,7 @@ impl Project {
     /// # fn main() -> posthog_api::Result<()> {
     /// let project = posthog_api::Project::from_env()?;
     /// let insight = project.insight("https://us.posthog.com/project/1/insights/VdpVGSw3")?;
-    /// println!("{}", posthog_api::aggregated_value(&insight)?);
+    /// println!("{} {}", insight["name"], insight["last_refresh"]);
     /// # Ok(())
     /// # }
     /// ```

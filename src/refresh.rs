@@ -49,8 +49,12 @@ impl Refresh {
 
     /// Whether the answer can wait for the computation.
     pub(crate) fn computes(self) -> bool {
-        use Refresh::{AsyncExceptOnCacheMiss, Blocking, ForceBlocking};
-        matches!(self, Blocking | ForceBlocking | AsyncExceptOnCacheMiss)
+        match self {
+            Refresh::Blocking | Refresh::ForceBlocking | Refresh::AsyncExceptOnCacheMiss => true,
+            Refresh::ForceCache | Refresh::Async | Refresh::LazyAsync | Refresh::ForceAsync => {
+                false
+            }
+        }
     }
 }
 

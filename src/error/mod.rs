@@ -180,7 +180,7 @@ impl Error {
         &self.0.message
     }
 
-    /// What to do, in terms of this crate. A command-line tool may leave it out.
+    /// What to do. Some hints name functions of this crate, such as `Query::scan`.
     #[must_use]
     pub fn hint(&self) -> Option<&str> {
         self.0.hint.as_deref()

@@ -278,6 +278,6 @@ fn the_public_api_is_the_one_written_down() {
     let come: Vec<_> = now.iter().filter(|line| !then.contains(line)).collect();
     assert!(
         now == then,
-        "gone: {gone:#?}\ncome: {come:#?}\nif that is intended, write the file again"
+        "gone: {gone:#?}\ncome: {come:#?}\nif that is intended: UPDATE_PUBLIC_API=1 cargo test -p source --test public_api"
     );
 }
