@@ -552,7 +552,7 @@ struct Watched {
 }
 
 impl Table for Watched {
-    fn find(&self, sql: &str, values: &Value) -> Option<Found> {
+    fn find(&self, sql: &str, values: &Value) -> Option<Found<'_>> {
         self.most.fetch_max(self.now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
         std::thread::sleep(Duration::from_millis(10));
         let found = self.inner.find(sql, values);
