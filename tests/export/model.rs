@@ -58,6 +58,9 @@ pub fn serve_with(
                 json!({"id": id.to_string(), "complete": true, "error": false, "results": answer});
             return Act::json(200, &json!({"query_status": status}));
         }
+        if request.method == "DELETE" {
+            return Act::status(204);
+        }
         let body = request.json();
         let (answer, looked_at) = match run(&table, &body["query"], rules) {
             Ok(done) => done,
