@@ -1,6 +1,6 @@
 //! Proves that pages in flight save time, and that a throttled page costs only its own wait.
-use crate::script::throttled;
-use crate::support::{Act, Server, agent, builder};
+use super::script::throttled;
+use crate::support::{Act, Server, agent, builder, together};
 use posthog_api::{Client, RetryPolicy};
 use serde_json::json;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -140,7 +140,7 @@ fn abandoned_requests_that_still_run_take_the_place_of_new_ones() {
     // From page 6 on, `next` jumps: the pages that were foreseen behind it are not in the list, and
     // the server takes long for them.
     const JUMP: u64 = 10_000;
-    for ahead in [1, 2, 4] {
+    together([1, 2, 4], |ahead| {
         let gauge = Arc::new(Gauge::default());
         let running = Arc::clone(&gauge);
         let server = Server::start(move |request, _| {
@@ -160,7 +160,7 @@ fn abandoned_requests_that_still_run_take_the_place_of_new_ones() {
         let expected: Vec<u64> = (0..12).chain(JUMP..JUMP + 20).collect();
         assert_eq!(ids(&client, ahead), expected);
         assert_eq!(gauge.most(), ahead + 1, "{ahead} ahead");
-    }
+    });
 }
 
 #[test]
@@ -197,7 +197,7 @@ fn one_at_a_time(pages: u64, status: u16) -> Server {
 #[test]
 fn a_server_that_takes_one_request_at_a_time_is_asked_for_one_at_a_time() {
     const PAGES: u64 = 150;
-    for status in [429, 502, 503] {
+    together([429, 502, 503], |status| {
         let server = one_at_a_time(PAGES, status);
         let client = builder(server.url()).retry(RetryPolicy::default()).build().unwrap();
         let start = Instant::now();
@@ -206,7 +206,7 @@ fn a_server_that_takes_one_request_at_a_time_is_asked_for_one_at_a_time() {
         assert!(server.count() as u64 <= PAGES + 16, "{status}: {}", server.count());
         let took = start.elapsed();
         assert!(took < Duration::from_millis(PAGES * 10 * 2), "{status}: {took:?}");
-    }
+    });
 }
 
 #[test]
