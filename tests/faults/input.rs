@@ -473,8 +473,9 @@ fn the_longest_url_that_fits_is_sent_by_the_clients_own_agent() {
 #[test]
 fn a_key_or_user_agent_too_long_for_a_header_ends_in_time() {
     let server = quiet();
-    let lengths = [20_000, 64 * 1024, 130_000, 1_000_000];
-    together(lengths.into_iter().flat_map(|n| [(n, true), (n, false)]), |(n, is_key)| {
+    let keys = [20_000, 64 * 1024, 130_000, 200_000].map(|n| (n, true));
+    let agents = [20_000, 64 * 1024, 130_000, 1_000_000].map(|n| (n, false));
+    together(keys.into_iter().chain(agents), |(n, is_key)| {
         let long = "x".repeat(n);
         let builder = if is_key {
             Client::builder(format!("phx_{long}"))
