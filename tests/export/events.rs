@@ -4,7 +4,7 @@ use crate::stored::{
     COLUMNS, DAY, Event, MARCH, MINUTE, SECOND, Stored, micros, stored, text, uuid,
 };
 use crate::support::expect::{config, paging, too_large};
-use crate::support::{Act, KEY, Server, builder, client, error, shows_key};
+use crate::support::{Act, KEY, Server, builder, client, error, shows_key, together};
 use posthog_api::{Events, Result};
 use serde_derive::Deserialize;
 use serde_json::{Map, Value, json};
@@ -534,7 +534,7 @@ fn pages_grow_again_after_one_that_was_too_large() {
 
 #[test]
 fn no_more_requests_run_at_once_than_were_asked_for() {
-    for prefetch in [0, 1, 2, 5] {
+    together([0, 1, 2, 5], |prefetch| {
         let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let table = Watched {
             inner: stored((0..3_000).map(|n| MARCH + n * 30 * SECOND)),
@@ -548,7 +548,7 @@ fn no_more_requests_run_at_once_than_were_asked_for() {
         // A busy machine may start the last one late.
         let most = most.load(Ordering::SeqCst);
         assert!((1 + prefetch / 2..=prefetch + 1).contains(&most), "{prefetch}: {most}");
-    }
+    });
 }
 
 /// A table that notes how many queries run at once.
