@@ -134,13 +134,10 @@ fn an_export_that_is_killed_again_and_again_is_complete() {
 
 #[test]
 fn an_export_continues_after_the_last_complete_line() {
-    let (posthog, folder) = (StandIn::start(), folder("continued"));
-    for (kind, args, after) in [
-        ("json", &PERSONS[..], "{scan_after}"),
-        ("csv", &["--csv", "persons"], "{scan_after}"),
-        ("events", &EVENTS, "{events_uuid}"),
-    ] {
-        let (whole, out) = (folder.join("whole"), folder.join(kind));
+    let folder = folder("continued");
+    let continues = |kind: &str, args: &[&str], after: &str| {
+        let posthog = StandIn::start();
+        let (whole, out) = (folder.join(format!("whole {kind}")), folder.join(kind));
         run(&posthog, args, &whole);
         let text = fs::read(&whole).unwrap();
         let first = text.iter().position(|b| *b == b'\n').unwrap();
@@ -158,7 +155,12 @@ fn an_export_continues_after_the_last_complete_line() {
             let pages: Vec<String> = bodies.filter(|body| !body.contains("count()")).collect();
             assert_eq!(pages[0].contains(after), continues, "from {length}: {}", pages[0]);
         }
-    }
+    };
+    thread::scope(|scope| {
+        scope.spawn(|| continues("json", &PERSONS, "{scan_after}"));
+        scope.spawn(|| continues("csv", &["--csv", "persons"], "{scan_after}"));
+        scope.spawn(|| continues("events", &EVENTS, "{events_uuid}"));
+    });
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! Proves that nothing is sent before it is asked for, and how many pages are fetched ahead.
-use crate::support::{Act, Server, client};
+use crate::support::{Act, Server, client, together};
 use crate::wire::Thing;
 use serde_json::json;
 use std::thread;
@@ -35,7 +35,7 @@ fn prefetch_fetches_as_many_pages_ahead_as_it_says() {
             Act::json(200, &json!({"results": [{"id": offset}], "next": next}))
         })
     };
-    for ahead in 0..=3 {
+    together(0..=3, |ahead| {
         let server = endless();
         let mut items = client(&server).project(1).list("things").prefetch(ahead).items();
         for taken in 1..=8 {
@@ -60,5 +60,5 @@ fn prefetch_fetches_as_many_pages_ahead_as_it_says() {
         thread::sleep(Duration::from_millis(100));
         let sent = server.count();
         assert!(sent <= 8 + ahead + 1, "{sent}");
-    }
+    });
 }

@@ -22,16 +22,20 @@ impl Default for Rules {
 }
 
 /// What a statement finds.
-pub struct Found {
+pub struct Found<'a> {
     pub columns: Value,
     pub types: Value,
-    /// In order, each with its rank: rows of the same rank are equal in the ORDER BY.
-    pub rows: Vec<(usize, Value)>,
+    /// The ranks of the rows, in order: rows of the same rank are equal in the ORDER BY.
+    pub ranks: Vec<usize>,
+    pub row: Row<'a>,
 }
+
+/// Makes the row at a place. An answer has few of the rows that a query looks at.
+pub type Row<'a> = Box<dyn Fn(usize) -> Value + 'a>;
 
 /// A table: from a statement without its LIMIT, and the values of its placeholders, to what it finds.
 pub trait Table: Send + Sync + 'static {
-    fn find(&self, sql: &str, values: &Value) -> Option<Found>;
+    fn find(&self, sql: &str, values: &Value) -> Option<Found<'_>>;
 }
 
 pub fn serve(table: impl Table, rules: Rules) -> Server {
@@ -53,6 +57,9 @@ pub fn serve_with(
             let status =
                 json!({"id": id.to_string(), "complete": true, "error": false, "results": answer});
             return Act::json(200, &json!({"query_status": status}));
+        }
+        if request.method == "DELETE" {
+            return Act::status(204);
         }
         let body = request.json();
         let (answer, looked_at) = match run(&table, &body["query"], rules) {
@@ -93,11 +100,10 @@ fn run(table: &impl Table, query: &Value, rules: Rules) -> Result<(Value, usize)
     let (statement, limit) = statement.rsplit_once("LIMIT ").ok_or(sql)?;
     let limit = limit.parse::<usize>().map_err(|_| sql)?.min(rules.cap);
     let found = table.find(statement.trim_end(), &query["values"]).ok_or(sql)?;
-    let last = limit.checked_sub(1).and_then(|last| found.rows.get(last)).map(|(rank, _)| *rank);
-    let fits =
-        |(at, (rank, _)): &(usize, &(usize, Value))| *at < limit || (ties && Some(*rank) == last);
-    let rows: Vec<&Value> =
-        found.rows.iter().enumerate().take_while(fits).map(|(_, (_, row))| row).collect();
+    let last = limit.checked_sub(1).and_then(|last| found.ranks.get(last));
+    let fits = |(at, rank): &(usize, &usize)| *at < limit || (ties && Some(*rank) == last);
+    let rows: Vec<Value> =
+        found.ranks.iter().enumerate().take_while(fits).map(|(at, _)| (found.row)(at)).collect();
     let mut answer = json!({
         "columns": found.columns, "types": found.types, "results": rows, "hasMore": null, "limit": null,
     });
@@ -105,23 +111,23 @@ fn run(table: &impl Table, query: &Value, rules: Rules) -> Result<(Value, usize)
         let ties = if ties { " WITH TIES" } else { "" };
         answer["hogql"] = format!("{statement}LIMIT {limit}{ties}").into();
     }
-    Ok((answer, found.rows.len()))
+    Ok((answer, found.ranks.len()))
 }
 
 /// Sorts rows, and numbers them by rank.
-pub fn ranked<T>(
+pub fn ranked<'a, T: 'a>(
     mut rows: Vec<T>,
     compare: impl Fn(&T, &T) -> Ordering,
-    row: impl Fn(&T) -> Value,
-) -> Vec<(usize, Value)> {
+    row: impl Fn(&T) -> Value + 'a,
+) -> (Vec<usize>, Row<'a>) {
     rows.sort_by(&compare);
     let mut rank = 0;
     let ranks = rows.iter().enumerate().map(|(at, this)| {
         let new = at > 0 && compare(&rows[at - 1], this) != Ordering::Equal;
         rank += usize::from(new);
-        (rank, row(this))
+        rank
     });
-    ranks.collect()
+    (ranks.collect(), Box::new(move |at| row(&rows[at])))
 }
 
 /// The requests that start a query: its SQL and its refresh.

@@ -18,7 +18,7 @@ struct Texts {
 const SQL: &str = "SELECT k, text FROM t";
 
 impl Table for Texts {
-    fn find(&self, sql: &str, values: &Value) -> Option<Found> {
+    fn find(&self, sql: &str, values: &Value) -> Option<Found<'_>> {
         let rest = sql.strip_prefix(&format!("SELECT * FROM ({SQL}\n) "))?;
         let after = match rest {
             "ORDER BY `k`" => 0,
@@ -26,9 +26,13 @@ impl Table for Texts {
             _ => return None,
         };
         let from = usize::try_from(after).unwrap() + 1;
-        let rows = (from..=self.rows).map(|k| (k, json!([k, "x".repeat(self.length)])));
         let types = json!([["k", "UInt64"], ["text", "String"]]);
-        Some(Found { columns: json!(["k", "text"]), types, rows: rows.collect() })
+        Some(Found {
+            columns: json!(["k", "text"]),
+            types,
+            ranks: (from..=self.rows).collect(),
+            row: Box::new(move |at| json!([from + at, "x".repeat(self.length)])),
+        })
     }
 }
 

@@ -100,7 +100,7 @@ struct Keys {
 const SQL: &str = "SELECT k, n FROM t -- all";
 
 impl Table for Keys {
-    fn find(&self, sql: &str, values: &Value) -> Option<Found> {
+    fn find(&self, sql: &str, values: &Value) -> Option<Found<'_>> {
         let rest = sql.strip_prefix(&format!("SELECT * FROM ({SQL}\n)"))?.trim_start();
         let after = |key: &Key| {
             let last = key.like(&values["scan_after"]);
@@ -129,9 +129,10 @@ impl Table for Keys {
             _ => return None,
         };
         let rows = self.keys.iter().enumerate().filter(|(_, key)| fits(key)).collect();
-        let rows = ranked(rows, |(_, a), (_, b)| a.order(b), |(n, key)| json!([key.json(), n]));
+        let row = |(n, key): &(usize, &Key)| json!([key.json(), n]);
+        let (ranks, row) = ranked(rows, |(_, a), (_, b)| a.order(b), row);
         let types = self.kind.map_or(Value::Null, |kind| json!([["k", kind], ["n", "UInt64"]]));
-        Some(Found { columns: json!(["k", "n"]), types, rows })
+        Some(Found { columns: json!(["k", "n"]), types, ranks, row })
     }
 }
 

@@ -76,15 +76,9 @@ pub fn micros(value: &Value) -> Option<i64> {
 impl Stored {
     /// ClickHouse's order of a UUID is not that of its text.
     pub fn order(a: &Event, b: &Event) -> std::cmp::Ordering {
-        let key = |event: &Event| {
-            (
-                event.micros,
-                event.uuid.chars().rev().collect::<String>(),
-                event.name,
-                event.distinct_id,
-            )
-        };
-        key(a).cmp(&key(b))
+        let names = |event: &Event| (event.name, event.distinct_id);
+        let uuids = || a.uuid.bytes().rev().cmp(b.uuid.bytes().rev());
+        a.micros.cmp(&b.micros).then_with(uuids).then_with(|| names(a).cmp(&names(b)))
     }
 
     /// The rows of an export, as uuids.
@@ -110,7 +104,7 @@ pub const AFTER: &str = "AND (timestamp > toDateTime({events_from}) OR (uuid, ev
 pub const ORDER: &str = "ORDER BY timestamp, uuid, event, distinct_id";
 
 impl Table for Stored {
-    fn find(&self, sql: &str, values: &Value) -> Option<Found> {
+    fn find(&self, sql: &str, values: &Value) -> Option<Found<'_>> {
         let rest = sql.strip_prefix(SELECT)?.strip_prefix(FROM)?;
         let (from, mut to) = (micros(&values["events_from"])?, micros(&values["events_to"])?);
         let rest = match rest.strip_prefix(TO_THE_END) {
@@ -140,16 +134,13 @@ impl Table for Stored {
             (from..to).contains(&event.micros)
                 && last.as_ref().is_none_or(|last| Stored::order(event, last).is_gt())
         };
-        let events: Vec<Event> = self.events.iter().filter(fits).cloned().collect();
-        let row = |event: &Event| {
+        let events: Vec<&Event> = self.events.iter().filter(fits).collect();
+        let row = |event: &&Event| {
             let time = text(event.micros, self.offset);
             json!([event.uuid, time, event.name, event.distinct_id, "{\"a\":[1]}"])
         };
-        Some(Found {
-            columns: json!(COLUMNS),
-            types: Value::Null,
-            rows: ranked(events, Stored::order, row),
-        })
+        let (ranks, row) = ranked(events, |a, b| Stored::order(a, b), row);
+        Some(Found { columns: json!(COLUMNS), types: Value::Null, ranks, row })
     }
 }
 

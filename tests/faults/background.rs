@@ -74,11 +74,11 @@ fn a_background_query_can_be_complete_at_once() {
 
 #[test]
 fn a_background_query_is_polled_until_it_is_complete() {
-    let server = Server::start(|_, n| if n < 5 { running() } else { done() });
+    let server = Server::start(|_, n| if n < 3 { running() } else { done() });
     let rows = sql(&client(&server)).background().rows().unwrap();
     assert_eq!(rows[0]["a"], 7);
     let mut expected = vec!["POST /api/projects/1/query/".to_owned()];
-    expected.resize(6, format!("GET /api/projects/1/query/{ID}/"));
+    expected.resize(4, format!("GET /api/projects/1/query/{ID}/"));
     assert_eq!(calls(&server), expected);
 }
 

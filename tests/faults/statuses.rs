@@ -3,7 +3,7 @@
 use crate::support::expect::{api, transport};
 use crate::support::{
     AT_ONCE, Act, End, KEY, REQUEST_ID, SLOW, Server, builder, client, error, error_in, hasty,
-    within,
+    together, within,
 };
 use posthog_api::{Error, RetryPolicy};
 use serde_json::{Value, json};
@@ -213,7 +213,7 @@ fn a_switch_to_another_protocol_is_an_error_at_once() {
 #[test]
 fn an_error_status_is_kept_when_its_body_fails() {
     let bad = |status| Act::status(status).body("application/json", r#"{"detail": "Why."}"#);
-    for (name, act, body) in [
+    let rows = [
         ("cut", bad(400).cut(3), r#"{"detail": "Why"#),
         ("cut in chunks", bad(400).chunked().cut(8), r#"{"detail": "W"#),
         ("reset", bad(404).cut(3).then(End::Reset), r#"{"detail": "Why"#),
@@ -225,7 +225,8 @@ fn an_error_status_is_kept_when_its_body_fails() {
             Act::status(502).body("text/html", "<p>").header("Content-Encoding", "gzip"),
             "",
         ),
-    ] {
+    ];
+    together(rows, |(name, act, body)| {
         let server = Server::script([act]);
         let failed = within(SLOW, || error_in(name, hasty(&server).me()));
         let got = api(&failed).body().unwrap();
@@ -235,7 +236,7 @@ fn an_error_status_is_kept_when_its_body_fails() {
             assert_eq!(got, body, "{name}");
         }
         assert_eq!(api(&failed).request_id(), Some(REQUEST_ID), "{name}");
-    }
+    });
 }
 
 #[test]

@@ -5,7 +5,7 @@ use crate::support::{
     AT_ONCE, Act, End, REFUSED, SLOW, Server, TIMEOUT, agent, builder, client, error, error_in,
     hasty, together, within,
 };
-use posthog_api::ErrorKind;
+use posthog_api::{Client, ErrorKind};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -354,13 +354,14 @@ fn a_request_body_refused_halfway_is_an_error() {
 
 #[test]
 fn the_timeout_of_a_call_replaces_that_of_the_client() {
+    type Call = fn(&Client) -> posthog_api::Result<Value>;
     let server = Server::start(|_, _| Act::silence());
     let client = client(&server);
-    let request = || client.get("/api/x/").timeout(TIMEOUT).send();
-    let query = || client.project(1).hogql("SELECT 1").timeout(TIMEOUT).send();
-    for failed in [within(SLOW, || error(request())), within(SLOW, || error(query()))] {
-        timeout(&failed);
-    }
+    let request: Call = |client| client.get("/api/x/").timeout(TIMEOUT).send();
+    let query: Call = |client| client.project(1).hogql("SELECT 1").timeout(TIMEOUT).send();
+    together([request, query], |call| {
+        timeout(&within(SLOW, || error(call(&client))));
+    });
 }
 
 #[test]

@@ -27,8 +27,8 @@ fn a_slow_server_does_not_outlast_a_deadline() {
     let text: Call = |client| client.get("/api/x/").text().map(Value::from);
     let list: Call = |client| client.list("/api/x/").prefetch(2).all().map(Value::from);
     let query: Call = |client| client.project(1).hogql("SELECT 1").rows().map(|_| Value::Null);
-    for host in ["127.0.0.1", "localhost"] {
-        let rows = [
+    let rows = ["127.0.0.1", "localhost"].into_iter().flat_map(|host| {
+        [
             ("no answer", Act::silence(), json),
             ("an answer that is not read", Act::deaf(), json),
             ("a slow header", good().drip(second), json),
@@ -40,18 +40,19 @@ fn a_slow_server_does_not_outlast_a_deadline() {
             ("a slow query", good().drip_body(second), query),
             ("a slow header of an error", refused().drip(second), json),
             ("a slow redirect", Act::status(302).header("Location", "/x/").drip(second), json),
-        ];
-        together(rows, |(name, act, call)| {
-            let server = Server::script([act]);
-            let name_of_host = format!("{host}:{}", server.address().port());
-            let server = server.named(&name_of_host);
-            let client =
-                builder(format!("http://{name_of_host}")).build().unwrap().with_deadline(soon());
-            let failed = within(ENDED, || error_in(name, call(&client)));
-            assert!(timeout(&failed).message().contains("deadline"), "{name}: {failed}");
-            drop(server);
-        });
-    }
+        ]
+        .map(|row| (host, row))
+    });
+    together(rows, |(host, (name, act, call))| {
+        let server = Server::script([act]);
+        let name_of_host = format!("{host}:{}", server.address().port());
+        let server = server.named(&name_of_host);
+        let client =
+            builder(format!("http://{name_of_host}")).build().unwrap().with_deadline(soon());
+        let failed = within(ENDED, || error_in(name, call(&client)));
+        assert!(timeout(&failed).message().contains("deadline"), "{name}: {failed}");
+        drop(server);
+    });
     // The status of an error is there: its body is cut.
     let server = Server::script([refused().drip_body(second)]);
     let failed = within(ENDED, || error(client(&server).with_deadline(soon()).me()));

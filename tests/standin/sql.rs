@@ -90,7 +90,7 @@ impl Tables {
                 let after = (from.to_owned(), sort_key(after));
                 table.rows.retain(|row| place(row) > after);
             }
-            table.rows.sort_by_key(place);
+            table.rows.sort_by_cached_key(place);
             if sql.starts_with("SELECT count()") {
                 return Some(Table {
                     columns: vec!["count()".to_owned()],
@@ -104,7 +104,7 @@ impl Tables {
         let mut table = self.find(&scan[1], values)?;
         let at = table.columns.iter().position(|column| *column == scan[3])?;
         let key = |row: &Vec<Value>| sort_key(row[at].as_str().unwrap());
-        table.rows.sort_by_key(key);
+        table.rows.sort_by_cached_key(key);
         if scan.get(2).is_some() {
             let after = sort_key(values["scan_after"].as_str()?);
             table.rows.retain(|row| key(row) > after);

@@ -1,6 +1,6 @@
 //! Proves what a failure means for the requests that run beside it: which are sent again and which
 //! are not, and how many may run after it.
-use crate::script::throttled;
+use super::script::throttled;
 use crate::support::{Act, Server, builder, together};
 use posthog_api::{Client, RetryPolicy};
 use serde_json::json;

@@ -1,5 +1,5 @@
 //! A server of many lists at once, which counts the requests that it works on.
-use crate::script::{List, Policy, Query, throttled};
+use super::script::{List, Policy, Query, throttled};
 use crate::support::{Act, Request, Server, builder, decode};
 use posthog_api::{Client, RetryPolicy, ureq};
 use std::collections::HashMap;

@@ -1,5 +1,5 @@
 //! Proves that nothing goes on after an iterator is dropped or its deadline has passed.
-use crate::script::throttled;
+use super::script::throttled;
 use crate::support::{Act, Server, builder, together, within};
 use posthog_api::RetryPolicy;
 use serde_json::json;

@@ -1,5 +1,5 @@
 //! What a caller must get from a list, computed without a client.
-use crate::script::{Answer, Fault, Form, List, Query};
+use super::script::{Answer, Fault, Form, List, Query};
 use posthog_api::ErrorKind;
 use std::collections::HashSet;
 
@@ -116,7 +116,7 @@ fn shown(rows: &[serde_json::Value]) -> Vec<String> {
 
 /// The query of the page after this one, or a word of why there is none.
 fn next(list: &List, page: usize, first: &Query) -> Result<Option<Query>, &'static str> {
-    use crate::script::Next;
+    use super::script::Next;
     if list.form == Form::HasNext {
         if page + 1 >= list.pages.len() {
             return Ok(None);

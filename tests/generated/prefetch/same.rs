@@ -1,12 +1,13 @@
 //! Proves that a list is the same with pages in flight and without, whatever its server does.
-use crate::host::Host;
-use crate::model::{self, Item, Way};
-use crate::script::{self, List, SEARCH};
+use super::host::Host;
+use super::model::{self, Item, Way};
+use super::script::{self, List, SEARCH};
+use crate::check_together;
 use crate::support::seen;
 use posthog_api::{Error, Result};
 use proptest::prelude::Strategy;
 use proptest::sample::select;
-use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
+use proptest::test_runner::TestCaseError;
 use proptest::{option, prop_assert, prop_assert_eq};
 use serde_derive::Deserialize;
 use serde_json::Value;
@@ -114,28 +115,10 @@ fn case(host: &Host, list: &List, caller: &Caller) -> std::result::Result<(), Te
 
 #[test]
 fn rows_order_and_errors_are_those_of_one_page_after_the_other() {
-    let defaults = Config::default();
-    let lanes = 8u8;
-    let cases = u32::from(lanes) * 50 * defaults.cases / 256;
     let host = Host::start();
-    thread::scope(|scope| {
-        for lane in 0..lanes {
-            let (host, defaults) = (&host, defaults.clone());
-            scope.spawn(move || {
-                let config = Config {
-                    cases: cases / u32::from(lanes),
-                    failure_persistence: None,
-                    max_shrink_iters: 300,
-                    ..defaults
-                };
-                let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[lane; 32]);
-                let mut runner = TestRunner::new_with_rng(config, rng);
-                let inputs = (script::list(), caller());
-                let outcome = runner.run(&inputs, |(list, caller)| case(host, &list, &caller));
-                if let Err(failure) = outcome {
-                    panic!("{failure}");
-                }
-            });
-        }
-    });
+    check_together(
+        400,
+        || (script::list(), caller()),
+        |(list, caller)| case(&host, &list, &caller),
+    );
 }

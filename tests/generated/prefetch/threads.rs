@@ -1,5 +1,5 @@
 //! Proves that a list is read where threads fail: hooks that panic, and no thread to be had.
-use crate::script::throttled;
+use super::script::throttled;
 use crate::support::{Act, Server, Way, builder};
 use posthog_api::RetryPolicy;
 use serde_json::json;
@@ -82,8 +82,10 @@ fn where_no_thread_can_be_started_the_caller_reads_the_list() {
     }
     let server = Server::start(|request, _| page(offset(request))).expects(Way::Any);
     // The stack of a thread would be larger than any address space.
-    let mut command =
-        alone("threads::where_no_thread_can_be_started_the_caller_reads_the_list", &server.url());
+    let mut command = alone(
+        "prefetch::threads::where_no_thread_can_be_started_the_caller_reads_the_list",
+        &server.url(),
+    );
     let out = command.env("RUST_MIN_STACK", (1u64 << 47).to_string()).output().unwrap();
     let text = String::from_utf8_lossy(&out.stdout);
     let errors = String::from_utf8_lossy(&out.stderr);
@@ -123,7 +125,7 @@ fn the_threads_end_with_the_iterator() {
         thread::sleep(Duration::from_millis(5));
         page(offset(request))
     });
-    let mut command = alone("threads::the_threads_end_with_the_iterator", &server.url());
+    let mut command = alone("prefetch::threads::the_threads_end_with_the_iterator", &server.url());
     let out = command.output().unwrap();
     let text = String::from_utf8_lossy(&out.stdout);
     let errors = String::from_utf8_lossy(&out.stderr);

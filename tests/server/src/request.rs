@@ -1,5 +1,7 @@
 //! Requests, as bytes that nobody has copied, and as what they say.
 
+use std::io::BufRead;
+
 /// A whole request that arrived.
 pub struct Incoming<'a> {
     raw: &'a [u8],
@@ -11,7 +13,7 @@ pub struct Incoming<'a> {
 impl<'a> Incoming<'a> {
     /// The first request in `received`, if it is complete.
     pub(crate) fn first(received: &'a [u8], connection: usize) -> Option<Incoming<'a>> {
-        let body = received.windows(4).position(|end| end == b"\r\n\r\n")? + 4;
+        let body = head(received)?;
         let lines = received[..body].split(|&byte| byte == b'\n');
         let name = b"content-length:";
         let length = lines.filter_map(|line| {
@@ -54,6 +56,23 @@ impl<'a> Incoming<'a> {
             connection: self.connection,
             raw: self.raw.to_vec(),
         }
+    }
+}
+
+/// The length of the head that ends with an empty line. In a debug build, the search of `BufRead` is
+/// much faster than one over the bytes.
+fn head(received: &[u8]) -> Option<usize> {
+    let (mut rest, mut before) = (received, &[][..]);
+    loop {
+        let at = received.len() - rest.len();
+        let line = &received[at..at + rest.skip_until(b'\n').ok()?];
+        if line == b"\r\n" && before.ends_with(b"\r\n") {
+            return Some(at + line.len());
+        }
+        if !line.ends_with(b"\n") {
+            return None;
+        }
+        before = line;
     }
 }
 

@@ -1,10 +1,5 @@
 //! Proves that pages in flight change nothing but the time: the rows, their order and the errors
 //! are those of one page after the other, and no more requests run at once than was asked for.
-#![allow(unreachable_pub, reason = "a test exports nothing")]
-
-#[path = "../../support/mod.rs"]
-mod support;
-
 mod host;
 mod model;
 mod script;
