@@ -223,7 +223,7 @@ impl ClientBuilder {
         let key = Key::new(key.to_owned());
         let base = Base::parse(&self.host, self.allow_http).map_err(|e| key.conceal(e))?;
         let connect_timeout = self.connect_timeout.min(MAX_TIMEOUT);
-        Ok(Client::of(Http::new(Core {
+        let http = Http::new(Core {
             transport: Transport::new(self.agent, &base, connect_timeout, self.max_body_bytes)?,
             user_agent: product.map_or(VERSION.to_owned(), |name| format!("{name} {VERSION}")),
             pace: self.max_requests_per_minute.map(Pace::per_minute),
@@ -233,6 +233,7 @@ impl ClientBuilder {
             timeout: self.timeout,
             policy: self.retry,
             on_retry: self.on_retry,
-        })))
+        });
+        Ok(Client { http })
     }
 }

@@ -26,25 +26,17 @@ use crate::list::{Any, List};
 /// ```
 #[derive(Clone)]
 pub struct Client {
-    http: Http,
+    pub(crate) http: Http,
 }
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let origin = &self.http.core().base.origin;
+        let origin = &self.http.core.base.origin;
         self.http.write_debug(f, &format!("Client {{ origin: {origin:?}, .. }}"))
     }
 }
 
 impl Client {
-    pub(crate) fn of(http: Http) -> Client {
-        Client { http }
-    }
-
-    pub(crate) fn http(&self) -> &Http {
-        &self.http
-    }
-
     /// The same client with a deadline, which holds for everything that is made from the new
     /// handle. Of two deadlines the earlier one holds.
     ///

@@ -89,7 +89,7 @@ impl Client {
             [] => format!("no project of the current organization is named {shown:?}: {all}"),
             _ => format!("several projects are named {shown:?}, use an id: {all}"),
         };
-        Err(self.http().conceal(Error::config(why)))
+        Err(self.http.conceal(Error::config(why)))
     }
 }
 
@@ -127,7 +127,7 @@ impl Project {
     /// `GET insights/`, scope `insight:read`. A `result` is null unless PostHog has it in its
     /// cache.
     pub fn insights(&self) -> List<Insights> {
-        List::new(self.client.http(), self.path("insights/"))
+        List::new(&self.client.http, self.path("insights/"))
     }
 
     /// An insight, by its number, its short id, its address or its row. Its `result` is the one in
@@ -182,9 +182,9 @@ impl Project {
     /// time is over: it goes on, so a later call may find the result.
     pub fn insight_computed(&self, id: impl Into<InsightId>) -> Result<Value> {
         let insight = self.checked(id.into())?;
-        let timeout = self.client.http().core().timeout.unwrap_or(LONGEST_COMPUTATION);
+        let timeout = self.client.http.core.timeout.unwrap_or(LONGEST_COMPUTATION);
         let project = self.with_deadline(after(timeout));
-        let http = project.client.http();
+        let http = &project.client.http;
         let number = project.number_of(&insight)?;
         let request = with_params(project.get(format!("insights/{number}/")), &insight);
         let mut pause = FIRST_PAUSE;
@@ -230,7 +230,7 @@ impl Project {
     }
 
     fn checked(&self, id: InsightId) -> Result<Insight> {
-        id.in_project(self.id).map_err(|e| self.client.http().conceal(e))
+        id.in_project(self.id).map_err(|e| self.client.http.conceal(e))
     }
 
     /// The number of an insight; a short id is looked up.
@@ -259,7 +259,7 @@ impl Project {
     /// `GET persons/`, scope `person:read`. The `id` of a person is its UUID here, and a number in
     /// [`person`](Project::person).
     pub fn persons(&self) -> List<Persons> {
-        List::persons(self.client.http(), self.path("persons/"))
+        List::persons(&self.client.http, self.path("persons/"))
     }
 
     /// A person, by number, UUID or row.
@@ -327,21 +327,21 @@ impl Project {
     /// 50,000 at most: [`Query::rows`] returns an error for an answer that was cut, and
     /// [`Query::scan`] reads all rows.
     pub fn hogql(&self, sql: impl Into<String>) -> Query {
-        Query::hogql(self.client.http(), self.path("query/"), &sql.into())
+        Query::hogql(&self.client.http, self.path("query/"), &sql.into())
     }
 
     /// A query of any kind: an object with a `kind`, such as `TrendsQuery` or `EventsQuery`.
     ///
     /// `POST query/`, scope `query:read`.
     pub fn query(&self, query: impl Serialize) -> Query {
-        Query::new(self.client.http(), self.path("query/"), query)
+        Query::new(&self.client.http, self.path("query/"), query)
     }
 
     /// Every event of a time range, each once: see [`Events`].
     ///
     /// `POST query/`, scope `query:read`.
     pub fn events(&self) -> Events {
-        Events::new(self.client.http(), self.path("query/"))
+        Events::new(&self.client.http, self.path("query/"))
     }
 
     /// Any list of the project by its name, such as `cohorts`, `feature_flags`,
@@ -351,7 +351,7 @@ impl Project {
     pub fn list(&self, resource: impl AsRef<str>) -> List<Any> {
         let resource = resource.as_ref();
         let slash = if resource.ends_with('/') { "" } else { "/" };
-        List::new(self.client.http(), self.path(&format!("{resource}{slash}")))
+        List::new(&self.client.http, self.path(&format!("{resource}{slash}")))
     }
 
     /// A `GET` of any route of the project, by its path below `/api/projects/{id}/`, such as
@@ -382,7 +382,7 @@ impl Project {
     }
 
     fn request(&self, method: &'static str, path: Result<String>) -> Request {
-        Request::new(self.client.http(), method, path)
+        Request::new(&self.client.http, method, path)
     }
 
     fn path(&self, relative: &str) -> Result<String> {

@@ -86,7 +86,7 @@ impl<P: PartialEq> Ahead<P> {
         let beside = !self.queue.is_empty() || self.running_given_up() > 0;
         request.buffer = self.spare.pop().unwrap_or_default();
         // Taken here and not on the thread, so that `has_room` sees it.
-        request.turn = self.pace().and_then(|pace| pace.take(self.http.deadline()));
+        request.turn = self.pace().and_then(|pace| pace.take(self.http.deadline));
         let Some((watch, answer)) = self.threads.send(request) else { return false };
         self.queue.push_back((place, Sent { watch, answer, epoch: self.window.epoch }));
         if beside {
@@ -136,7 +136,7 @@ impl<P: PartialEq> Ahead<P> {
         mut read: impl FnMut(&Response) -> Result<T>,
     ) -> Result<(Response, T)> {
         let mut read = |answer: Response| read(&answer).map(|page| (answer, page));
-        let deadline = request.http().deadline();
+        let deadline = request.http.deadline;
         let sent = match self.queue.pop_front() {
             Some((first, sent)) if first == *place => Some(sent),
             other => {
@@ -157,11 +157,11 @@ impl<P: PartialEq> Ahead<P> {
             refill(self);
         }
         match answer.and_then(&mut read) {
-            Err(error) if !counts && !(self.own)(&error) && !request.http().is_over() => {
+            Err(error) if !counts && !(self.own)(&error) && !request.http.is_over() => {
                 self.wait_until_alone(deadline);
                 match self.fetch(request).and_then(read) {
                     // As of a retry that does not fit before the deadline.
-                    Err(_) if request.http().is_over() => Err(error),
+                    Err(_) if request.http.is_over() => Err(error),
                     page => page,
                 }
             }
@@ -170,7 +170,7 @@ impl<P: PartialEq> Ahead<P> {
     }
 
     fn pace(&self) -> Option<&Pace> {
-        self.http.core().pace.as_ref()
+        self.http.core.pace.as_ref()
     }
 
     /// Keeps the body of an answer that was read.
@@ -185,7 +185,7 @@ impl<P: PartialEq> Ahead<P> {
         let mut request = request.clone();
         request.buffer = self.spare.pop().unwrap_or_default();
         let watch = Arc::new(Watch::default());
-        *request.http_mut() = request.http().watched(&watch);
+        request.http = request.http.watched(&watch);
         let answer = request.run_json();
         self.window.note(&watch, self.window.epoch);
         answer
@@ -345,7 +345,7 @@ impl Threads {
             thread.spawn(move || work(&queue, &idle)).ok()?;
         }
         let watch = Arc::new(Watch::default());
-        *request.http_mut() = request.http().watched(&watch);
+        request.http = request.http.watched(&watch);
         let (answer, received) = mpsc::channel();
         let job = Job { request, watch: Arc::clone(&watch), answer, in_hook: is_in_hook() };
         self.jobs.send(job).ok()?;

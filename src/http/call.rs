@@ -74,7 +74,7 @@ fn send(mut request: Request, accept: Accept) -> Result<Response> {
     let (mut spent, mut redirects) = (Spent::default(), 0);
     loop {
         let (outcome, error) = match attempt(&mut request, accept) {
-            Ok(answer) if answer.is_success() => return Ok(Response::new(request, answer)),
+            Ok(answer) if answer.is_success() => return Ok(Response { request, answer }),
             Ok(answer) if answer.is_redirect() => {
                 redirects += 1;
                 redirect::follow(&mut request, &answer, redirects).map_err(|e| request.error(e))?;
@@ -85,7 +85,7 @@ fn send(mut request: Request, accept: Accept) -> Result<Response> {
         };
         let error = request.error(error);
         let http = &request.http;
-        let policy = &http.core().policy;
+        let policy = &http.core.policy;
         let repeatable = request.effect != Effect::Write;
         match retry::decide(policy, &mut spent, outcome, repeatable, retry::jitter()) {
             Decision::Again => {}
@@ -100,7 +100,7 @@ fn send(mut request: Request, accept: Accept) -> Result<Response> {
 
 fn attempt(request: &mut Request, accept: Accept) -> std::result::Result<Answer, NoAnswer> {
     let (buffer, turn) = (std::mem::take(&mut request.buffer), request.turn.take());
-    let (http, core) = (&request.http, request.http.core());
+    let (http, core) = (&request.http, &request.http.core);
     let unsent = |error| NoAnswer { outcome: Outcome::Final, error };
     let (url, body) = (request.url().map_err(unsent)?, body_with_key(request).map_err(unsent)?);
     http.pace(request, turn).and_then(|()| http.check()).map_err(unsent)?;
@@ -113,14 +113,14 @@ fn attempt(request: &mut Request, accept: Accept) -> std::result::Result<Answer,
         body: body.as_deref(),
         timeout: request.limit(),
         left: http.left(),
-        deadline: http.deadline(),
+        deadline: http.deadline,
     };
     core.transport.attempt(&attempt, buffer)
 }
 
 /// What an error status means. The key is masked before the hook, or a retry, can see it.
 fn status_error(request: &Request, answer: &Answer) -> (Outcome, Error) {
-    let key = &request.http.core().key;
+    let key = &request.http.core.key;
     let mut kept = answer.for_error(&|text| key.shown(text));
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let header = answer.header("retry-after");
@@ -133,7 +133,7 @@ impl Http {
     fn pace(&self, request: &Request, turn: Option<Instant>) -> Result<()> {
         let Some(pace) = self.core.pace.as_ref().filter(|_| request.paced) else { return Ok(()) };
         self.check()?;
-        let turn = turn.or_else(|| pace.take(self.deadline())).ok_or_else(|| {
+        let turn = turn.or_else(|| pace.take(self.deadline)).ok_or_else(|| {
             timed_out("the next request that max_requests_per_minute allows is after the deadline")
         })?;
         let wait = turn.saturating_duration_since(Instant::now());
@@ -215,7 +215,7 @@ fn body_with_key(request: &Request) -> Result<Option<Cow<'_, [u8]>>> {
     if request.auth != Auth::Body {
         return Ok(body.map(Cow::Borrowed));
     }
-    let key = serde_json::to_string(request.http.core().key.as_str()).unwrap_or_default();
+    let key = serde_json::to_string(request.http.core.key.as_str()).unwrap_or_default();
     let body = body.unwrap_or(b"{}");
     let Some(fields) = body.strip_prefix(b"{") else {
         let why = "the body is not a JSON object; with Auth::Body the key is added to it";

@@ -69,18 +69,14 @@ pub(crate) struct Core {
 /// The way to the server that a client, a project, a list, a query and a request hold.
 #[derive(Clone)]
 pub(crate) struct Http {
-    core: Arc<Core>,
-    deadline: Option<Instant>,
+    pub(crate) core: Arc<Core>,
+    pub(crate) deadline: Option<Instant>,
     watch: Option<Arc<Watch>>,
 }
 
 impl Http {
     pub(crate) fn new(core: Core) -> Http {
         Http { core: Arc::new(core), deadline: None, watch: None }
-    }
-
-    pub(crate) fn core(&self) -> &Core {
-        &self.core
     }
 
     /// The same with a deadline; of two, the earlier holds.
@@ -99,18 +95,10 @@ impl Http {
         Http { watch: Some(Arc::clone(watch)), ..self.clone() }
     }
 
-    pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.deadline
-    }
-
     /// How much time is left before the deadline, a year at most.
     pub(crate) fn left(&self) -> Option<Duration> {
         let left = |at: Instant| at.saturating_duration_since(Instant::now()).min(MAX_TIMEOUT);
         self.deadline.map(left)
-    }
-
-    pub(crate) fn max_body_bytes(&self) -> u64 {
-        self.core.transport.max_body_bytes()
     }
 
     pub(crate) fn is_over(&self) -> bool {

@@ -17,7 +17,7 @@ const MAX_REDIRECTS: u32 = 5;
 pub(super) fn follow(request: &mut Request, answer: &Answer, count: u32) -> Result<()> {
     let location = answer.header("location").unwrap_or_default();
     next(request, answer.status, location, count).map_err(|why| {
-        let key = &request.http.core().key;
+        let key = &request.http.core.key;
         let shown = excerpt(&key.mask(location));
         let status = answer.status;
         let message = format!("{status} redirect to '{shown}' was not followed: {why}");
@@ -32,7 +32,7 @@ fn next(
     location: &str,
     count: u32,
 ) -> std::result::Result<(), String> {
-    let Core { base, key, .. } = request.http.core();
+    let Core { base, key, .. } = &*request.http.core;
     if count > MAX_REDIRECTS {
         return Err(format!("there were more than {MAX_REDIRECTS} redirects"));
     }

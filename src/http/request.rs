@@ -31,11 +31,11 @@ const SLOW_TIMEOUT: Duration = Duration::from_secs(600);
 #[derive(Clone)]
 #[must_use = "nothing is sent before .send()"]
 pub struct Request {
-    pub(super) http: Http,
+    pub(crate) http: Http,
     pub(super) method: &'static str,
     /// Checked and encoded.
-    pub(super) path: String,
-    pub(super) params: Params,
+    pub(crate) path: String,
+    pub(crate) params: Params,
     pub(super) body: Option<Vec<u8>>,
     pub(super) auth: Auth,
     timeout: Option<Duration>,
@@ -86,7 +86,7 @@ impl Request {
             path,
             params: Params::default(),
             body: None,
-            auth: http.core().auth,
+            auth: http.core.auth,
             timeout: None,
             slow: is_run,
             effect: if method == "GET" || is_run && method == "POST" {
@@ -130,7 +130,7 @@ impl Request {
 
     /// The URL, with the key in it for `Auth::Query`.
     pub(super) fn url(&self) -> Result<String> {
-        let core = self.http.core();
+        let core = &self.http.core;
         let key = (self.auth == Auth::Query).then(|| core.key.as_str());
         url::assemble(&core.base, &self.path, &self.params.encoded(), key)
     }
@@ -144,26 +144,6 @@ impl Request {
 
 /// What lists and queries, which build requests, set on them.
 impl Request {
-    pub(crate) fn http(&self) -> &Http {
-        &self.http
-    }
-
-    pub(crate) fn http_mut(&mut self) -> &mut Http {
-        &mut self.http
-    }
-
-    pub(crate) fn path(&self) -> &str {
-        &self.path
-    }
-
-    pub(crate) fn params(&self) -> &Params {
-        &self.params
-    }
-
-    pub(crate) fn params_mut(&mut self) -> &mut Params {
-        &mut self.params
-    }
-
     /// An error of this call as it leaves the crate: it names the call, and the key is masked.
     pub(crate) fn error(&self, error: Error) -> Error {
         let error = error.of_call(self.method, &self.path, &self.params.encoded());
@@ -195,7 +175,7 @@ impl Request {
     }
 
     pub(crate) fn timeout_given(&self) -> Option<Duration> {
-        self.timeout.or(self.http.core().timeout)
+        self.timeout.or(self.http.core.timeout)
     }
 
     /// The server computes: the request gets more time.

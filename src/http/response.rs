@@ -4,9 +4,9 @@ use std::fmt;
 
 use serde::de::DeserializeOwned;
 
-use super::request::{Effect, Request};
+use super::request::Request;
 use super::transport::Answer;
-use super::{Http, Key, json};
+use super::{Key, json};
 use crate::error::{Error, Result};
 
 /// The answer to a request, from [`Request::response`](crate::Request::response). Its status is
@@ -23,32 +23,23 @@ use crate::error::{Error, Result};
 /// # }
 /// ```
 pub struct Response {
-    http: Http,
-    method: &'static str,
-    path: String,
-    /// The request changed nothing on the server.
-    is_read: bool,
-    answer: Answer,
+    pub(super) request: Request,
+    pub(super) answer: Answer,
 }
 
 impl fmt::Debug for Response {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Response { method, path, answer, .. } = self;
+        let Request { http, method, path, .. } = &self.request;
+        let Answer { status, body, .. } = &self.answer;
+        let bytes = body.len();
         let text = format!(
-            "Response {{ method: {method}, path: {path:?}, status: {}, bytes: {}, .. }}",
-            answer.status,
-            answer.body.len()
+            "Response {{ method: {method}, path: {path:?}, status: {status}, bytes: {bytes}, .. }}"
         );
-        self.http.write_debug(f, &text)
+        http.write_debug(f, &text)
     }
 }
 
 impl Response {
-    pub(super) fn new(request: Request, answer: Answer) -> Response {
-        let Request { http, method, path, effect, .. } = request;
-        Response { http, method, path, is_read: effect == Effect::None, answer }
-    }
-
     /// The HTTP status, from 200 to 299.
     #[must_use]
     pub fn status(&self) -> u16 {
@@ -131,14 +122,13 @@ impl Response {
     }
 
     pub(crate) fn key(&self) -> &Key {
-        &self.http.core().key
+        &self.request.http.core.key
     }
 
     pub(crate) fn unreadable(&self, message: &str) -> Error {
         let key = self.key();
-        let error = Error::of_unusable(message, self.answer.for_error(&|text| key.shown(text)));
-        let error = error.of_call(self.method, &self.path, "");
-        self.http.conceal(if self.is_read { error.done(false) } else { error })
+        let answer = self.answer.for_error(&|text| key.shown(text));
+        self.request.error(Error::of_unusable(message, answer))
     }
 }
 

@@ -97,7 +97,7 @@ pub(crate) struct NoAnswer {
 pub(crate) struct Transport {
     agent: ureq::Agent,
     connect_timeout: Duration,
-    max_body_bytes: u64,
+    pub(crate) max_body_bytes: u64,
     /// The host is a name that must be looked up.
     named: bool,
     /// A connection was made: lookups go without a limit from then on, as a limit starts a thread
@@ -108,10 +108,6 @@ pub(crate) struct Transport {
 }
 
 impl Transport {
-    pub(super) fn max_body_bytes(&self) -> u64 {
-        self.max_body_bytes
-    }
-
     /// `agent`: the caller's own, or `None` for one with the defaults of the features that are on.
     pub(crate) fn new(
         agent: Option<ureq::Agent>,

@@ -22,7 +22,7 @@ impl InFlight {
     pub(super) fn new(request: Request, prefetch: usize) -> InFlight {
         let prefetch = prefetch.min(MAX_AHEAD);
         InFlight {
-            ahead: Ahead::new(request.http(), prefetch, is_own),
+            ahead: Ahead::new(&request.http, prefetch, is_own),
             request,
             prefetch,
             forecast: Forecast::default(),
@@ -77,7 +77,7 @@ impl InFlight {
 /// The request of the page with this query; `list`: that of another page.
 fn page_request(list: &Request, query: &Params) -> Request {
     let mut request = list.clone();
-    *request.params_mut() = query.clone();
+    request.params = query.clone();
     request
 }
 
@@ -110,7 +110,7 @@ impl Forecast {
     ) {
         let mut step = ahead.len() + taken;
         while ahead.has_room(taken) {
-            let Some(query) = self.page(from.params(), step as u64) else { return };
+            let Some(query) = self.page(&from.params, step as u64) else { return };
             let offset = query.number("offset").unwrap_or(0);
             let request = page_request(from, &query);
             if count.is_some_and(|count| offset >= count) || !ahead.send(query, request) {

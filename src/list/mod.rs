@@ -75,7 +75,7 @@ impl<K> fmt::Debug for List<K> {
         let text = format!(
             "List {{ request: {request:?}, filters: {filters:?}, prefetch: {prefetch}, .. }}"
         );
-        request.http().write_debug(f, &text)
+        request.http.write_debug(f, &text)
     }
 }
 
@@ -193,9 +193,9 @@ impl<K> List<K> {
     /// As [`page`](List::page).
     pub fn first(mut self) -> Result<Option<Value>> {
         // Of a search, rows with similar names only are dropped: one row would not be enough.
-        let first = !self.drop_similar && !self.request.params().has("limit");
+        let first = !self.drop_similar && !self.request.params.has("limit");
         if first {
-            self.request.params_mut().set("limit", "1");
+            self.request.params.set("limit", "1");
         }
         let mut items = self.prefetch(0).items();
         items.pager.first = first;
@@ -218,32 +218,32 @@ impl<K> List<K> {
         row: fn(u64, Value) -> Result<T>,
     ) -> Pager<T> {
         let request = &mut self.request;
-        let route = routes::of(request.path());
+        let route = routes::of(&request.path);
         for name in ["limit", "offset"] {
-            if request.params().has(name) && request.params().number(name).is_none() {
+            if request.params.has(name) && request.params.number(name).is_none() {
                 let why =
                     "is not a whole number, and servers read it in different ways; give a number";
                 request.fail(format!("{name:?} {why}"));
             }
         }
-        if request.params().number("limit") == Some(0) {
+        if request.params.number("limit") == Some(0) {
             request.fail("the page size is 0: the server would use its default");
         }
-        if let Some(why) = (route.loses)(request.params()).filter(|_| !self.allow_missing_rows) {
+        if let Some(why) = (route.loses)(&request.params).filter(|_| !self.allow_missing_rows) {
             request.fail(why);
         }
-        if self.filtered && request.params().has("properties") {
+        if self.filtered && request.params.has("properties") {
             request.fail("param() does not take properties; use filter(), which checks them");
         }
         let mut lists = union::requests(self.request, &self.filters);
-        for params in lists.iter_mut().map(Request::params_mut) {
+        for params in lists.iter_mut().map(|list| &mut list.params) {
             for (name, value) in route.sends {
                 if !params.has(name) {
                     params.set(name, *value);
                 }
             }
         }
-        let too_long = |list: &Request| list.params().encoded().len() > MAX_QUERY;
+        let too_long = |list: &Request| list.params.encoded().len() > MAX_QUERY;
         if !self.filters.is_empty() && lists.iter().any(too_long) {
             let why =
                 "the filter is longer than a URL can be; use HogQL, which sends it in the body";
@@ -252,7 +252,7 @@ impl<K> List<K> {
         let seen = (lists.len() > 1).then(HashSet::new);
         let typed = typed.filter(|_| !self.drop_similar && seen.is_none());
         let open = |request: Request| {
-            let first = request.params().clone();
+            let first = request.params.clone();
             let walk = Walk::new(first, route.cursor, !self.allow_missing_rows);
             OpenList::new(request, self.prefetch, walk)
         };

@@ -180,7 +180,7 @@ fn paging(why: &str) -> Error {
 
 impl OpenList {
     pub(super) fn new(request: Request, prefetch: usize, walk: Walk) -> OpenList {
-        let first = request.params().clone();
+        let first = request.params.clone();
         OpenList {
             pages: InFlight::new(request, prefetch),
             all: Completeness::new(&first),

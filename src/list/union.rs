@@ -17,7 +17,7 @@ pub(super) fn requests(mut request: Request, filters: &[PersonFilter]) -> Vec<Re
     };
     if lists.len() > 1 {
         for name in ["offset", "format"] {
-            if request.params().has(name) {
+            if request.params.has(name) {
                 let why = "is not possible with this filter: its OR is read as";
                 request.fail(format!("{name:?} {why} {} lists; use HogQL", lists.len()));
             }
@@ -25,7 +25,7 @@ pub(super) fn requests(mut request: Request, filters: &[PersonFilter]) -> Vec<Re
     }
     let with = |properties: &String| {
         let mut request = request.clone();
-        request.params_mut().set("properties", properties);
+        request.params.set("properties", properties);
         request
     };
     lists.iter().map(with).collect()

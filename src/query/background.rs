@@ -18,14 +18,14 @@ const CANCEL_TIMEOUT: Duration = Duration::from_secs(1);
 impl Query {
     pub(super) fn run_in_background(mut self) -> Result<Value> {
         let timeout = self.request.timeout_given().unwrap_or(TIMEOUT);
-        let http = self.request.http().with_deadline(after(timeout));
-        *self.request.http_mut() = http.clone();
+        let http = self.request.http.with_deadline(after(timeout));
+        self.request.http = http.clone();
         self.refresh = Some(match self.refresh {
             Some(Refresh::ForceBlocking | Refresh::ForceAsync) => Refresh::ForceAsync,
             Some(Refresh::LazyAsync) => Refresh::LazyAsync,
             _ => Refresh::Async,
         });
-        let path = self.request.path().to_owned();
+        let path = self.request.path.clone();
         let accepts_old = self.refresh != Some(Refresh::ForceAsync);
         let id = match poll(self.into_request().send()?, accepts_old)? {
             Poll::Done(answer) => return Ok(answer),
@@ -54,7 +54,7 @@ impl Query {
                 Err(e) => {
                     // Nobody waits for it any more; if this fails, it ends by itself.
                     let http = http.until(after(CANCEL_TIMEOUT));
-                    let cancel = Request::new(&http, "DELETE", Ok(status.path().to_owned()));
+                    let cancel = Request::new(&http, "DELETE", Ok(status.path.clone()));
                     let _ = cancel.with_bearer().unpaced().send();
                     return Err(status.error(e));
                 }

@@ -75,7 +75,7 @@ impl fmt::Debug for Events {
              prefetch: {prefetch}, resumed: {resumed:?}, .. }}",
             query.json_columns
         );
-        query.request.http().write_debug(f, &text)
+        query.request.http.write_debug(f, &text)
     }
 }
 

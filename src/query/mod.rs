@@ -60,7 +60,7 @@ impl fmt::Debug for Query {
         let text = format!(
             "Query {{ request: {request:?}, query: {node}, refresh: {refresh:?}, background: {background}, .. }}"
         );
-        request.http().write_debug(f, &text)
+        request.http.write_debug(f, &text)
     }
 }
 

@@ -62,7 +62,7 @@ impl fmt::Debug for Rows {
 impl Rows {
     /// `prefetch`: how many pages beyond the next one are requested ahead.
     pub(super) fn new(query: Query, walk: impl Walk + 'static, prefetch: usize) -> Rows {
-        let ahead = Ahead::new(query.request.http(), prefetch, is_page_own);
+        let ahead = Ahead::new(&query.request.http, prefetch, is_page_own);
         Rows { walk: Box::new(walk), query, page: Vec::new().into_iter(), ahead, done: false }
     }
 

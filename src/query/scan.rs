@@ -64,7 +64,7 @@ impl fmt::Debug for Scan {
         let text = format!(
             "Scan {{ query: {query:?}, key: {key:?}, after: {after:?}, page_size: {page_size} }}"
         );
-        query.request.http().write_debug(f, &text)
+        query.request.http.write_debug(f, &text)
     }
 }
 
@@ -243,7 +243,7 @@ impl Walk for ByKey {
             }
             return Ok(rows);
         }
-        let max = self.scan.query.request.http().max_body_bytes();
+        let max = self.scan.query.request.http.core.transport.max_body_bytes;
         if bytes.is_some_and(|bytes| (bytes as u64) < max / 4) {
             self.scan.page_size = size.saturating_mul(2).min(self.largest);
         }

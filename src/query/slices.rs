@@ -225,7 +225,7 @@ impl Walk for Slices {
             covered = if found < limit { covered } else { at - slice.from };
             self.put_back(Slice { from: at, after: Some(ids), limit: None, ..slice });
         }
-        let max = self.select.query.request.http().max_body_bytes();
+        let max = self.select.query.request.http.core.transport.max_body_bytes;
         // The size of rows is known only from a page that has some.
         if let Some(bytes) = bytes.filter(|_| found >= limit / 4) {
             let fit = found as u64 * LARGEST_BODY.min(max / 2) / (bytes as u64).max(1);
