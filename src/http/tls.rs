@@ -53,11 +53,11 @@ mod without_tls {
     }
 }
 
-/// ureq's buffers, halved: a process that asks for one value notices each page of memory that they
+/// ureq's buffers, smaller: a process that asks for one value notices each page of memory that they
 /// touch. The one for the request must hold the longest URL and the method before it.
 fn config(peer: &Peer) -> ureq::config::ConfigBuilder<ureq::typestate::AgentScope> {
     let config = ureq::Agent::config_builder()
-        .input_buffer_size(64 * 1024)
+        .input_buffer_size(48 * 1024)
         .output_buffer_size(66 * 1024)
         .max_idle_connections(IDLE_CONNECTIONS)
         .max_idle_connections_per_host(IDLE_CONNECTIONS);

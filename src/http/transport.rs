@@ -319,7 +319,7 @@ fn read_all(
     let expected = body.content_length().unwrap_or(0).min(limit).min(TRUSTED_LENGTH);
     // One byte more: the reader needs it to see the end.
     bytes.clear();
-    bytes.reserve(usize::try_from(expected).unwrap_or(0) + 1);
+    bytes.reserve_exact(usize::try_from(expected).unwrap_or(0) + 1);
     body.with_config().limit(limit).reader().read_to_end(&mut bytes)?;
     Ok(bytes)
 }

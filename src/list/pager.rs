@@ -207,10 +207,10 @@ impl OpenList {
                 next.set("limit", "100");
             }
         }
+        pages.ahead.reuse(response);
         // The next page is requested before the rows of this one are returned.
         let known = next.as_ref().and_then(|next| next.as_ref().ok());
         pages.learn(query, known, frame.count);
-        pages.ahead.reuse(response);
         if walk.came_before {
             return Ok(None);
         }
