@@ -120,7 +120,9 @@ fn digits(text: &str, least: usize, most: usize) -> Option<i64> {
 
 /// The three parts that this sign separates.
 fn three(text: &str, sign: char) -> Option<[&str; 3]> {
-    text.split(sign).collect::<Vec<_>>().try_into().ok()
+    let mut parts = text.split(sign);
+    let three = [parts.next()?, parts.next()?, parts.next()?];
+    parts.next().is_none().then_some(three)
 }
 
 /// Days since 1970 of `YYYY-MM-DD`.
@@ -140,8 +142,8 @@ fn clock_micros(text: &str) -> Option<i64> {
     }
     let (kept, rest) = fraction.split_at(fraction.len().min(6));
     let up = i64::from(rest.bytes().any(|b| b != b'0'));
-    let micros = format!("{kept:0<6}").parse::<i64>().ok()? + up;
-    Some((h * 3_600 + m * 60 + s) * SECOND + micros)
+    let micros = kept.bytes().chain([b'0'; 6]).take(6).fold(0, |n, b| n * 10 + i64::from(b - b'0'));
+    Some((h * 3_600 + m * 60 + s) * SECOND + micros + up)
 }
 
 /// The seconds of an offset: `Z`, `UTC`, `+02:00`, `+0200`, `+02` or `+02:00:00`.

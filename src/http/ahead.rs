@@ -123,8 +123,8 @@ impl<P: PartialEq> Ahead<P> {
     }
 
     /// The answer to the request that is known by `place`, and what `read` reads in it. It is the
-    /// first of the queue, else it is sent now, and the queue is given up. `refill` sends more
-    /// requests before the answer is read.
+    /// first of the queue, else it is sent now. `refill` sends more requests before the answer is
+    /// read.
     ///
     /// A server may fail because of many requests at once. So a request that failed beside others
     /// is sent once more, alone, and only that answer counts.
@@ -132,29 +132,33 @@ impl<P: PartialEq> Ahead<P> {
         &mut self,
         place: &P,
         request: &Request,
-        refill: impl FnOnce(&mut Self),
+        refill: impl FnOnce(&mut Self, &Response),
         mut read: impl FnMut(&Response) -> Result<T>,
     ) -> Result<(Response, T)> {
         let mut read = |answer: Response| read(&answer).map(|page| (answer, page));
         let deadline = request.http.deadline;
         let sent = match self.queue.pop_front() {
             Some((first, sent)) if first == *place => Some(sent),
-            other => {
-                self.queue.extend(other);
-                self.give_up();
+            Some((other, sent)) => {
+                // As many run as may: the oldest of them must end first.
+                sent.watch.wait_until_done(deadline.unwrap_or_else(|| after(MAX_TIMEOUT)));
+                self.queue.push_front((other, sent));
                 None
             }
+            None => None,
         };
         let (answer, counts) = if let Some(sent) = sent {
             let answer = sent.wait(deadline);
             self.window.note(&sent.watch, sent.epoch);
             (answer, !sent.watch.is_shared())
         } else {
-            let counts = self.running_given_up() == 0;
-            (self.fetch(request), counts)
+            let is_alone = self.running_given_up() == 0
+                && self.queue.iter().all(|(_, sent)| sent.watch.is_done());
+            self.share();
+            (self.fetch(request), is_alone)
         };
-        if answer.is_ok() {
-            refill(self);
+        if let Ok(answer) = &answer {
+            refill(self, answer);
         }
         match answer.and_then(&mut read) {
             Err(error) if !counts && !(self.own)(&error) && !request.http.is_over() => {

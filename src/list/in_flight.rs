@@ -38,7 +38,7 @@ impl InFlight {
     ) -> Result<(Response, T)> {
         let request = page_request(&self.request, want);
         let InFlight { ahead, forecast, count, .. } = self;
-        let refill = |ahead: &mut _| forecast.request_pages(ahead, &request, *count, 1);
+        let refill = |ahead: &mut _, _: &_| forecast.request_pages(ahead, &request, *count, 1);
         ahead.take(want, &request, refill, read)
     }
 

@@ -247,7 +247,9 @@ impl<K> List<K> {
         if !self.filters.is_empty() && lists.iter().any(too_long) {
             let why =
                 "the filter is longer than a URL can be; use HogQL, which sends it in the body";
-            lists.iter_mut().for_each(|list| list.fail(why));
+            for list in &mut lists {
+                list.fail(why);
+            }
         }
         let seen = (lists.len() > 1).then(HashSet::new);
         let typed = typed.filter(|_| !self.drop_similar && seen.is_none());

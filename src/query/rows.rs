@@ -23,6 +23,9 @@ pub(super) const PAGE: u32 = 10_000;
 
 pub(super) const LARGEST_PAGE: u32 = 50_000;
 
+/// A body of more bytes takes long to read.
+const LONG: usize = 1024 * 1024;
+
 /// The ends of the pages so far, as text.
 pub(super) type Ends = HashSet<String>;
 
@@ -73,7 +76,7 @@ impl Rows {
         let Some(query) = queries.first().cloned() else { return Ok(None) };
         // One query alone is sent on this thread.
         if queries.len() > 1 {
-            self.line_up(queries);
+            line_up(&mut self.ahead, queries);
         }
         let answer = self.answer(query);
         match answer.and_then(|(mut answer, bytes)| self.walk.read(&mut answer, bytes)) {
@@ -83,20 +86,12 @@ impl Rows {
                 }
                 self.ahead.window.grow();
                 let queries = self.walk.queries(self.ahead.most());
-                self.line_up(queries);
+                line_up(&mut self.ahead, queries);
                 Ok(Some(rows))
             }
             Err(e) if self.walk.goes_on_after(&e) => Ok(Some(Vec::new())),
             Err(e) => Err(e),
         }
-    }
-
-    /// Sends queries ahead. One in the background of the server takes several requests: they are
-    /// sent when its rows are wanted.
-    fn line_up(&mut self, queries: Vec<Query>) {
-        let sendable = queries.into_iter().filter(|query| !query.background);
-        let wanted = sendable.map(|query| (query.node.clone(), query.into_request())).collect();
-        self.ahead.line_up(wanted);
     }
 
     /// The answer to the next query, and the length of its body, if it is known.
@@ -106,10 +101,25 @@ impl Rows {
         }
         let place = query.node.clone();
         let read = |answer: &Response| Ok((checked(answer.json()?)?, Some(answer.body().len())));
-        let (answer, page) = self.ahead.take(&place, &query.into_request(), |_| (), read)?;
-        self.ahead.reuse(answer);
+        let Rows { walk, ahead, .. } = self;
+        // The query of this answer does not run any more: another one can while it is read.
+        let refill = |ahead: &mut Ahead<Value>, answer: &Response| {
+            if answer.body().len() > LONG {
+                let queries = walk.queries(ahead.most() + 1);
+                line_up(ahead, queries.into_iter().skip(1));
+            }
+        };
+        let (answer, page) = ahead.take(&place, &query.into_request(), refill, read)?;
+        ahead.reuse(answer);
         Ok(page)
     }
+}
+
+/// Sends queries ahead. One in the background of the server takes several requests: they are sent
+/// when its rows are wanted.
+fn line_up(ahead: &mut Ahead<Value>, queries: impl IntoIterator<Item = Query>) {
+    let sendable = queries.into_iter().filter(|query| !query.background);
+    ahead.line_up(sendable.map(|query| (query.node.clone(), query.into_request())).collect());
 }
 
 /// A page that is too slow or too large is so without other requests beside it too.

@@ -536,21 +536,26 @@ fn pages_grow_again_after_one_that_was_too_large() {
 
 #[test]
 fn no_more_requests_run_at_once_than_were_asked_for() {
-    together([0, 1, 2, 5], |prefetch| {
-        let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-        let table = Watched {
-            inner: stored((0..3_000).map(|n| MARCH + n * 30 * SECOND)),
-            now,
-            most: Arc::clone(&most),
-        };
-        let all = table.inner.all();
-        let server = serve(table, Rules { cap: 100, ..Rules::default() });
-        let march = client(&server).project(1).events().after("2026-03-01").before("2026-03-03");
-        assert_eq!(uuids(march.prefetch(prefetch)), all);
-        // A busy machine may start the last one late.
-        let most = most.load(Ordering::SeqCst);
-        assert!((1 + prefetch / 2..=prefetch + 1).contains(&most), "{prefetch}: {most}");
-    });
+    let even = stored((0..3_000).map(|n| MARCH + n * 30 * SECOND));
+    // Pages of more than 1 MB, the next of which is requested while one is read; many are full.
+    let burst = (0..900).map(|n| MARCH + 9_000 * SECOND + n);
+    let mut large = stored((0..600).map(|n| MARCH + n * 15 * SECOND).chain(burst));
+    let name: &str = "large".repeat(2_000).leak();
+    large.events.iter_mut().for_each(|event| event.name = name);
+    for (table, cap, limits) in [(even, 100, &[0, 1, 2, 5][..]), (large, 200, &[0, 1, 2])] {
+        together(limits.iter().copied(), |prefetch| {
+            let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+            let table = Watched { inner: table.clone(), now, most: Arc::clone(&most) };
+            let all = table.inner.all();
+            let server = serve(table, Rules { cap, ..Rules::default() });
+            let march =
+                client(&server).project(1).events().after("2026-03-01").before("2026-03-03");
+            assert_eq!(uuids(march.prefetch(prefetch)), all);
+            // A busy machine may start the last one late.
+            let most = most.load(Ordering::SeqCst);
+            assert!((1 + prefetch / 2..=prefetch + 1).contains(&most), "{prefetch}: {most}");
+        });
+    }
 }
 
 /// A table that notes how many queries run at once.

@@ -91,8 +91,6 @@ impl Stored {
 }
 
 pub const COLUMNS: [&str; 5] = ["uuid", "timestamp", "event", "distinct_id", "properties"];
-pub const NAMES: [&str; 2] = ["click", "scroll"];
-pub const PERSONS: [&str; 2] = ["me", "you"];
 
 pub const SELECT: &str =
     "SELECT uuid\n, timestamp\n, event\n, distinct_id\n, properties\nFROM events\nWHERE ";
@@ -115,15 +113,15 @@ impl Table for Stored {
             None => rest.strip_prefix(TO)?,
         };
         let after = rest.strip_prefix(AFTER);
-        let name = |name: &str, all: &[&'static str]| {
-            all.iter().copied().find(|one| values[name] == **one)
+        let found = |name: &str, of: fn(&Event) -> &'static str| {
+            self.events.iter().map(of).find(|one| values[name] == **one)
         };
         let last = match after {
             Some(_) => Some(Event {
                 micros: from,
                 uuid: values["events_uuid"].as_str()?.to_owned(),
-                name: name("events_event", &NAMES)?,
-                distinct_id: name("events_distinct_id", &PERSONS)?,
+                name: found("events_event", |event| event.name)?,
+                distinct_id: found("events_distinct_id", |event| event.distinct_id)?,
             }),
             None => None,
         };
