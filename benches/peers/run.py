@@ -370,7 +370,7 @@ def callgrind(command, base):
 
 def tree(package):
     """The crates that a package needs besides itself; without a name, those of the library."""
-    where = ["-p", package] if package else ["--manifest-path", str(HERE.parent.parent / "Cargo.toml")]
+    where = ["-p", package] if package else ["--manifest-path", str(HERE.parent.parent / "Cargo.toml"), "-p", "posthog-api"]
     listing = subprocess.run(
         ["cargo", "tree", "--locked", "-e", "normal", "--prefix", "none", "-f", "{p}", *where],
         cwd=HERE, check=True, capture_output=True, text=True,
