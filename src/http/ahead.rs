@@ -246,13 +246,13 @@ pub(crate) fn is_own(error: &Error) -> bool {
 
 struct Sent {
     watch: Arc<Watch>,
-    answer: Receiver<Answer>,
+    answer: Receiver<Received>,
     epoch: u32,
 }
 
 /// The outer error is the panic of a caller's hook. The drop of its payload may panic again, so one
 /// that nobody takes is never dropped.
-type Answer = std::result::Result<Result<Response>, ManuallyDrop<Box<dyn Any + Send>>>;
+type Received = std::result::Result<Result<Response>, ManuallyDrop<Box<dyn Any + Send>>>;
 
 impl Sent {
     /// Waits for the answer, until the deadline.
@@ -329,7 +329,7 @@ struct Threads {
 struct Job {
     request: Request,
     watch: Arc<Watch>,
-    answer: Sender<Answer>,
+    answer: Sender<Received>,
     /// A hook asked for it, so no hook sees its waits.
     in_hook: bool,
 }
@@ -341,7 +341,7 @@ impl Threads {
     }
 
     /// Sends a request on a thread; `None` where there is none and none can be started.
-    fn send(&self, mut request: Request) -> Option<(Arc<Watch>, Receiver<Answer>)> {
+    fn send(&self, mut request: Request) -> Option<(Arc<Watch>, Receiver<Received>)> {
         let take_one = |idle: usize| idle.checked_sub(1);
         if self.idle.fetch_update(Ordering::AcqRel, Ordering::Acquire, take_one).is_err() {
             let (queue, idle) = (Arc::clone(&self.queue), Arc::clone(&self.idle));

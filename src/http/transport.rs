@@ -140,12 +140,12 @@ impl Transport {
     ) -> std::result::Result<Answer, NoAnswer> {
         let (started, body_read) = (Instant::now(), Cell::new(false));
         let response = self.run(attempt, &body_read).map_err(|error| {
-            let sent = match attempt.body {
-                Some(body) if !body.is_empty() && body_read.get() => Sent::Surely,
-                Some(body) if !body.is_empty() => Sent::Nothing,
-                _ => Sent::Maybe,
+            let reached = match attempt.body {
+                Some(body) if !body.is_empty() && body_read.get() => Reached::Surely,
+                Some(body) if !body.is_empty() => Reached::Nothing,
+                _ => Reached::Maybe,
             };
-            let mut failed = self.failed(error, sent, attempt);
+            let mut failed = self.failed(error, reached, attempt);
             // Most often the server had closed a connection that was kept.
             if failed.error.kind() == Kind::Broken && started.elapsed() < AT_ONCE {
                 failed.outcome = Outcome::Stale;
@@ -158,7 +158,7 @@ impl Transport {
         let mut answer = Answer { status, body: Vec::new(), headers, framed: status == 204 };
         if answer.is_success() && status != 204 {
             let read = read_all(&mut body, self.max_body_bytes, buffer);
-            answer.body = read.map_err(|error| self.failed(error, Sent::Surely, attempt))?;
+            answer.body = read.map_err(|error| self.failed(error, Reached::Surely, attempt))?;
         } else if status != 204 {
             answer.body = read_some(&mut body);
         }
@@ -178,10 +178,10 @@ impl Transport {
     }
 
     /// Why the answer is missing, and whether another attempt may bring it.
-    fn failed(&self, error: ureq::Error, sent: Sent, attempt: &Attempt<'_>) -> NoAnswer {
+    fn failed(&self, error: ureq::Error, reached: Reached, attempt: &Attempt<'_>) -> NoAnswer {
         let mut failed = match error {
             ureq::Error::Timeout(phase) => self.limit_passed(phase, attempt),
-            other => no_answer(other, sent),
+            other => no_answer(other, reached),
         };
         if matches!(failed.error.kind(), Kind::Dns | Kind::Connect) {
             let proxy = self.agent.config().proxy().is_some();
@@ -303,7 +303,7 @@ impl Read for NotedBody<'_> {
 
 /// What of a request can have reached the server when an attempt fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Sent {
+enum Reached {
     /// Nothing: the body is read only after there is a connection, and it was not read.
     Nothing,
     /// A request without a body does not show whether it was sent.
@@ -354,15 +354,15 @@ fn unconnected(kind: Kind, why: impl Display) -> NoAnswer {
 
 /// Of "refused" or "unreachable". An established connection reports the same errors, minutes after
 /// the request was sent, when its route disappears.
-fn refused(sent: Sent, kind: Kind, why: impl Display) -> NoAnswer {
-    match sent {
-        Sent::Nothing => unconnected(kind, why),
-        Sent::Maybe => NoAnswer { outcome: Outcome::Broken, ..unconnected(kind, why) },
-        Sent::Surely => broken(why),
+fn refused(reached: Reached, kind: Kind, why: impl Display) -> NoAnswer {
+    match reached {
+        Reached::Nothing => unconnected(kind, why),
+        Reached::Maybe => NoAnswer { outcome: Outcome::Broken, ..unconnected(kind, why) },
+        Reached::Surely => broken(why),
     }
 }
 
-fn no_answer(error: ureq::Error, sent: Sent) -> NoAnswer {
+fn no_answer(error: ureq::Error, reached: Reached) -> NoAnswer {
     let other = |kind, message: String| failed(Outcome::Final, kind, message);
     match error {
         ureq::Error::BodyExceedsLimit(limit) => {
@@ -370,16 +370,18 @@ fn no_answer(error: ureq::Error, sent: Sent) -> NoAnswer {
             other(Kind::TooLarge, format!("the answer is larger than {limit} bytes; {hint}"))
         }
         ureq::Error::HostNotFound => unconnected(Kind::Dns, "the host name is not known"),
-        ureq::Error::ConnectionFailed => refused(sent, Kind::Connect, "the host does not answer"),
+        ureq::Error::ConnectionFailed => {
+            refused(reached, Kind::Connect, "the host does not answer")
+        }
         ureq::Error::ConnectProxyFailed(why) => {
-            refused(sent, Kind::Proxy, format!("the proxy refused: {why}"))
+            refused(reached, Kind::Proxy, format!("the proxy refused: {why}"))
         }
         ureq::Error::InvalidProxyUrl => {
             other(Kind::Proxy, "the URL of the proxy is not valid".into())
         }
-        ureq::Error::Io(error) => io_failed(&error, sent),
+        ureq::Error::Io(error) => io_failed(&error, reached),
         #[cfg(feature = "gzip")]
-        ureq::Error::Decompress(kind, error) => match io_failed(&error, sent) {
+        ureq::Error::Decompress(kind, error) => match io_failed(&error, reached) {
             failed if failed.outcome == Outcome::Broken => failed,
             _ => other(Kind::Decode, format!("the {kind} body cannot be decompressed: {error}")),
         },
@@ -395,7 +397,7 @@ fn no_answer(error: ureq::Error, sent: Sent) -> NoAnswer {
     }
 }
 
-fn io_failed(error: &io::Error, sent: Sent) -> NoAnswer {
+fn io_failed(error: &io::Error, reached: Reached) -> NoAnswer {
     use io::ErrorKind as Io;
     let message = error.to_string();
     match error.kind() {
@@ -403,7 +405,7 @@ fn io_failed(error: &io::Error, sent: Sent) -> NoAnswer {
         | Io::HostUnreachable
         | Io::NetworkUnreachable
         | Io::NetworkDown
-        | Io::AddrNotAvailable => refused(sent, Kind::Connect, message),
+        | Io::AddrNotAvailable => refused(reached, Kind::Connect, message),
         Io::ConnectionReset
         | Io::ConnectionAborted
         | Io::BrokenPipe

@@ -48,8 +48,6 @@ enum Made {
     Whole,
 }
 
-type Outcome<T> = Result<T, String>;
-
 impl Walk {
     pub(super) fn new(first: Params, cursor: &'static str, complete: bool) -> Walk {
         Walk { first, cursor, complete, ..Walk::default() }
@@ -63,7 +61,7 @@ impl Walk {
         all: &Completeness,
         same: bool,
         key: &Key,
-    ) -> Outcome<Option<Params>> {
+    ) -> Result<Option<Params>, String> {
         let (next, made) = self.continues(query, page)?;
         let next = next.map(|next| self.checked(next, key)).transpose()?;
         let came_by = std::mem::replace(&mut self.made, made);
@@ -107,7 +105,7 @@ impl Walk {
     }
 
     /// The query of the next page, and what it is made from.
-    fn continues(&self, query: &Params, page: &Frame) -> Outcome<(Option<Params>, Made)> {
+    fn continues(&self, query: &Params, page: &Frame) -> Result<(Option<Params>, Made), String> {
         // `next`, where the page has it.
         match (&page.next, page.has_more) {
             (Next::Null, Some(true)) => {
@@ -144,7 +142,7 @@ impl Walk {
     }
 
     /// The query of the next page, which keeps the caller's parameters and has no key.
-    fn checked(&self, mut next: Params, key: &Key) -> Outcome<Params> {
+    fn checked(&self, mut next: Params, key: &Key) -> Result<Params, String> {
         next.keep(&self.first, &PAGING).map_err(|name| {
             format!("its `next` changes the parameter {:?}: other rows would come", excerpt(&name))
         })?;
@@ -163,7 +161,7 @@ fn offset(query: &Params) -> u64 {
 }
 
 /// The query of the page behind one with `rows` rows. The server may have removed some of them.
-fn next_offset(query: &Params, rows: u64) -> Outcome<Params> {
+fn next_offset(query: &Params, rows: u64) -> Result<Params, String> {
     if has_place(query) {
         return Err("it has more pages, and no link to the next one".to_owned());
     }

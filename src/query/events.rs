@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::rows::{self, Row, Rows, RowsAs};
-use super::slices::{IDENTITY, Select, Slices, place};
+use super::slices::{IDENTITY, Selection, Slices, place};
 use super::{Query, placeholders};
 use crate::date::{Moment, Precision};
 use crate::error::Result;
@@ -57,7 +57,7 @@ use crate::refresh::Refresh;
 #[derive(Clone)]
 #[must_use = "nothing is sent before the first event is asked for"]
 pub struct Events {
-    select: Select,
+    selection: Selection,
     after: Option<Moment>,
     before: Option<Moment>,
     prefetch: usize,
@@ -67,8 +67,8 @@ pub struct Events {
 
 impl fmt::Debug for Events {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Events { select, after, before, prefetch, resumed } = self;
-        let Select { query, columns, names, filters, values } = select;
+        let Events { selection, after, before, prefetch, resumed } = self;
+        let Selection { query, columns, names, filters, values } = selection;
         let text = format!(
             "Events {{ after: {after:?}, before: {before:?}, names: {names:?}, columns: {columns:?}, \
              json_columns: {:?}, filters: {filters:?}, values: {values:?}, \
@@ -82,7 +82,7 @@ impl fmt::Debug for Events {
 impl Events {
     /// `path`: that of `query/`.
     pub(crate) fn new(http: &Http, path: Result<String>) -> Events {
-        let select = Select {
+        let selection = Selection {
             query: Query::hogql(http, path, "SELECT")
                 .refresh(Refresh::ForceBlocking)
                 .json_columns(["properties"]),
@@ -91,7 +91,7 @@ impl Events {
             filters: Vec::new(),
             values: Vec::new(),
         };
-        Events { select, after: None, before: None, prefetch: 1, resumed: None }
+        Events { selection, after: None, before: None, prefetch: 1, resumed: None }
     }
 
     /// Sets the beginning: events at this time or later. Required, unless
@@ -118,7 +118,7 @@ impl Events {
         if name.is_empty() {
             self.fail("the name of the event is empty");
         }
-        self.select.names.push(name.to_owned());
+        self.selection.names.push(name.to_owned());
         self
     }
 
@@ -131,14 +131,14 @@ impl Events {
             self.check("column", column, &format!("SELECT {column}"));
         }
         let is_own = |column: &String| IDENTITY.contains(&column.trim());
-        self.select.columns = columns.into_iter().filter(|column| !is_own(column)).collect();
+        self.selection.columns = columns.into_iter().filter(|column| !is_own(column)).collect();
         self
     }
 
     /// Sets which columns are text that holds JSON, as [`Query::json_columns`] does. Defaults to
     /// `properties`.
     pub fn json_columns(mut self, columns: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        self.select.query.json_columns = columns.into_iter().map(Into::into).collect();
+        self.selection.query.json_columns = columns.into_iter().map(Into::into).collect();
         self
     }
 
@@ -153,7 +153,7 @@ impl Events {
     /// events that meet all of several. Defaults to all events.
     pub fn filter(mut self, hogql: &str) -> Self {
         self.check("filter", hogql, &format!("SELECT 1 WHERE {hogql}"));
-        self.select.filters.push(hogql.to_owned());
+        self.selection.filters.push(hogql.to_owned());
         self
     }
 
@@ -164,8 +164,8 @@ impl Events {
             self.fail("the placeholders {events_...} are reserved");
         }
         let what = format!("the value of {{{}}}", excerpt(placeholder));
-        let value = self.select.query.sendable(&what, &value);
-        self.select.values.push((placeholder.to_owned(), value));
+        let value = self.selection.query.sendable(&what, &value);
+        self.selection.values.push((placeholder.to_owned(), value));
         self
     }
 
@@ -204,7 +204,7 @@ impl Events {
     }
 
     fn fail(&mut self, why: impl AsRef<str>) {
-        self.select.query.request.fail(why);
+        self.selection.query.request.fail(why);
     }
 
     fn moment(&mut self, time: &impl Display) -> Option<Moment> {
@@ -245,8 +245,8 @@ impl Events {
             self.fail("before() is earlier than after()");
         }
         match resumed.filter(|(at, _)| *at >= from) {
-            Some((at, ids)) => Slices::new(self.select, at, Some(ids), to),
-            None => Slices::new(self.select, from, None, to),
+            Some((at, ids)) => Slices::new(self.selection, at, Some(ids), to),
+            None => Slices::new(self.selection, from, None, to),
         }
     }
 }
@@ -258,6 +258,6 @@ impl IntoIterator for Events {
     fn into_iter(self) -> Rows {
         let prefetch = self.prefetch;
         let slices = self.slices();
-        Rows::new(slices.select.query.clone(), slices, prefetch)
+        Rows::new(slices.selection.query.clone(), slices, prefetch)
     }
 }

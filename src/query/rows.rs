@@ -30,10 +30,10 @@ const LONG: usize = 1024 * 1024;
 pub(super) type Ends = HashSet<String>;
 
 /// Which queries there are.
-pub(super) trait Walk: Send + Sync {
+pub(super) trait Queries: Send + Sync {
     /// The next queries in order, without gaps up to `most`; none after the last page. Of queries
     /// that were returned before, those that are still to be read are there too.
-    fn queries(&mut self, most: usize) -> Vec<Query>;
+    fn next(&mut self, most: usize) -> Vec<Query>;
 
     /// Reads the answer to the first of them. `bytes`: the length of its body, if it is known.
     fn read(&mut self, answer: &mut Value, bytes: Option<usize>) -> Result<Vec<Row>>;
@@ -47,7 +47,7 @@ pub(super) trait Walk: Send + Sync {
 /// While you read a page, the next one is fetched. After an error there are no more rows.
 #[must_use = "rows are fetched when they are asked for"]
 pub struct Rows {
-    walk: Box<dyn Walk>,
+    queries: Box<dyn Queries>,
     /// What errors name, and which columns are read as JSON.
     query: Query,
     page: std::vec::IntoIter<Row>,
@@ -64,32 +64,33 @@ impl fmt::Debug for Rows {
 
 impl Rows {
     /// `prefetch`: how many pages beyond the next one are requested ahead.
-    pub(super) fn new(query: Query, walk: impl Walk + 'static, prefetch: usize) -> Rows {
+    pub(super) fn new(query: Query, queries: impl Queries + 'static, prefetch: usize) -> Rows {
         let ahead = Ahead::new(&query.request.http, prefetch, is_page_own);
-        Rows { walk: Box::new(walk), query, page: Vec::new().into_iter(), ahead, done: false }
+        let (queries, page) = (Box::new(queries), Vec::new().into_iter());
+        Rows { queries, query, page, ahead, done: false }
     }
 
     /// The rows of the next page, none where it must be asked for in another way; `None` after the
     /// last one.
     fn fetch(&mut self) -> Result<Option<Vec<Row>>> {
-        let queries = self.walk.queries(self.ahead.most());
+        let queries = self.queries.next(self.ahead.most());
         let Some(query) = queries.first().cloned() else { return Ok(None) };
         // One query alone is sent on this thread.
         if queries.len() > 1 {
             line_up(&mut self.ahead, queries);
         }
         let answer = self.answer(query);
-        match answer.and_then(|(mut answer, bytes)| self.walk.read(&mut answer, bytes)) {
+        match answer.and_then(|(mut answer, bytes)| self.queries.read(&mut answer, bytes)) {
             Ok(mut rows) => {
                 for row in &mut rows {
                     self.query.read_json(row);
                 }
                 self.ahead.window.grow();
-                let queries = self.walk.queries(self.ahead.most());
+                let queries = self.queries.next(self.ahead.most());
                 line_up(&mut self.ahead, queries);
                 Ok(Some(rows))
             }
-            Err(e) if self.walk.goes_on_after(&e) => Ok(Some(Vec::new())),
+            Err(e) if self.queries.goes_on_after(&e) => Ok(Some(Vec::new())),
             Err(e) => Err(e),
         }
     }
@@ -101,11 +102,11 @@ impl Rows {
         }
         let place = query.node.clone();
         let read = |answer: &Response| Ok((checked(answer.json()?)?, Some(answer.body().len())));
-        let Rows { walk, ahead, .. } = self;
+        let Rows { queries: rest, ahead, .. } = self;
         // The query of this answer does not run any more: another one can while it is read.
         let refill = |ahead: &mut Ahead<Value>, answer: &Response| {
             if answer.body().len() > LONG {
-                let queries = walk.queries(ahead.most() + 1);
+                let queries = rest.next(ahead.most() + 1);
                 line_up(ahead, queries.into_iter().skip(1));
             }
         };

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Number, Value};
 
-use super::rows::{self, Ends, LARGEST_PAGE, PAGE, Row, Rows, RowsAs, Walk, moment};
+use super::rows::{self, Ends, LARGEST_PAGE, PAGE, Queries, Row, Rows, RowsAs, moment};
 use super::{Query, placeholders, to_value};
 use crate::error::text::excerpt;
 use crate::error::{Error, ErrorKind, Result};
@@ -206,8 +206,8 @@ impl ByKey {
     }
 }
 
-impl Walk for ByKey {
-    fn queries(&mut self, most: usize) -> Vec<Query> {
+impl Queries for ByKey {
+    fn next(&mut self, most: usize) -> Vec<Query> {
         self.query().into_iter().take(most).collect()
     }
 

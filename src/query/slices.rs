@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use serde_json::{Value, json};
 
 use super::Query;
-use super::rows::{self, Ends, LARGEST_PAGE, PAGE, Row, Walk, moment};
+use super::rows::{self, Ends, LARGEST_PAGE, PAGE, Queries, Row, moment};
 use crate::date::Moment;
 use crate::error::{Error, ErrorKind, Result};
 use crate::insight;
@@ -30,7 +30,7 @@ pub(super) const IDENTITY: [&str; 4] = ["uuid", "timestamp", "event", "distinct_
 
 /// The SELECT of an export, without its range.
 #[derive(Clone)]
-pub(super) struct Select {
+pub(super) struct Selection {
     pub(super) query: Query,
     /// What is returned beside the identity.
     pub(super) columns: Vec<String>,
@@ -39,7 +39,7 @@ pub(super) struct Select {
     pub(super) values: Vec<(String, Value)>,
 }
 
-impl Select {
+impl Selection {
     /// The query of a slice; without a LIMIT, that which counts its events.
     fn of(&self, slice: &Slice) -> Query {
         let mut columns: Vec<&str> = IDENTITY.to_vec();
@@ -100,7 +100,7 @@ struct Slice {
 }
 
 pub(super) struct Slices {
-    pub(super) select: Select,
+    pub(super) selection: Selection,
     /// Those that are not read, in order: they cover the rest of the range.
     rest: VecDeque<Slice>,
     /// How long the next slice is; not known before the first page.
@@ -116,19 +116,24 @@ pub(super) struct Slices {
 
 impl Slices {
     /// `after`: the uuid, event and distinct id of an event at `from`.
-    pub(super) fn new(select: Select, from: i64, after: Option<[String; 3]>, to: i64) -> Slices {
+    pub(super) fn new(
+        selection: Selection,
+        from: i64,
+        after: Option<[String; 3]>,
+        to: i64,
+    ) -> Slices {
         let from = from.clamp(STORED.0, STORED.1 + 1);
         let to = to.clamp(from, STORED.1 + 1);
         let ends = after.iter().map(|after| end(from, after)).collect();
-        let background = select.query.background;
+        let background = selection.query.background;
         let rest = VecDeque::from([Slice { from, after, to, limit: None, background }]);
-        Slices { select, rest, length: None, short: (0, 0), limit: PAGE, last: None, ends }
+        Slices { selection, rest, length: None, short: (0, 0), limit: PAGE, last: None, ends }
     }
 
     /// The query that counts the events, before the first page.
     pub(super) fn count(self) -> Query {
-        let all = self.rest.front().map(|all| self.select.of(all));
-        all.unwrap_or(self.select.query)
+        let all = self.rest.front().map(|all| self.selection.of(all));
+        all.unwrap_or(self.selection.query)
     }
 
     /// Cuts the slice at this place, if it is not cut; false where nothing can be cut there.
@@ -194,8 +199,8 @@ impl Slices {
     }
 }
 
-impl Walk for Slices {
-    fn queries(&mut self, most: usize) -> Vec<Query> {
+impl Queries for Slices {
+    fn next(&mut self, most: usize) -> Vec<Query> {
         let is_cut = |slice: &&Slice| slice.limit.is_some();
         let mut at = 0;
         while (at == 0 && most > 0) || self.rest.iter().filter(is_cut).count() < most {
@@ -204,7 +209,7 @@ impl Walk for Slices {
             }
             at += 1;
         }
-        self.rest.iter().filter(is_cut).map(|slice| self.select.of(slice)).collect()
+        self.rest.iter().filter(is_cut).map(|slice| self.selection.of(slice)).collect()
     }
 
     fn read(&mut self, answer: &mut Value, bytes: Option<usize>) -> Result<Vec<Row>> {
@@ -225,7 +230,7 @@ impl Walk for Slices {
             covered = if found < limit { covered } else { at - slice.from };
             self.put_back(Slice { from: at, after: Some(ids), limit: None, ..slice });
         }
-        let max = self.select.query.request.http.core.transport.max_body_bytes;
+        let max = self.selection.query.request.http.core.transport.max_body_bytes;
         // The size of rows is known only from a page that has some.
         if let Some(bytes) = bytes.filter(|_| found >= limit / 4) {
             let fit = found as u64 * LARGEST_BODY.min(max / 2) / (bytes as u64).max(1);
