@@ -18,7 +18,7 @@ fn a_write_is_sent_again_only_where_nothing_can_have_been_sent() {
         (reset, Outcome::Broken, Outcome::Broken, Outcome::Broken),
     ] {
         for (sent, outcome) in
-            [(Sent::Nothing, nothing), (Sent::Maybe, maybe), (Sent::Surely, surely)]
+            [(Reached::Nothing, nothing), (Reached::Maybe, maybe), (Reached::Surely, surely)]
         {
             assert_eq!(no_answer(error(), sent).outcome, outcome, "{} {sent:?}", error());
         }
