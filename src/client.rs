@@ -37,8 +37,8 @@ impl fmt::Debug for Client {
 }
 
 impl Client {
-    /// The same client with a deadline, which holds for everything that is made from the new
-    /// handle. Of two deadlines the earlier one holds.
+    /// The same client with a deadline, such as `Instant::now() + Duration::from_secs(5)`, which
+    /// holds for everything that is made from the new handle. Of two deadlines the earlier one holds.
     ///
     /// - A call without an answer by then ends with the error
     ///   [`Timeout`](crate::ErrorKind::Timeout). After the deadline nothing is sent.
@@ -47,18 +47,6 @@ impl Client {
     /// - Waits for the network end with the deadline; a hook of yours and the decoding of an answer
     ///   do not.
     /// - A background query is cancelled, which can take one second more.
-    ///
-    /// # Examples
-    /// ```no_run
-    /// # fn main() -> posthog_api::Result<()> {
-    /// use std::time::{Duration, Instant};
-    ///
-    /// let client = posthog_api::Client::from_env()?;
-    /// let client = client.with_deadline(Instant::now() + Duration::from_secs(5));
-    /// println!("{}", client.me()?["email"]); // within 5 s, with all retries
-    /// # Ok(())
-    /// # }
-    /// ```
     #[must_use]
     pub fn with_deadline(&self, at: Instant) -> Client {
         Client { http: self.http.with_deadline(at) }

@@ -18,16 +18,6 @@ impl ClientBuilder {
     /// # Errors
     /// [`Config`](crate::ErrorKind::Config) if the key is not set, or a variable is empty or not
     /// UTF-8.
-    ///
-    /// # Examples
-    /// ```no_run
-    /// use posthog_api::{ClientBuilder, RetryPolicy};
-    ///
-    /// # fn main() -> posthog_api::Result<()> {
-    /// let client = ClientBuilder::from_env()?.retry(RetryPolicy::patient()).build()?;
-    /// # Ok(())
-    /// # }
-    /// ```
     pub fn from_env() -> Result<ClientBuilder> {
         let key = required(KEY, "make a personal API key in PostHog's settings")?;
         let builder = Client::builder(key);

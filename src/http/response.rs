@@ -11,17 +11,6 @@ use crate::error::{Error, Result};
 
 /// The answer to a request, from [`Request::response`](crate::Request::response). Its status is
 /// always a 2xx.
-///
-/// # Examples
-/// ```no_run
-/// # fn main() -> posthog_api::Result<()> {
-/// let project = posthog_api::Project::from_env()?;
-/// let response = project.get("insights/").param("limit", 1).response()?;
-/// println!("{} {:?}", response.status(), response.header("x-request-id"));
-/// let page: serde_json::Value = response.json()?;
-/// # Ok(())
-/// # }
-/// ```
 pub struct Response {
     pub(super) request: Request,
     pub(super) answer: Answer,

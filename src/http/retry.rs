@@ -24,16 +24,6 @@ const LONGEST_WAIT: Duration = Duration::from_secs(8);
 /// The wait is the one that PostHog asks for, else 0.5 s, doubled up to 8 s, with jitter. If a wait
 /// does not fit into the rest of [`max_wait`](RetryPolicy::max_wait), the call fails at once, and
 /// [`Error::retry_after`](crate::Error::retry_after) has the wait.
-///
-/// # Examples
-/// ```
-/// use std::time::Duration;
-/// use posthog_api::{Client, RetryPolicy};
-///
-/// let policy = RetryPolicy::default().max_retries(5).max_wait(Duration::from_secs(300));
-/// let client = Client::builder("phx_...").retry(policy).build()?;
-/// # Ok::<(), posthog_api::Error>(())
-/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RetryPolicy {
     max_retries: u32,
