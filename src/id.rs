@@ -110,11 +110,11 @@ impl From<&String> for InsightId {
 
 impl From<&Value> for InsightId {
     fn from(value: &Value) -> InsightId {
-        let id = value.as_object().map(|row| row.get("id").unwrap_or(&Value::Null));
-        of_value(id.unwrap_or(value), "an insight").unwrap_or_else(|why| {
-            let of_row = "the row has no `id` that is a number or a string".to_owned();
-            InsightId(Err(if id.is_some() { of_row } else { why }))
-        })
+        let id = match value.as_object() {
+            Some(row) => of_row(row, &["id"], "an insight"),
+            None => of_value(value, "an insight"),
+        };
+        id.unwrap_or_else(|why| InsightId(Err(why)))
     }
 }
 
@@ -241,13 +241,21 @@ impl From<&Value> for PersonId {
 
 impl From<&Map<String, Value>> for PersonId {
     fn from(row: &Map<String, Value>) -> PersonId {
-        let id = row.get("uuid").filter(|uuid| !uuid.is_null()).or_else(|| row.get("id"));
-        let id = of_value(id.unwrap_or(&Value::Null), "a person");
-        id.unwrap_or_else(|_| PersonId(Err("the row has no `uuid` and no `id`".to_owned())))
+        of_row(row, &["uuid", "id"], "a person").unwrap_or_else(|why| PersonId(Err(why)))
     }
 }
 
-/// What a number or text is the id of; the error names anything else.
+/// The id of a row, which has it under one of these names.
+fn of_row<I>(row: &Map<String, Value>, names: &[&str], what: &str) -> std::result::Result<I, String>
+where
+    I: From<u64> + for<'a> From<&'a str>,
+{
+    let id = names.iter().find_map(|name| row.get(*name).filter(|id| !id.is_null()));
+    let why = || format!("the row has no `{}`", names.join("` and no `"));
+    of_value(id.ok_or_else(why)?, what)
+}
+
+/// An id that is a number or text.
 fn of_value<I>(value: &Value, what: &str) -> std::result::Result<I, String>
 where
     I: From<u64> + for<'a> From<&'a str>,

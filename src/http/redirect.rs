@@ -22,7 +22,8 @@ pub(super) fn follow(request: &mut Request, answer: &Answer, count: u32) -> Resu
         let status = answer.status;
         let message = format!("{status} redirect to '{shown}' was not followed: {why}");
         let error = Error::from_text(ErrorKind::Redirect, &message).with_location(location);
-        error.with_answer(answer.for_error(&|text| key.shown(text)))
+        // A 303 leads to the answer of a write that was done.
+        error.done(status == 303).with_answer(answer.for_error(&|text| key.shown(text)))
     })
 }
 

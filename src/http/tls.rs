@@ -58,6 +58,7 @@ mod without_tls {
 fn config(peer: &Peer) -> ureq::config::ConfigBuilder<ureq::typestate::AgentScope> {
     let config = ureq::Agent::config_builder()
         .input_buffer_size(48 * 1024)
+        .max_response_header_size(47 * 1024)
         .output_buffer_size(66 * 1024)
         .max_idle_connections(IDLE_CONNECTIONS)
         .max_idle_connections_per_host(IDLE_CONNECTIONS);

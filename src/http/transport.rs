@@ -345,7 +345,8 @@ fn failed(outcome: Outcome, kind: Kind, text: impl AsRef<str>) -> NoAnswer {
 
 fn broken(why: impl Display) -> NoAnswer {
     let message = format!("the connection broke before the answer was complete: {why}");
-    failed(Outcome::Broken, Kind::Broken, message)
+    let NoAnswer { outcome, error } = failed(Outcome::Broken, Kind::Broken, message);
+    NoAnswer { outcome, error: error.done(true) }
 }
 
 fn unconnected(kind: Kind, why: impl Display) -> NoAnswer {

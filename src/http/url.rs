@@ -22,8 +22,23 @@ pub(crate) const MAX_QUERY: usize = MAX_URL - 1_000;
 pub(super) const VALUE: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// What is encoded in a path.
-const PATH: &AsciiSet = &VALUE.remove(b'/').remove(b'%').remove(b'@');
+/// What is encoded in a path: `VALUE` without `/`, `%`, and what RFC 3986 allows in a segment.
+const PATH: &AsciiSet = &VALUE
+    .remove(b'/')
+    .remove(b'%')
+    .remove(b'!')
+    .remove(b'$')
+    .remove(b'&')
+    .remove(b'\'')
+    .remove(b'(')
+    .remove(b')')
+    .remove(b'*')
+    .remove(b'+')
+    .remove(b',')
+    .remove(b';')
+    .remove(b'=')
+    .remove(b':')
+    .remove(b'@');
 
 fn config<T>(message: impl Into<String>) -> Result<T> {
     Err(Error::config(message.into()))

@@ -48,6 +48,7 @@ fn each_form_of_an_insights_id_is_read() {
         (json!(null), None),
         (json!({}), None),
         (json!({"id": {"id": 1}}), None),
+        (json!({"id": -5}), None),
     ] {
         assert_eq!(found(InsightId::from(&value)), key, "{value}");
     }

@@ -78,7 +78,7 @@ fn a_path_is_encoded_and_one_that_leads_elsewhere_is_refused() {
         ("endpoints/a%2Fb/run/", "endpoints/a%2Fb/run/"),
         ("users/@me/", "users/@me/"),
         ("persons.csv", "persons.csv"),
-        ("a:b;c=d,e!$&'()*+~-._/", "a%3Ab%3Bc%3Dd%2Ce%21%24%26%27%28%29%2A%2B~-._/"),
+        ("a:b;c=d,e!$&'()*+~-._/", "a:b;c=d,e!$&'()*+~-._/"),
     ] {
         client.project(1).get(path).send().unwrap();
         assert_eq!(lines(&server), [format!("GET /api/projects/1/{target}")]);

@@ -296,6 +296,15 @@ fn answers_larger_than_a_buffer_are_read_by_the_clients_own_agent() {
 }
 
 #[test]
+fn a_header_that_is_too_long_is_an_error_at_once() {
+    let long = body("[]").header("X-Long", "x".repeat(60 * 1024));
+    let server = Server::start(move |_, _| long.clone());
+    let client = posthog_api::Client::builder(KEY).host(server.url()).build().unwrap();
+    let failed = within(AT_ONCE, || error(client.me()));
+    assert_eq!((failed.kind(), server.count()), (ErrorKind::NotHttp, 1), "{failed}");
+}
+
+#[test]
 fn text_is_returned_unchanged_or_is_an_error() {
     let server = Server::script([
         Act::status(200).body("text/csv", "id,\u{e9}\r\n1,\u{feff}\0"),

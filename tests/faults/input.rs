@@ -363,7 +363,7 @@ fn a_path_with_special_characters_arrives_encoded() {
         ("/api/a%2Fb/", "/api/a%2Fb/"),
         ("/api/\0\r\n\u{7f}/", "/api/%00%0D%0A%7F/"),
         ("/api/.../..x/x../", "/api/.../..x/x../"),
-        ("/api/@me/a:b;c=d,e!$&'()*+/", "/api/@me/a%3Ab%3Bc%3Dd%2Ce%21%24%26%27%28%29%2A%2B/"),
+        ("/api/@me/a:b;c=d,e!$&'()*+/", "/api/@me/a:b;c=d,e!$&'()*+/"),
         ("/api/\"<>\\^`{|}[]/", "/api/%22%3C%3E%5C%5E%60%7B%7C%7D%5B%5D/"),
     ] {
         client.get(path).send().unwrap_or_else(|e| panic!("{path}: {e}"));

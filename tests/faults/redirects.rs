@@ -472,6 +472,15 @@ fn a_write_whose_answer_is_elsewhere_and_fails_may_have_been_done() {
 }
 
 #[test]
+fn a_write_whose_answer_is_on_another_host_may_have_been_done() {
+    for (status, may) in [(303, true), (307, false)] {
+        let server = Server::script([to(status, "https://elsewhere.example/")]);
+        let failed = error(client(&server).post("/api/x/").json(json!({"a": 1})).send());
+        assert_eq!(failed.may_have_been_done(), may, "{status}");
+    }
+}
+
+#[test]
 fn a_redirect_that_shows_the_key_is_not_followed() {
     for location in [format!("/api/y/?old={KEY}"), format!("/api/{KEY}/"), format!("/y?{KEY}=1")] {
         let server = Server::script([to(307, &location)]);

@@ -70,6 +70,7 @@ fn doubtful() -> Vec<(&'static str, Act)> {
         ("silence", Act::silence()),
         ("silence in the header", good().first(40).then(End::Silence)),
         ("silence in the body", good().cut(5).then(End::Silence)),
+        ("a body without a length that is cut", good().cut(5).unframed()),
         ("garbage", Act::raw("what?\r\n\r\n").then(End::Close)),
         ("a web page", Act::status(200).body("text/html", "<p>")),
         ("gzip that is none", good().header("Content-Encoding", "gzip")),
