@@ -13,7 +13,7 @@ pub(crate) struct Moment {
 /// How exactly a caller named it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Precision {
-    /// A day: its beginning in UTC.
+    /// A day; it begins at midnight in UTC.
     Day,
     /// A time without an offset from UTC; taken as UTC.
     Local,

@@ -58,7 +58,7 @@ fn required(name: &str, hint: &str) -> Result<String> {
     variable(name)?.ok_or_else(|| Error::config(format!("{name} is not set: {hint}")))
 }
 
-/// A variable of the environment; one that is set to nothing is a mistake.
+/// A variable of the environment. An empty one is an error.
 fn variable(name: &str) -> Result<Option<String>> {
     match env::var(name) {
         Ok(value) if value.trim().is_empty() => {

@@ -301,7 +301,7 @@ impl Project {
         self.list(format!("cohorts/{id}/persons"))
     }
 
-    /// The one row that a filter can leave of a list.
+    /// The only row of a list whose filter fits one row.
     fn only_row<K>(
         &self,
         list: List<K>,

@@ -1,4 +1,4 @@
-//! What went wrong, for a program to act on.
+//! The kinds of errors.
 
 use std::fmt;
 
@@ -60,7 +60,7 @@ pub enum ErrorKind {
     CutShort,
     /// The query failed on the server.
     QueryFailed,
-    /// The result is there, but has not the shape that was asked for.
+    /// The result is there, but does not have the shape that was asked for.
     WrongShape,
 }
 

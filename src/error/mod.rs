@@ -70,7 +70,7 @@ impl Error {
         }))
     }
 
-    /// An error whose text is written as `Display` shows it: behind the last `; ` stands the hint.
+    /// An error from the text that `Display` shows: after the last `; ` comes the hint.
     pub(crate) fn from_text(kind: ErrorKind, text: &str) -> Error {
         match text.rsplit_once("; ") {
             Some((message, hint)) => Error::new(kind, message).with_hint(hint.to_owned()),

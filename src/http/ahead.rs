@@ -166,7 +166,7 @@ impl<P: PartialEq> Ahead<P> {
             Err(error) if !counts && !(self.own)(&error) && !request.http.is_over() => {
                 self.wait_until_alone(deadline);
                 match self.fetch(request).and_then(read) {
-                    // As of a retry that does not fit before the deadline.
+                    // As where a retry does not fit before the deadline: the first error.
                     Err(_) if request.http.is_over() => Err(error),
                     page => page,
                 }

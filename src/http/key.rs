@@ -1,4 +1,5 @@
-//! The personal API key, and the one function that masks it.
+//! The personal API key, and how it is masked: `mask` in a text, `shown` in one that can be long,
+//! `conceal` in an error.
 
 use std::collections::HashSet;
 

@@ -1,5 +1,4 @@
-//! Requests: what the handles of a client share, and how a call is sent. Every byte that leaves the
-//! crate leaves here.
+//! Requests, and what the handles of a client share. Every byte that leaves the crate leaves here.
 
 mod ahead;
 mod call;

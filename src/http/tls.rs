@@ -1,5 +1,4 @@
-//! The agent of a client that was given none: its TLS, by the features that are on, and its
-//! buffers.
+//! The default agent: its TLS, by the features that are on, and its buffers.
 
 use super::url::Peer;
 

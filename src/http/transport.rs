@@ -33,7 +33,7 @@ pub(crate) struct Attempt<'a> {
     pub(crate) user_agent: &'a str,
     pub(crate) accept: Accept,
     pub(crate) body: Option<&'a [u8]>,
-    /// For each phase of the attempt.
+    /// For each phase.
     pub(crate) timeout: Duration,
     /// For the whole attempt, where the call has a deadline.
     pub(crate) left: Option<Duration>,

@@ -172,7 +172,6 @@ impl Watch {
         self.state().shared
     }
 
-    /// Notes that the request has ended.
     pub(super) fn finish(&self) {
         self.state().done = true;
         self.changed.notify_all();
@@ -191,7 +190,6 @@ impl Watch {
         !self.wait_until(after(wait), |state| state.stopped)
     }
 
-    /// Notes a failed attempt.
     pub(super) fn note_failed(&self, error: &Error) {
         let failed = &mut self.state().failed;
         failed.any = true;

@@ -14,7 +14,6 @@ pub(super) fn has_place(query: &Params) -> bool {
 #[derive(Default)]
 pub(super) struct Completeness {
     pub(super) rows: u64,
-    /// The hashes of the rows.
     hashes: HashSet<u64>,
     lacks_ids: bool,
     pub(super) repeats: bool,

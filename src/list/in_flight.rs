@@ -7,7 +7,7 @@ const MAX_AHEAD: usize = 100;
 
 /// Fetches the pages of one list.
 pub(super) struct InFlight {
-    /// A page's request, but for its parameters.
+    /// A page's request, without its parameters.
     pub(super) request: Request,
     /// The pages, by their queries.
     pub(super) ahead: Ahead<Params>,

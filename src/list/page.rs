@@ -58,7 +58,7 @@ pub(super) fn values(response: &Response) -> error::Result<Envelope<Value>> {
     })
 }
 
-/// A page as `T`s; a row that is none is an error. `before`: how many rows came before this page.
+/// A page as `T`s; a row that is not a `T` is an error. `before`: how many rows came before this page.
 pub(super) fn typed<T: DeserializeOwned>(
     response: &Response,
     before: u64,
@@ -222,7 +222,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for EnvelopeVisitor<T> {
     }
 }
 
-/// A value beside the rows, or its text: whatever it is, it costs no row.
+/// A value next to the rows, or its text: whatever it is, all rows are read.
 fn around<'de, T: DeserializeOwned, A: MapAccess<'de>>(
     map: &mut A,
 ) -> Result<Result<T, String>, A::Error> {

@@ -1,4 +1,4 @@
-//! What is special about some lists.
+//! Routes with rules of their own: default parameters, refusals, and the name of the cursor.
 
 use percent_encoding::percent_decode_str;
 

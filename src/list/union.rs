@@ -1,4 +1,4 @@
-//! An OR of person filters: several lists, merged.
+//! An OR of person filters: the requests of several lists, which the pager merges.
 
 use crate::filter::PersonFilter;
 use crate::http::Request;

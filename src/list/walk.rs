@@ -10,7 +10,7 @@ use crate::http::{Key, MAX_QUERY, Params};
 
 const MAX_EMPTY_PAGES: u32 = 1_000;
 
-/// How many pages without a new row may.
+/// How many pages in a row may have no new row.
 const MAX_STALE_PAGES: u32 = 10;
 
 /// Parameters that say which part of a list a page is: they come, go and change from page to page.
@@ -41,7 +41,7 @@ enum Made {
     #[default]
     Elsewhere,
     /// `has_next` or `count`.
-    Counted,
+    Announced,
     /// The page before had as many rows as `limit`: the server may not know `offset`.
     Guessed,
     /// The server does not know `offset`; this is the whole list.
@@ -85,7 +85,9 @@ impl Walk {
                 self.made = Made::Whole;
                 return Ok(Some(whole));
             }
-            (Made::Counted, _) | (_, Some(_)) if same => "the server returned the same page again",
+            (Made::Announced, _) | (_, Some(_)) if same => {
+                "the server returned the same page again"
+            }
             _ if self.by_cursor && self.complete && all.repeats => {
                 "a row came twice, so others are missing: the server's order is not unique; set a \
                  larger page_size, or use allow_missing_rows()"
@@ -126,14 +128,14 @@ impl Walk {
             let mut next = query.clone();
             next.remove("offset");
             next.set(self.cursor, cursor);
-            return Ok((Some(next), Made::Counted));
+            return Ok((Some(next), Made::Announced));
         }
         let rows = page.received;
         let guesses = page.has_more.is_none() && self.complete;
         let made = match page.count {
-            _ if page.has_more == Some(true) => Made::Counted,
+            _ if page.has_more == Some(true) => Made::Announced,
             // More rows than came.
-            Some(count) if guesses && count > offset(query).saturating_add(rows) => Made::Counted,
+            Some(count) if guesses && count > offset(query).saturating_add(rows) => Made::Announced,
             // As many rows as the page can have.
             None if guesses && query.number("limit") == Some(rows) => Made::Guessed,
             _ => return Ok((None, Made::Elsewhere)),

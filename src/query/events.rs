@@ -30,10 +30,10 @@ use crate::refresh::Refresh;
 /// [Behaviour](crate::docs::behaviour#events) says how.
 ///
 /// PostHog can store an event minutes or days after its timestamp: an export up to now does not
-/// contain what arrives later. The [cookbook](crate::docs::cookbook) has a program for each night.
+/// contain what arrives later. The [cookbook](crate::docs::cookbook) has a program that runs every night.
 ///
 /// # Errors
-/// An item can be an error as of [`Query::send`]; [`Config`](crate::ErrorKind::Config) if
+/// An item can be an error, as those of [`Query::send`]; [`Config`](crate::ErrorKind::Config) if
 /// [`after`](Events::after) is missing, or anything given is not valid;
 /// [`Paging`](crate::ErrorKind::Paging) if the server does not keep to the order.
 ///

@@ -350,14 +350,14 @@ fn placeholders(sql: &str) -> impl Iterator<Item = &str> {
     sql.split('{').skip(1).filter_map(|part| Some(part.split_once('}')?.0.trim()))
 }
 
-/// Text that is JSON as the value that it is.
+/// Reads text that is JSON as a value.
 fn read_json(cell: &mut Value) {
     if let Some(value) = cell.as_str().and_then(value_of_text) {
         *cell = value;
     }
 }
 
-/// An answer, unless it says under a 200 that the query failed.
+/// An answer; or the error that it reports with status 200.
 fn checked(answer: Value) -> Result<Value> {
     match answer.get("error").and_then(Value::as_str) {
         Some(message) if !message.is_empty() => Err(query_failed(message)),

@@ -1,4 +1,4 @@
-//! The rows of a scan or an export: which queries come next is known, and they are sent ahead.
+//! The iterator over a scan or an export: it sends the next queries ahead, and reads their rows.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -70,8 +70,8 @@ impl Rows {
         Rows { queries, query, page, ahead, done: false }
     }
 
-    /// The rows of the next page, none where it must be asked for in another way; `None` after the
-    /// last one.
+    /// The rows of the next page; no rows where another query must ask for them; `None` after the
+    /// last page.
     fn fetch(&mut self) -> Result<Option<Vec<Row>>> {
         let queries = self.queries.next(self.ahead.most());
         let Some(query) = queries.first().cloned() else { return Ok(None) };
@@ -123,7 +123,7 @@ fn line_up(ahead: &mut Ahead<Value>, queries: impl IntoIterator<Item = Query>) {
     ahead.line_up(sendable.map(|query| (query.node.clone(), query.into_request())).collect());
 }
 
-/// A page that is too slow or too large is so without other requests beside it too.
+/// A page that is too slow or too large would be so alone, too.
 fn is_page_own(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::TooSlow | ErrorKind::TooLarge) || is_own(error)
 }
@@ -208,7 +208,7 @@ pub(super) fn count(query: Query) -> Result<u64> {
     counted.map_err(|e| request.error(e))
 }
 
-/// The most rows that a page can have, but for those WITH TIES: a server reduces a LIMIT that is
+/// The most rows that a page can have, without those of WITH TIES: a server reduces a LIMIT that is
 /// too large for it. `None` where its answer does not show the LIMIT.
 pub(super) fn limit(answer: &Value, asked: u32) -> Option<usize> {
     let limit = insight::limit_put_on(answer)?.min(asked.into());
@@ -225,7 +225,7 @@ pub(super) fn is_last(answer: &Value, asked: u32, rows: usize) -> Result<bool> {
     Ok(!more && rows < limit(answer, asked).unwrap_or(1))
 }
 
-/// Notes the end of a page. One that comes again would come without end.
+/// Notes the end of a page. If it comes again, the pages would have no end.
 pub(super) fn note_end(ends: &mut Ends, end: String) -> Result<()> {
     let shown = excerpt(&end);
     if ends.insert(end) {

@@ -34,7 +34,7 @@ use crate::refresh::Refresh;
 /// after it. [Behaviour](crate::docs::behaviour#scans) says what happens to one that is too large.
 ///
 /// # Errors
-/// An item can be an error as of [`Query::send`]; [`Config`](crate::ErrorKind::Config) for SQL or a
+/// An item can be an error, as those of [`Query::send`]; [`Config`](crate::ErrorKind::Config) for SQL or a
 /// key that does not fit; [`Paging`](crate::ErrorKind::Paging) for a key that cannot be compared, or
 /// a server that does not keep to the order; [`CutShort`](crate::ErrorKind::CutShort) for too many
 /// rows without a key.
@@ -123,7 +123,7 @@ impl IntoIterator for Scan {
 
     fn into_iter(self) -> Rows {
         let ends = self.after.iter().map(Value::to_string).collect();
-        // The text of a time is compared as text or as a time, as the type of the key is.
+        // The type of the key decides whether the text of a time is compared as text or as a time.
         let is_time = self.after.as_ref().is_some_and(|after| moment(after).is_some());
         let part = if is_time { Part::Type } else { Part::Keys };
         let (query, largest) = (self.query.clone(), self.page_size);
@@ -284,7 +284,7 @@ impl Queries for ByKey {
     }
 }
 
-/// A query of the rows of another. The line break ends a comment.
+/// A query that selects from the rows of another. The line break ends a comment.
 fn wrapped(query: &Query, columns: &str, end: &str) -> Query {
     let inner = query.sql().unwrap_or_default();
     query.with_sql(format!("SELECT {columns} FROM ({inner}\n){end}"))

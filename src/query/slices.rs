@@ -25,7 +25,7 @@ const SHORT: u32 = 8;
 /// The first and the last moment that PostHog can store: 1900 and 2299.
 const STORED: (i64, i64) = (-2_208_988_800_000_000, 10_413_791_999_999_999);
 
-/// What makes an event one: ClickHouse merges those that are equal here.
+/// Events that are equal in these are one event: ClickHouse merges them.
 pub(super) const IDENTITY: [&str; 4] = ["uuid", "timestamp", "event", "distinct_id"];
 
 /// The SELECT of an export, without its range.
@@ -40,7 +40,7 @@ pub(super) struct Selection {
 }
 
 impl Selection {
-    /// The query of a slice; without a LIMIT, that which counts its events.
+    /// The query of a slice. Without a limit, it counts the events.
     fn of(&self, slice: &Slice) -> Query {
         let mut columns: Vec<&str> = IDENTITY.to_vec();
         columns.extend(self.columns.iter().map(String::as_str));
@@ -288,7 +288,7 @@ fn end(at: i64, ids: &[String; 3]) -> String {
     format!("{} {}", Moment::from_micros(at), ids.join(" "))
 }
 
-/// The conditions would compare a column that takes the name of another in its place.
+/// A condition would compare the column that takes the name of another, not the other.
 fn check_columns(answer: &Value) -> Result<()> {
     let names = answer.get("columns").and_then(Value::as_array).into_iter().flatten();
     let mut others = names.skip(IDENTITY.len()).filter_map(Value::as_str);
