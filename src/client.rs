@@ -37,8 +37,8 @@ impl fmt::Debug for Client {
 }
 
 impl Client {
-    /// The same client with a deadline, such as `Instant::now() + Duration::from_secs(5)`, which
-    /// holds for everything that is made from the new handle. Of two deadlines the earlier one holds.
+    /// The same client with a deadline, such as `Instant::now() + Duration::from_secs(5)`. It holds
+    /// for everything that is made from the new handle. Of two deadlines the earlier one holds.
     ///
     /// - A call without an answer by then ends with the error
     ///   [`Timeout`](crate::ErrorKind::Timeout). After the deadline nothing is sent.

@@ -58,7 +58,7 @@ pub(super) fn values(response: &Response) -> error::Result<Envelope<Value>> {
     })
 }
 
-/// A page as `T`s; a row that is not a `T` is an error. `before`: how many rows came before this page.
+/// A page as `T`s; a row that is not a `T` is an error. `before`: how many rows came before it.
 pub(super) fn typed<T: DeserializeOwned>(
     response: &Response,
     before: u64,

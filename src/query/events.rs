@@ -30,7 +30,8 @@ use crate::refresh::Refresh;
 /// [Behaviour](crate::docs::behaviour#events) says how.
 ///
 /// PostHog can store an event minutes or days after its timestamp: an export up to now does not
-/// contain what arrives later. The [cookbook](crate::docs::cookbook) has a program that runs every night.
+/// contain what arrives later. The [cookbook](crate::docs::cookbook) has a program that runs every
+/// night.
 ///
 /// # Errors
 /// An item can be an error, as those of [`Query::send`]; [`Config`](crate::ErrorKind::Config) if

@@ -34,10 +34,10 @@ use crate::refresh::Refresh;
 /// after it. [Behaviour](crate::docs::behaviour#scans) says what happens to one that is too large.
 ///
 /// # Errors
-/// An item can be an error, as those of [`Query::send`]; [`Config`](crate::ErrorKind::Config) for SQL or a
-/// key that does not fit; [`Paging`](crate::ErrorKind::Paging) for a key that cannot be compared, or
-/// a server that does not keep to the order; [`CutShort`](crate::ErrorKind::CutShort) for too many
-/// rows without a key.
+/// An item can be an error, as those of [`Query::send`]; [`Config`](crate::ErrorKind::Config) for
+/// SQL or a key that does not fit; [`Paging`](crate::ErrorKind::Paging) for a key that cannot be
+/// compared, or a server that does not keep to the order; [`CutShort`](crate::ErrorKind::CutShort)
+/// for too many rows without a key.
 ///
 /// # Examples
 /// ```no_run
