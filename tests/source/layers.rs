@@ -133,7 +133,7 @@ fn cycles(arrows: &Arrows) -> BTreeSet<Vec<&str>> {
     files().map(cycle).filter(|cycle| !cycle.is_empty()).collect()
 }
 
-/// Who uses whom in a folder, which is `crate::folder`. An import in its `mod` alone is a re-export.
+/// Which module uses which in a folder, which is `crate::folder`. An import in its `mod` alone is a re-export.
 fn arrows(folder: &str, files: &BTreeMap<String, Named>) -> Arrows {
     let is_file = |name: &String| name != "mod" && files.contains_key(name);
     let parent = files.get("mod");
