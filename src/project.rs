@@ -206,9 +206,9 @@ impl Project {
         // A server of 2023 knows no other word, and starts nothing in the background.
         let answer = request.clone().param("refresh", true).slow(true).send()?;
         insight::computed(&answer).map(|()| answer).map_err(|e| {
-            let why = "the server returned no result, although it was asked to compute one";
+            let why = "the server was asked to compute the insight, and returned no result; open it in PostHog, which shows why";
             let is_missing = e.kind() == ErrorKind::NotComputed;
-            request.error(if is_missing { Error::new(ErrorKind::NotComputed, why) } else { e })
+            request.error(if is_missing { Error::from_text(ErrorKind::NotComputed, why) } else { e })
         })
     }
 

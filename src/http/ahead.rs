@@ -28,9 +28,6 @@ const GIVEN_UP: Duration = Duration::from_secs(1);
 /// How many pages come at the smaller size after a failure.
 const CAREFUL: u32 = 50;
 
-/// How many bodies that were read are kept for the next requests: one is read at a time.
-const SPARE: usize = 1;
-
 /// An ordered queue of requests, each sent ahead of its turn. `P` is what the caller knows the
 /// request by.
 pub(crate) struct Ahead<P> {
@@ -42,8 +39,8 @@ pub(crate) struct Ahead<P> {
     pub(crate) window: Window,
     /// Whether requests at the same time cannot be the cause of an error.
     own: fn(&Error) -> bool,
-    /// Bodies that were read: the next requests read into them.
-    spare: Vec<Vec<u8>>,
+    /// The body that was read last: the next request reads into it.
+    spare: Vec<u8>,
 }
 
 impl<P: PartialEq> Ahead<P> {
@@ -84,7 +81,7 @@ impl<P: PartialEq> Ahead<P> {
     /// Sends a request on a thread; false where none can be started.
     pub(crate) fn send(&mut self, place: P, mut request: Request) -> bool {
         let beside = !self.queue.is_empty() || self.running_given_up() > 0;
-        request.buffer = self.spare.pop().unwrap_or_default();
+        request.buffer = std::mem::take(&mut self.spare);
         // Taken here and not on the thread, so that `has_room` sees it.
         request.turn = self.pace().and_then(|pace| pace.take(self.http.deadline));
         let Some((watch, answer)) = self.threads.send(request) else { return false };
@@ -181,15 +178,13 @@ impl<P: PartialEq> Ahead<P> {
 
     /// Keeps the body of an answer that was read.
     pub(crate) fn reuse(&mut self, answer: Response) {
-        if self.spare.len() < SPARE {
-            self.spare.push(answer.into_body());
-        }
+        self.spare = answer.into_body();
     }
 
     /// Sends a request on this thread.
     fn fetch(&mut self, request: &Request) -> Result<Response> {
         let mut request = request.clone();
-        request.buffer = self.spare.pop().unwrap_or_default();
+        request.buffer = std::mem::take(&mut self.spare);
         let watch = Arc::new(Watch::default());
         request.http = request.http.watched(&watch);
         let answer = request.run_json();
@@ -359,7 +354,7 @@ impl Threads {
     }
 }
 
-/// The life of a thread: it ends when there is no job and no [`Threads`] to send one.
+/// Sends the requests of one thread, until there is no job and no [`Threads`] to send one.
 fn work(queue: &Mutex<Receiver<Job>>, idle: &AtomicUsize) {
     let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
     while let Ok(Job { request, watch, answer, in_hook }) = next() {

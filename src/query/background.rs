@@ -30,8 +30,8 @@ impl Query {
         let id = match poll(self.into_request().send()?, accepts_old)? {
             Poll::Done(answer) => return Ok(answer),
             Poll::Running(id) => id.and_then(|id| segment(&id).ok()).ok_or_else(|| {
-                let message = "the server started the query but returned no id to poll";
-                Error::new(ErrorKind::Running, message)
+                let why = "the server started the query but returned no id to poll; run it without background()";
+                Error::from_text(ErrorKind::Running, why)
             })?,
         };
         let status = Request::new(&http, "GET", Ok(format!("{path}{id}/"))).with_bearer();
