@@ -1,13 +1,13 @@
 //! How a client is made: its settings, and their checks.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::client::Client;
 use crate::error::{Error, Result};
 use crate::http::{
-    Auth, Base, Core, Http, Key, MAX_TIMEOUT, OnRetry, Pace, RetryEvent, RetryPolicy, Transport, US,
+    Auth, Base, Core, Http, Key, MAX_TIMEOUT, OnRetry, Pace, RetryEvent, RetryPolicy, Transport,
+    US, debug,
 };
 
 const VERSION: &str = concat!("posthog-api/", env!("CARGO_PKG_VERSION"));
@@ -74,14 +74,7 @@ pub struct ClientBuilder {
     agent: Option<ureq::Agent>,
 }
 
-impl fmt::Debug for ClientBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ClientBuilder")
-            .field("auth", &self.auth)
-            .field("retry", &self.retry)
-            .finish_non_exhaustive()
-    }
-}
+debug!(ClientBuilder);
 
 impl ClientBuilder {
     /// Sets the server: [`US`], [`EU`](crate::EU), or the base URL of your own, which may have a

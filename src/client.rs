@@ -1,12 +1,11 @@
 //! The client: the user, the key, and any route by its path.
 
-use std::fmt;
 use std::time::Instant;
 
 use serde_json::Value;
 
 use crate::error::Result;
-use crate::http::{Http, Request, checked_path};
+use crate::http::{Http, Request, checked_path, debug};
 use crate::list::{Any, List};
 
 /// A client of PostHog's private REST API.
@@ -29,12 +28,7 @@ pub struct Client {
     pub(crate) http: Http,
 }
 
-impl fmt::Debug for Client {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let origin = &self.http.core.base.origin;
-        self.http.write_debug(f, &format!("Client {{ origin: {origin:?}, .. }}"))
-    }
-}
+debug!(Client, |it| it.http, origin: it.http.core.base.origin);
 
 impl Client {
     /// The same client with a deadline, such as `Instant::now() + Duration::from_secs(5)`. It holds

@@ -15,7 +15,6 @@ mod transport;
 mod url;
 mod wait;
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -36,6 +35,28 @@ pub(crate) use wait::{MAX_TIMEOUT, OnRetry, after};
 
 use crate::error::Error;
 use wait::Watch;
+
+/// `Debug` of a handle: the names that follow, without the key where the client is known.
+macro_rules! debug {
+    ($type:ident $(<$T:ident>)?) => {
+        impl$(<$T>)? std::fmt::Debug for $type$(<$T>)? {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(concat!(stringify!($type), " { .. }"))
+            }
+        }
+    };
+    ($type:ident $(<$T:ident>)?, |$it:ident| $http:expr, $($name:ident: $value:expr),+) => {
+        impl$(<$T>)? std::fmt::Debug for $type$(<$T>)? {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                let $it = self;
+                let fields = [$(format!("{}: {:?}", stringify!($name), $value)),+].join(", ");
+                let text = format!("{} {{ {fields}, .. }}", stringify!($type));
+                f.write_str(&$http.core.key.mask(&text))
+            }
+        }
+    };
+}
+pub(crate) use debug;
 
 /// Where the key goes in a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -107,10 +128,5 @@ impl Http {
     /// An error as it leaves the crate: the one place that masks the key in it.
     pub(crate) fn conceal(&self, error: Error) -> Error {
         self.core.key.conceal(error)
-    }
-
-    /// Writes a `Debug` text without the key.
-    pub(crate) fn write_debug(&self, f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
-        f.write_str(&self.core.key.mask(text))
     }
 }

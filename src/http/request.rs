@@ -1,13 +1,12 @@
 //! A request: what a caller gave, checked when it is given and reported when it is sent.
 
-use std::fmt;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
 use super::params::Params;
 use super::wait::MAX_TIMEOUT;
-use super::{Auth, Http, url};
+use super::{Auth, Http, debug, url};
 use crate::error::{Error, Result};
 
 const TIMEOUT: Duration = Duration::from_secs(120);
@@ -59,16 +58,8 @@ pub(super) enum Effect {
     Done,
 }
 
-impl fmt::Debug for Request {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Request { method, path, params, mistake, .. } = self;
-        let text = format!(
-            "Request {{ method: {method}, path: {path:?}, query: {:?}, mistake: {mistake:?}, .. }}",
-            params.encoded()
-        );
-        self.http.write_debug(f, &text)
-    }
-}
+debug!(Request, |it| it.http, method: it.method, path: it.path, query: it.params.encoded(),
+    mistake: it.mistake);
 
 impl Request {
     /// `path`: checked and encoded.

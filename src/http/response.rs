@@ -1,12 +1,10 @@
 //! The answer to a request: a 2xx, with its status, headers and body.
 
-use std::fmt;
-
 use serde::de::DeserializeOwned;
 
 use super::request::Request;
 use super::transport::Answer;
-use super::{Key, json};
+use super::{Key, debug, json};
 use crate::error::{Error, Result};
 
 /// The answer to a request, from [`Request::response`](crate::Request::response). Its status is
@@ -16,17 +14,8 @@ pub struct Response {
     pub(super) answer: Answer,
 }
 
-impl fmt::Debug for Response {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Request { http, method, path, .. } = &self.request;
-        let Answer { status, body, .. } = &self.answer;
-        let bytes = body.len();
-        let text = format!(
-            "Response {{ method: {method}, path: {path:?}, status: {status}, bytes: {bytes}, .. }}"
-        );
-        http.write_debug(f, &text)
-    }
-}
+debug!(Response, |it| it.request.http, method: it.request.method, path: it.request.path,
+    status: it.answer.status, bytes: it.answer.body.len());
 
 impl Response {
     /// The HTTP status, from 200 to 299.

@@ -11,7 +11,6 @@ mod union;
 mod walk;
 
 use std::collections::HashSet;
-use std::fmt;
 use std::hash::RandomState;
 use std::marker::PhantomData;
 use std::time::Duration;
@@ -27,7 +26,7 @@ pub use persons::Persons;
 
 use crate::error::{Result, row_as};
 use crate::filter::PersonFilter;
-use crate::http::{Http, MAX_QUERY, Request};
+use crate::http::{Http, MAX_QUERY, Request, debug};
 use pager::{OpenList, Pager, ReadTyped, Reader};
 use walk::Walk;
 
@@ -69,15 +68,8 @@ pub struct List<K = Any> {
     kind: PhantomData<fn() -> K>,
 }
 
-impl<K> fmt::Debug for List<K> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let List { request, filters, prefetch, .. } = self;
-        let text = format!(
-            "List {{ request: {request:?}, filters: {filters:?}, prefetch: {prefetch}, .. }}"
-        );
-        request.http.write_debug(f, &text)
-    }
-}
+debug!(List<K>, |it| it.request.http, request: it.request, filters: it.filters,
+    prefetch: it.prefetch);
 
 impl<K> List<K> {
     /// `path`: checked and encoded.

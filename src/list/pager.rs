@@ -1,7 +1,6 @@
 //! The pages and rows of a list, in order.
 
 use std::collections::{HashSet, VecDeque};
-use std::fmt;
 use std::hash::RandomState;
 use std::iter::FusedIterator;
 
@@ -12,7 +11,7 @@ use super::in_flight::InFlight;
 use super::page::{self, Envelope, Keys};
 use super::walk::Walk;
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{Params, Request, Response};
+use crate::http::{Params, Request, Response, debug};
 
 /// One page of a list.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -32,11 +31,7 @@ pub struct Pages {
     pub(super) pager: Pager<Value>,
 }
 
-impl fmt::Debug for Pages {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pages").finish_non_exhaustive()
-    }
-}
+debug!(Pages);
 
 impl Iterator for Pages {
     type Item = Result<Page>;
@@ -61,11 +56,7 @@ pub struct Items<T = Value> {
     total: Option<u64>,
 }
 
-impl<T> fmt::Debug for Items<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Items").field("total", &self.total).finish_non_exhaustive()
-    }
-}
+debug!(Items<T>);
 
 impl<T> Items<T> {
     pub(super) fn new(pager: Pager<T>) -> Items<T> {

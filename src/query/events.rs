@@ -1,6 +1,6 @@
 //! Every event of a time range.
 
-use std::fmt::{self, Display};
+use std::fmt::Display;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
@@ -13,7 +13,7 @@ use super::{Query, placeholders};
 use crate::date::{Moment, Precision};
 use crate::error::Result;
 use crate::error::text::excerpt;
-use crate::http::Http;
+use crate::http::{Http, debug};
 use crate::insight;
 use crate::refresh::Refresh;
 
@@ -66,19 +66,8 @@ pub struct Events {
     resumed: Option<(i64, [String; 3])>,
 }
 
-impl fmt::Debug for Events {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Events { selection, after, before, prefetch, resumed } = self;
-        let Selection { query, columns, names, filters, values } = selection;
-        let text = format!(
-            "Events {{ after: {after:?}, before: {before:?}, names: {names:?}, columns: {columns:?}, \
-             json_columns: {:?}, filters: {filters:?}, values: {values:?}, \
-             prefetch: {prefetch}, resumed: {resumed:?}, .. }}",
-            query.json_columns
-        );
-        query.request.http.write_debug(f, &text)
-    }
-}
+debug!(Events, |it| it.selection.query.request.http, after: it.after, before: it.before,
+    selection: it.selection, prefetch: it.prefetch, resumed: it.resumed);
 
 impl Events {
     /// `path`: that of `query/`.

@@ -6,7 +6,6 @@ mod rows;
 mod scan;
 mod slices;
 
-use std::fmt;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -19,7 +18,7 @@ pub use scan::Scan;
 
 use crate::error::text::excerpt;
 use crate::error::{Error, ErrorKind, Result, row_as};
-use crate::http::{Http, Request, to_value};
+use crate::http::{Http, Request, debug, to_value};
 use crate::id::is_uuid;
 use crate::insight::{self, Table};
 use crate::list::value_of_text;
@@ -54,15 +53,8 @@ pub struct Query {
     json_columns: Vec<String>,
 }
 
-impl fmt::Debug for Query {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Query { request, node, refresh, background, .. } = self;
-        let text = format!(
-            "Query {{ request: {request:?}, query: {node}, refresh: {refresh:?}, background: {background}, .. }}"
-        );
-        request.http.write_debug(f, &text)
-    }
-}
+debug!(Query, |it| it.request.http, request: it.request, query: format_args!("{}", it.node),
+    refresh: it.refresh, background: it.background);
 
 impl Query {
     /// `path`: that of `query/`.

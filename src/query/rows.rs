@@ -1,7 +1,6 @@
 //! The iterator over a scan or an export: it sends the next queries ahead, and reads their rows.
 
 use std::collections::HashSet;
-use std::fmt;
 use std::iter::FusedIterator;
 use std::marker::PhantomData;
 
@@ -12,7 +11,7 @@ use super::{Query, checked};
 use crate::date::{Moment, Precision};
 use crate::error::text::excerpt;
 use crate::error::{Error, ErrorKind, Result, row_as};
-use crate::http::{Ahead, Response, is_own};
+use crate::http::{Ahead, Response, debug, is_own};
 use crate::insight;
 
 /// A row, by column name.
@@ -56,11 +55,7 @@ pub struct Rows {
     done: bool,
 }
 
-impl fmt::Debug for Rows {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Rows").field("done", &self.done).finish_non_exhaustive()
-    }
-}
+debug!(Rows);
 
 impl Rows {
     /// `prefetch`: how many pages beyond the next one are requested ahead.
@@ -165,11 +160,7 @@ pub struct RowsAs<T> {
     typed: PhantomData<fn() -> T>,
 }
 
-impl<T> fmt::Debug for RowsAs<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RowsAs").field("done", &self.rows.done).finish_non_exhaustive()
-    }
-}
+debug!(RowsAs<T>);
 
 impl<T> RowsAs<T> {
     pub(super) fn new(rows: Rows) -> RowsAs<T> {

@@ -1,7 +1,6 @@
 //! All rows of a query of any size, page by page along a key: OFFSET is refused for personal keys.
 
 use std::cmp::Ordering;
-use std::fmt;
 use std::mem;
 
 use serde::Serialize;
@@ -12,6 +11,7 @@ use super::rows::{self, Ends, LARGEST_PAGE, PAGE, Queries, Row, Rows, RowsAs, mo
 use super::{Query, placeholders, to_value};
 use crate::error::text::excerpt;
 use crate::error::{Error, ErrorKind, Result};
+use crate::http::debug;
 use crate::insight;
 use crate::refresh::Refresh;
 
@@ -58,15 +58,8 @@ pub struct Scan {
     page_size: u32,
 }
 
-impl fmt::Debug for Scan {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Scan { query, key, after, page_size } = self;
-        let text = format!(
-            "Scan {{ query: {query:?}, key: {key:?}, after: {after:?}, page_size: {page_size} }}"
-        );
-        query.request.http.write_debug(f, &text)
-    }
-}
+debug!(Scan, |it| it.query.request.http, query: it.query, key: it.key, after: it.after,
+    page_size: it.page_size);
 
 impl Query {
     /// Reads all rows of any number, page by page along `key_column`: see [`Scan`].

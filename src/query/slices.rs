@@ -29,7 +29,7 @@ const STORED: (i64, i64) = (-2_208_988_800_000_000, 10_413_791_999_999_999);
 pub(super) const IDENTITY: [&str; 4] = ["uuid", "timestamp", "event", "distinct_id"];
 
 /// The SELECT of an export, without its range.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub(super) struct Selection {
     pub(super) query: Query,
     /// What is returned beside the identity.
