@@ -28,11 +28,10 @@ const GIVEN_UP: Duration = Duration::from_secs(1);
 /// How many pages come at the smaller size after a failure.
 const CAREFUL: u32 = 50;
 
-/// An ordered queue of requests, each sent ahead of its turn. `P` is what the caller knows the
-/// request by.
-pub(crate) struct Ahead<P> {
+/// An ordered queue of requests, each sent ahead of its turn.
+pub(crate) struct Ahead {
     http: Http,
-    queue: VecDeque<(P, Sent)>,
+    queue: VecDeque<Sent>,
     /// Requests that were given up and may still run.
     given_up: Vec<Sent>,
     threads: Threads,
@@ -43,10 +42,10 @@ pub(crate) struct Ahead<P> {
     spare: Vec<u8>,
 }
 
-impl<P: PartialEq> Ahead<P> {
+impl Ahead {
     /// `most`: how many requests beyond the first of the queue may be sent; `own`: see
     /// [`is_own`].
-    pub(crate) fn new(http: &Http, most: usize, own: fn(&Error) -> bool) -> Ahead<P> {
+    pub(crate) fn new(http: &Http, most: usize, own: fn(&Error) -> bool) -> Ahead {
         Ahead {
             http: http.clone(),
             queue: VecDeque::new(),
@@ -62,30 +61,25 @@ impl<P: PartialEq> Ahead<P> {
         self.queue.len()
     }
 
-    /// What the first request of the queue is known by.
-    pub(crate) fn first(&mut self) -> Option<&mut P> {
-        self.queue.front_mut().map(|(place, _)| place)
-    }
-
-    /// Whether a request behind the first one may be sent now. `taken`: 1 where the first one was
-    /// taken out of the queue already.
-    pub(crate) fn has_room(&mut self, taken: usize) -> bool {
-        for (_, sent) in &self.queue {
+    /// Whether one more request may be sent now.
+    fn has_room(&mut self) -> bool {
+        for sent in &self.queue {
             self.window.note(&sent.watch, sent.epoch);
         }
-        let in_flight = self.queue.len() + self.running_given_up() + taken;
+        let in_flight = self.queue.len() + self.running_given_up();
         // A request that is only foreseen would take the turn of one that is wanted.
         !self.pace().is_some_and(Pace::is_behind) && self.window.has_room(in_flight)
     }
 
     /// Sends a request on a thread; false where none can be started.
-    pub(crate) fn send(&mut self, place: P, mut request: Request) -> bool {
+    fn send(&mut self, request: Request) -> bool {
         let beside = !self.queue.is_empty() || self.running_given_up() > 0;
-        request.buffer = std::mem::take(&mut self.spare);
+        let mut sent = request.clone();
+        sent.buffer = std::mem::take(&mut self.spare);
         // Taken here and not on the thread, so that `has_room` sees it.
-        request.turn = self.pace().and_then(|pace| pace.take(self.http.deadline));
-        let Some((watch, answer)) = self.threads.send(request) else { return false };
-        self.queue.push_back((place, Sent { watch, answer, epoch: self.window.epoch }));
+        sent.turn = self.pace().and_then(|pace| pace.take(self.http.deadline));
+        let Some((watch, answer)) = self.threads.send(sent) else { return false };
+        self.queue.push_back(Sent { request, watch, answer, epoch: self.window.epoch });
         if beside {
             self.share();
         }
@@ -94,18 +88,18 @@ impl<P: PartialEq> Ahead<P> {
 
     /// Makes these requests the queue: those that are in it stay, others are given up, and as many
     /// more as may be in flight are sent.
-    pub(crate) fn line_up(&mut self, wanted: Vec<(P, Request)>) {
+    pub(crate) fn line_up(&mut self, wanted: Vec<Request>) {
         let (stay, drop): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut self.queue)
             .into_iter()
-            .partition(|(place, _)| wanted.iter().any(|(other, _)| other == place));
+            .partition(|sent| wanted.contains(&sent.request));
         self.queue = drop;
         self.give_up();
         self.queue = stay;
-        for (at, (place, request)) in wanted.into_iter().enumerate() {
-            if self.queue.get(at).is_some_and(|(other, _)| *other == place) {
+        for (at, request) in wanted.into_iter().enumerate() {
+            if self.queue.get(at).is_some_and(|sent| sent.request == request) {
                 continue;
             }
-            if !self.has_room(0) || !self.send(place, request) {
+            if !self.has_room() || !self.send(request) {
                 return;
             }
             if let Some(sent) = self.queue.pop_back() {
@@ -119,15 +113,13 @@ impl<P: PartialEq> Ahead<P> {
         self.window.size + 1
     }
 
-    /// The answer to the request that is known by `place`, and what `read` reads in it. It is the
-    /// first of the queue, else it is sent now. `refill` sends more requests before the answer is
-    /// read.
+    /// The answer to a request, and what `read` reads in it. It is the first of the queue, else it
+    /// is sent now. `refill` sends more requests before the answer is read.
     ///
     /// A server may fail because of many requests at once. So a request that failed beside others
     /// is sent once more, alone, and only that answer counts.
     pub(crate) fn take<T>(
         &mut self,
-        place: &P,
         request: &Request,
         refill: impl FnOnce(&mut Self, &Response),
         mut read: impl FnMut(&Response) -> Result<T>,
@@ -135,13 +127,13 @@ impl<P: PartialEq> Ahead<P> {
         let mut read = |answer: Response| read(&answer).map(|page| (answer, page));
         let deadline = request.http.deadline;
         let sent = match self.queue.pop_front() {
-            Some((first, sent)) if first == *place => Some(sent),
-            Some((other, sent)) => {
+            Some(sent) if sent.request == *request => Some(sent),
+            Some(sent) => {
                 if self.queue.len() >= self.window.size {
                     // As many run as may run at once: the oldest of them must end first.
                     sent.watch.wait_until_done(deadline.unwrap_or_else(|| after(MAX_TIMEOUT)));
                 }
-                self.queue.push_front((other, sent));
+                self.queue.push_front(sent);
                 None
             }
             None => None,
@@ -151,8 +143,8 @@ impl<P: PartialEq> Ahead<P> {
             self.window.note(&sent.watch, sent.epoch);
             (answer, !sent.watch.is_shared())
         } else {
-            let is_alone = self.running_given_up() == 0
-                && self.queue.iter().all(|(_, sent)| sent.watch.is_done());
+            let is_alone =
+                self.running_given_up() == 0 && self.queue.iter().all(|sent| sent.watch.is_done());
             self.share();
             (self.fetch(request), is_alone)
         };
@@ -194,7 +186,7 @@ impl<P: PartialEq> Ahead<P> {
 
     /// Gives up the queue: its answers and errors do not count.
     pub(crate) fn give_up(&mut self) {
-        for (_, sent) in self.queue.drain(..) {
+        for sent in self.queue.drain(..) {
             sent.watch.stop();
             self.given_up.push(sent);
         }
@@ -207,7 +199,7 @@ impl<P: PartialEq> Ahead<P> {
 
     /// A failure of these requests can be the work of the others.
     fn share(&self) {
-        for (_, sent) in &self.queue {
+        for sent in &self.queue {
             sent.watch.share();
         }
     }
@@ -215,7 +207,7 @@ impl<P: PartialEq> Ahead<P> {
     /// Ends the retries of the requests in flight, and waits until none of them runs.
     fn wait_until_alone(&mut self, deadline: Option<Instant>) {
         self.share();
-        let sent = || self.queue.iter().map(|(_, sent)| sent).chain(&self.given_up);
+        let sent = || self.queue.iter().chain(&self.given_up);
         sent().for_each(|sent| sent.watch.stop());
         let until = after(GIVEN_UP);
         let until = deadline.map_or(until, |deadline| deadline.min(until));
@@ -223,9 +215,9 @@ impl<P: PartialEq> Ahead<P> {
     }
 }
 
-impl<P> Drop for Ahead<P> {
+impl Drop for Ahead {
     fn drop(&mut self) {
-        for (_, sent) in &self.queue {
+        for sent in &self.queue {
             sent.watch.stop();
         }
     }
@@ -242,6 +234,7 @@ pub(crate) fn is_own(error: &Error) -> bool {
 }
 
 struct Sent {
+    request: Request,
     watch: Arc<Watch>,
     answer: Receiver<Received>,
     epoch: u32,

@@ -1,5 +1,7 @@
 //! Query parameters: decoded pairs, checked when they are given and encoded once.
 
+use std::hash::{Hash, Hasher};
+
 use percent_encoding::{percent_decode_str, utf8_percent_encode};
 use serde::Serialize;
 use serde_json::Value;
@@ -15,7 +17,7 @@ const RESERVED: [&str; 3] = ["personal_api_key", "api_key", "token"];
 const NEVER_EMPTY: [&str; 4] = ["short_id", "distinct_id", "email", "search"];
 
 /// The parameters of one request, in order.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Default, Eq)]
 pub(crate) struct Params {
     pairs: Vec<(String, String)>,
 }
@@ -75,8 +77,7 @@ impl Params {
         self.pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// The pairs in an order of their own: a server may sort them.
-    pub(crate) fn sorted(&self) -> Vec<&(String, String)> {
+    fn sorted(&self) -> Vec<&(String, String)> {
         let mut pairs: Vec<_> = self.pairs.iter().collect();
         pairs.sort_unstable();
         pairs
@@ -136,6 +137,19 @@ impl Params {
             out.extend(utf8_percent_encode(value, VALUE));
         }
         out
+    }
+}
+
+/// In any order: a server may sort them.
+impl PartialEq for Params {
+    fn eq(&self, other: &Params) -> bool {
+        self.sorted() == other.sorted()
+    }
+}
+
+impl Hash for Params {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.sorted().hash(state);
     }
 }
 

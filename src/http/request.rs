@@ -133,6 +133,13 @@ impl Request {
     }
 }
 
+/// Whether two requests of one client ask for the same.
+impl PartialEq for Request {
+    fn eq(&self, other: &Request) -> bool {
+        self.path == other.path && self.params == other.params && self.body == other.body
+    }
+}
+
 /// What lists and queries, which build requests, set on them.
 impl Request {
     /// An error of this call as it leaves the crate: it names the call, and the key is masked.
@@ -167,6 +174,13 @@ impl Request {
 
     pub(crate) fn timeout_given(&self) -> Option<Duration> {
         self.timeout.or(self.http.core.timeout)
+    }
+
+    /// The same with other parameters.
+    pub(crate) fn with(&self, params: Params) -> Request {
+        let mut request = self.clone();
+        request.params = params;
+        request
     }
 
     /// The server computes: the request gets more time.

@@ -1,5 +1,7 @@
 //! Which pages of a list are requested before they are wanted.
 
+use std::iter;
+
 use crate::error::Result;
 use crate::http::{Ahead, Params, Request, Response, is_own};
 
@@ -9,25 +11,17 @@ const MAX_AHEAD: usize = 100;
 pub(super) struct InFlight {
     /// A page's request, without its parameters.
     pub(super) request: Request,
-    /// The pages, by their queries.
-    pub(super) ahead: Ahead<Params>,
+    pub(super) ahead: Ahead,
     /// How many pages beyond the next one may be requested ahead; 0: not even that one.
     prefetch: usize,
     forecast: Forecast,
-    /// How many rows the list has, if the server says it.
-    count: Option<u64>,
 }
 
 impl InFlight {
     pub(super) fn new(request: Request, prefetch: usize) -> InFlight {
         let prefetch = prefetch.min(MAX_AHEAD);
-        InFlight {
-            ahead: Ahead::new(&request.http, prefetch, is_own),
-            request,
-            prefetch,
-            forecast: Forecast::default(),
-            count: None,
-        }
+        let ahead = Ahead::new(&request.http, prefetch, is_own);
+        InFlight { request, ahead, prefetch, forecast: Forecast::default() }
     }
 
     /// The page with this query, and what `read` reads in it.
@@ -36,49 +30,34 @@ impl InFlight {
         want: &Params,
         read: impl FnMut(&Response) -> Result<T>,
     ) -> Result<(Response, T)> {
-        let request = page_request(&self.request, want);
-        let InFlight { ahead, forecast, count, .. } = self;
-        let refill = |ahead: &mut _, _: &_| forecast.request_pages(ahead, &request, *count, 1);
-        ahead.take(want, &request, refill, read)
+        let InFlight { request, ahead, forecast, .. } = self;
+        // The page is here: those behind it can come while it is read.
+        let refill = |ahead: &mut Ahead, _: &Response| {
+            let most = ahead.len().max(ahead.most() - 1);
+            ahead.line_up(forecast.pages(want, most).map(|page| request.with(page)).collect());
+        };
+        ahead.take(&request.with(want.clone()), refill, read)
     }
 
     /// Notes what the page with `query` said: the query of the next page, and how many rows the
-    /// list has. Requests the next page.
+    /// list has. Requests the next page, and those that are foreseen behind it.
     pub(super) fn learn(&mut self, query: &Params, next: Option<&Params>, count: Option<u64>) {
         if self.prefetch == 0 {
             return;
         }
-        self.count = self.count.into_iter().chain(count).min();
-        let Some(next) = next else {
-            self.ahead.give_up();
-            return;
-        };
-        match self.forecast.page(query, 1) {
-            Some(foreseen) if foreseen.sorted() == next.sorted() => self.ahead.window.grow(),
-            Some(_) => self.ahead.window.reset(),
+        let InFlight { request, ahead, forecast, .. } = self;
+        forecast.count = forecast.count.into_iter().chain(count).min();
+        let Some(next) = next else { return ahead.give_up() };
+        match forecast.page(query, 1) {
+            Some(foreseen) if foreseen == *next => ahead.window.grow(),
+            Some(_) => ahead.window.reset(),
             None => {}
         }
-        self.forecast.learn(query, next);
-        let request = page_request(&self.request, next);
-        match self.ahead.first() {
-            // The list has named it now.
-            Some(first) if first.sorted() == next.sorted() => *first = next.clone(),
-            _ => {
-                self.ahead.give_up();
-                if !self.ahead.send(next.clone(), request.clone()) {
-                    return;
-                }
-            }
-        }
-        self.forecast.request_pages(&mut self.ahead, &request, self.count, 0);
+        forecast.learn(query, next);
+        let most = ahead.len().max(ahead.most()) - 1;
+        let pages = iter::once(next.clone()).chain(forecast.pages(next, most));
+        ahead.line_up(pages.map(|page| request.with(page)).collect());
     }
-}
-
-/// The request of the page with this query; `list`: that of another page.
-fn page_request(list: &Request, query: &Params) -> Request {
-    let mut request = list.clone();
-    request.params = query.clone();
-    request
 }
 
 /// Where the pages of a list are, if they lie at equal distances in `offset`.
@@ -87,6 +66,8 @@ struct Forecast {
     step: Option<u64>,
     /// The distance from the page before to the last one.
     last: Option<u64>,
+    /// How many rows the list has, if the server says it.
+    count: Option<u64>,
 }
 
 impl Forecast {
@@ -99,25 +80,10 @@ impl Forecast {
         Some(page)
     }
 
-    /// Requests the pages behind the one of `from`, which is the first of the queue, until the
-    /// window is full. `taken`: 1 where that one was taken out of the queue already.
-    fn request_pages(
-        &self,
-        ahead: &mut Ahead<Params>,
-        from: &Request,
-        count: Option<u64>,
-        taken: usize,
-    ) {
-        let mut step = ahead.len() + taken;
-        while ahead.has_room(taken) {
-            let Some(query) = self.page(&from.params, step as u64) else { return };
-            let offset = query.number("offset").unwrap_or(0);
-            let request = page_request(from, &query);
-            if count.is_some_and(|count| offset >= count) || !ahead.send(query, request) {
-                return;
-            }
-            step += 1;
-        }
+    /// The queries of the pages behind the one with `query`, `most` of them at most.
+    fn pages(&self, query: &Params, most: usize) -> impl Iterator<Item = Params> {
+        let is_there = |page: &Params| self.count.is_none_or(|n| page.number("offset") < Some(n));
+        (1..=most as u64).map_while(move |n| self.page(query, n).filter(is_there))
     }
 
     fn learn(&mut self, query: &Params, next: &Params) {
@@ -141,7 +107,7 @@ fn distance(query: &Params, next: &Params) -> Option<u64> {
         }
         rest
     };
-    if rest(query).sorted() != rest(next).sorted() {
+    if rest(query) != rest(next) {
         return None;
     }
     let before = query.get("offset").map_or(Some(0), |_| query.number("offset"))?;

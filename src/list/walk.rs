@@ -1,7 +1,6 @@
 //! What comes after a page of a list.
 
 use std::collections::HashSet;
-use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::completeness::{Completeness, has_place};
 use super::page::{Frame, Next};
@@ -24,8 +23,8 @@ pub(super) struct Walk {
     cursor: &'static str,
     /// False where rows may be missing.
     pub(super) complete: bool,
-    /// A hash of the query of each page so far: a list that returns to one would never end.
-    seen: HashSet<u64>,
+    /// The queries so far: a list that returns to one would never end.
+    seen: HashSet<Params>,
     empty_pages: u32,
     by_cursor: bool,
     /// What the query of the page was made from.
@@ -66,7 +65,7 @@ impl Walk {
         let next = next.map(|next| self.checked(next, key)).transpose()?;
         let came_by = std::mem::replace(&mut self.made, made);
 
-        self.seen.insert(hash(query));
+        self.seen.insert(query.clone());
         self.empty_pages = if page.received == 0 { self.empty_pages + 1 } else { 0 };
         let is_cursor = |next: &Params| has_place(next) && !next.has("page") && !next.has("offset");
         self.by_cursor |= next.as_ref().is_some_and(is_cursor);
@@ -98,7 +97,7 @@ impl Walk {
             (_, Some(_)) if self.empty_pages >= MAX_EMPTY_PAGES => {
                 "1000 pages in a row have no rows"
             }
-            (_, Some(next)) if self.seen.contains(&hash(next)) => {
+            (_, Some(next)) if self.seen.contains(next) => {
                 "its `next` leads to a page that was already read: the list would never end"
             }
             _ => return Ok(next),
@@ -177,12 +176,6 @@ fn next_offset(query: &Params, rows: u64) -> Result<Params, String> {
     let mut next = query.clone();
     next.set("offset", offset.to_string());
     Ok(next)
-}
-
-fn hash(query: &Params) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    query.sorted().hash(&mut hasher);
-    hasher.finish()
 }
 
 #[cfg(test)]

@@ -50,8 +50,7 @@ pub struct Rows {
     /// What errors name, and which columns are read as JSON.
     query: Query,
     page: std::vec::IntoIter<Row>,
-    /// What is sent ahead, by its query.
-    ahead: Ahead<Value>,
+    ahead: Ahead,
     done: bool,
 }
 
@@ -95,17 +94,16 @@ impl Rows {
         if query.background {
             return Ok((query.run()?, None));
         }
-        let place = query.node.clone();
         let read = |answer: &Response| Ok((checked(answer.json()?)?, Some(answer.body().len())));
         let Rows { queries: rest, ahead, .. } = self;
         // The query of this answer does not run any more: another one can while it is read.
-        let refill = |ahead: &mut Ahead<Value>, answer: &Response| {
+        let refill = |ahead: &mut Ahead, answer: &Response| {
             if answer.body().len() > LONG {
                 let queries = rest.next(ahead.most() + 1);
                 line_up(ahead, queries.into_iter().skip(1));
             }
         };
-        let (answer, page) = ahead.take(&place, &query.into_request(), refill, read)?;
+        let (answer, page) = ahead.take(&query.into_request(), refill, read)?;
         ahead.reuse(answer);
         Ok(page)
     }
@@ -113,9 +111,9 @@ impl Rows {
 
 /// Sends queries ahead. One in the background of the server takes several requests: they are sent
 /// when its rows are wanted.
-fn line_up(ahead: &mut Ahead<Value>, queries: impl IntoIterator<Item = Query>) {
+fn line_up(ahead: &mut Ahead, queries: impl IntoIterator<Item = Query>) {
     let sendable = queries.into_iter().filter(|query| !query.background);
-    ahead.line_up(sendable.map(|query| (query.node.clone(), query.into_request())).collect());
+    ahead.line_up(sendable.map(Query::into_request).collect());
 }
 
 /// A page that is too slow or too large would be so alone, too.
