@@ -28,7 +28,7 @@ pub struct Client {
     pub(crate) http: Http,
 }
 
-debug!(Client, |it| it.http, origin: it.http.core.base.origin);
+debug!(Client, |it| it.http, origin: it.http.core.base.origin.text);
 
 impl Client {
     /// The same client with a deadline, such as `Instant::now() + Duration::from_secs(5)`. It holds

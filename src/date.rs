@@ -82,7 +82,7 @@ impl fmt::Display for Moment {
 }
 
 /// Days since 1970 of a day in the Gregorian calendar, if there is such a day.
-pub(crate) fn days_since_1970(year: i64, month: i64, day: i64) -> Option<i64> {
+fn days_since_1970(year: i64, month: i64, day: i64) -> Option<i64> {
     let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     let last = match month {
         4 | 6 | 9 | 11 => 30,

@@ -141,10 +141,10 @@ impl Ahead {
         let (answer, counts) = if let Some(sent) = sent {
             let answer = sent.wait(deadline);
             self.window.note(&sent.watch, sent.epoch);
-            (answer, !sent.watch.is_shared())
+            (answer, !sent.watch.is(|it| it.shared))
         } else {
-            let is_alone =
-                self.running_given_up() == 0 && self.queue.iter().all(|sent| sent.watch.is_done());
+            let is_alone = self.running_given_up() == 0
+                && self.queue.iter().all(|sent| sent.watch.is(|it| it.done));
             self.share();
             (self.fetch(request), is_alone)
         };
@@ -187,20 +187,20 @@ impl Ahead {
     /// Gives up the queue: its answers and errors do not count.
     pub(crate) fn give_up(&mut self) {
         for sent in self.queue.drain(..) {
-            sent.watch.stop();
+            sent.watch.set(|it| it.stopped = true);
             self.given_up.push(sent);
         }
     }
 
     fn running_given_up(&mut self) -> usize {
-        self.given_up.retain(|sent| !sent.watch.is_done());
+        self.given_up.retain(|sent| !sent.watch.is(|it| it.done));
         self.given_up.len()
     }
 
     /// A failure of these requests can be the work of the others.
     fn share(&self) {
         for sent in &self.queue {
-            sent.watch.share();
+            sent.watch.set(|it| it.shared = true);
         }
     }
 
@@ -208,7 +208,7 @@ impl Ahead {
     fn wait_until_alone(&mut self, deadline: Option<Instant>) {
         self.share();
         let sent = || self.queue.iter().chain(&self.given_up);
-        sent().for_each(|sent| sent.watch.stop());
+        sent().for_each(|sent| sent.watch.set(|it| it.stopped = true));
         let until = after(GIVEN_UP);
         let until = deadline.map_or(until, |deadline| deadline.min(until));
         sent().for_each(|sent| sent.watch.wait_until_done(until));
@@ -218,7 +218,7 @@ impl Ahead {
 impl Drop for Ahead {
     fn drop(&mut self) {
         for sent in &self.queue {
-            sent.watch.stop();
+            sent.watch.set(|it| it.stopped = true);
         }
     }
 }
@@ -355,6 +355,6 @@ fn work(queue: &Mutex<Receiver<Job>>, idle: &AtomicUsize) {
         let got = panic::catch_unwind(AssertUnwindSafe(|| request.run_json()));
         idle.fetch_add(1, Ordering::AcqRel);
         let _ = answer.send(got.map_err(ManuallyDrop::new)); // it may have been dropped
-        watch.finish();
+        watch.set(|it| it.done = true);
     }
 }

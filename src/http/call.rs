@@ -156,7 +156,7 @@ impl Http {
     /// was given up.
     fn wait_for_retry(&self, request: &Request, retry: u32, wait: Duration, error: &Error) -> bool {
         // What may be the work of other requests is sent again alone, when it is wanted.
-        let shared = self.watch.as_ref().is_some_and(|watch| watch.is_shared());
+        let shared = self.watch.as_ref().is_some_and(|watch| watch.is(|it| it.shared));
         if self.is_stopped()
             || (shared && error.retry_after().is_none())
             || self.left().is_some_and(|left| left <= wait)
@@ -191,7 +191,7 @@ impl Http {
     }
 
     fn is_stopped(&self) -> bool {
-        self.watch.as_ref().is_some_and(|watch| watch.is_stopped())
+        self.watch.as_ref().is_some_and(|watch| watch.is(|it| it.stopped))
     }
 
     /// Notes a failed attempt for the queue in which the request is. One that is too slow alone is

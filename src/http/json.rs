@@ -1,13 +1,14 @@
 //! Values to JSON and bytes to values, with the repairs that real servers need.
 
-use std::str::Utf8Error;
+use std::collections::BTreeMap;
 
 use serde::de::DeserializeOwned;
 use serde::ser::{self, Error as _, Serialize, Serializer};
-use serde_json::Result;
+use serde_json::value::RawValue;
+use serde_json::{Result, Value};
 
 /// A caller's value as JSON. A float that is NaN or infinite is an error: JSON would say null.
-pub(crate) fn to_value(value: &impl Serialize) -> Result<serde_json::Value> {
+pub(crate) fn to_value(value: &impl Serialize) -> Result<Value> {
     value.serialize(Finite)?;
     serde_json::to_value(value)
 }
@@ -105,7 +106,7 @@ pub(crate) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     // Checked whole, which takes a hundredth of the decode; string by string, as `from_slice` does
     // it, takes a sixth.
-    let body = std::str::from_utf8(body).map_err(|error| not_utf8(body, error))?;
+    let Ok(body) = std::str::from_utf8(body) else { return serde_json::from_slice(body) };
     let body = if body.is_empty() { "null" } else { body };
     serde_json::from_str(body).or_else(|error| {
         let repaired = Repaired::new(body, false);
@@ -113,14 +114,17 @@ pub(crate) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
     })
 }
 
-fn not_utf8(body: &[u8], error: Utf8Error) -> serde_json::Error {
-    let read = body.get(..error.valid_up_to()).unwrap_or_default();
-    let lines = read.split(|&b| b == b'\n').enumerate();
-    let (line, column) = lines.last().map_or((0, 0), |(n, line)| (n, line.len()));
-    let (line, column) = (line + 1, column + 1);
-    <serde_json::Error as serde::de::Error>::custom(format!(
-        "invalid UTF-8 at line {line} column {column}"
-    ))
+/// The value that a text holds as JSON, repaired; `None` for other text.
+pub(crate) fn value_of_text(text: &str) -> Option<Value> {
+    serde_json::from_str(text).ok().or_else(|| {
+        let repaired = Repaired::new(text, true);
+        Some(repaired.value(serde_json::from_str(&repaired.json).ok()?, 1))
+    })
+}
+
+/// The members of an object, each as its text.
+pub(crate) fn members(object: &RawValue) -> Option<BTreeMap<String, &RawValue>> {
+    serde_json::from_str(object.get()).ok()
 }
 
 /// JSON text with null in place of `NaN` and infinities.
@@ -178,8 +182,32 @@ impl Repaired {
         repaired
     }
 
+    /// All of a body, whatever it is.
+    pub(crate) fn of_body(body: &[u8]) -> Repaired {
+        let text = String::from_utf8_lossy(body);
+        Repaired::new(text.strip_prefix('\u{feff}').unwrap_or(&text), true)
+    }
+
+    /// A part of the JSON as a value; or, where it cannot be read, an object with the members that
+    /// can, down to `depth` levels; or its text.
+    pub(crate) fn value(&self, part: &RawValue, depth: u32) -> Value {
+        if let Ok(value) = serde_json::from_str(part.get()) {
+            return value;
+        }
+        let Some(members) = members(part).filter(|_| depth > 0) else {
+            return Value::from(self.as_it_came(part.get()));
+        };
+        let member = |(name, part): (String, &RawValue)| {
+            // Only the row and its `properties` are taken apart.
+            let depth = if depth == 2 && name != "properties" { 0 } else { depth - 1 };
+            let value = self.value(part, depth);
+            (name, value)
+        };
+        members.into_iter().map(member).collect()
+    }
+
     /// A part of the JSON with the words that null replaced.
-    pub(crate) fn as_it_came(&self, part: &str) -> String {
+    fn as_it_came(&self, part: &str) -> String {
         let start = part.as_ptr().addr() - self.json.as_ptr().addr();
         let (mut out, mut at) = (String::with_capacity(part.len()), 0);
         for (place, word) in &self.words {

@@ -2,11 +2,11 @@
 
 use percent_encoding::percent_decode_str;
 
+use super::Core;
 use super::params::Params;
 use super::request::{Effect, Request};
 use super::transport::Answer;
 use super::url::{Base, checked_path, origin};
-use super::{Core, url};
 use crate::error::text::excerpt;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -46,7 +46,7 @@ fn next(
     }
     let from = format!("{}{}", base.prefix, request.path);
     let (to, mut params) = target(base, &from, location).ok_or_else(|| {
-        let origin = &base.origin;
+        let origin = &base.origin.text;
         format!("the key is sent to {origin} only: if the other place is yours, set it as the host")
     })?;
     if key.is_in(&to) || params.contain(key) {
@@ -94,7 +94,7 @@ fn target(base: &Base, from: &str, location: &str) -> Option<(String, Params)> {
     let path = if let Some((scheme, rest)) = target.split_once("://") {
         within(base, scheme, rest)?
     } else if let Some(rest) = target.strip_prefix("//") {
-        within(base, base.origin.split_once("://").map_or("", |(scheme, _)| scheme), rest)?
+        within(base, if base.origin.https { "https" } else { "http" }, rest)?
     } else if target.starts_with('/') {
         target.to_owned()
     } else if target.is_empty() {
@@ -110,9 +110,9 @@ fn target(base: &Base, from: &str, location: &str) -> Option<(String, Params)> {
 /// The path of a URL whose origin is that of `base`.
 fn within(base: &Base, scheme: &str, rest: &str) -> Option<String> {
     let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    let there: url::Origin = origin(scheme, authority)?;
+    let there = origin(scheme, authority)?;
     let path = if path.is_empty() { "/" } else { path };
-    (there.text == base.origin).then(|| path.to_owned())
+    (there.text == base.origin.text).then(|| path.to_owned())
 }
 
 #[cfg(test)]

@@ -40,7 +40,8 @@ pub struct Request {
     timeout: Option<Duration>,
     slow: bool,
     pub(super) effect: Effect,
-    pub(super) paced: bool,
+    /// It waits for the pace.
+    pub(crate) paced: bool,
     /// When the pace allows it to be sent, if that was asked before.
     pub(super) turn: Option<Instant>,
     /// Memory for the body of the answer.
@@ -90,6 +91,19 @@ impl Request {
             buffer: Vec::new(),
             mistake,
         }
+    }
+
+    /// A request to a route of queries. A POST changes nothing there. The key goes into the header:
+    /// these routes refuse fields that they do not know.
+    pub(crate) fn of_query(http: &Http, method: &'static str, path: Result<String>) -> Request {
+        let mut request = Request::new(http, method, path);
+        if method == "POST" {
+            (request.effect, request.slow) = (Effect::None, true);
+        }
+        if request.auth == Auth::Body {
+            request.auth = Auth::Bearer;
+        }
+        request
     }
 
     /// Adds a query parameter: a string as it is, anything else as JSON; null is left out.
@@ -186,26 +200,6 @@ impl Request {
     /// The server computes: the request gets more time.
     pub(crate) fn slow(mut self, slow: bool) -> Self {
         self.slow = slow;
-        self
-    }
-
-    /// The request can be sent twice without harm, whatever its method.
-    pub(crate) fn repeatable(mut self) -> Self {
-        self.effect = Effect::None;
-        self
-    }
-
-    /// The key goes into the header, even if the client uses `Auth::Body`.
-    pub(crate) fn with_bearer(mut self) -> Self {
-        if self.auth == Auth::Body {
-            self.auth = Auth::Bearer;
-        }
-        self
-    }
-
-    /// The request does not wait for the pace.
-    pub(crate) fn unpaced(mut self) -> Self {
-        self.paced = false;
         self
     }
 }

@@ -39,10 +39,13 @@ impl Response {
         if self.answer.is_complete() {
             json::decode(self.body()).map_err(|e| {
                 let error = self.unreadable(&e.to_string());
-                let kind = self.header("content-type").unwrap_or_default().to_ascii_lowercase();
-                let is_text =
-                    ["jsonl", "ndjson", "csv", "text/plain"].iter().any(|t| kind.contains(t));
-                if is_text { error.with_hint("read it with text()") } else { error }
+                let kind = self.content_type();
+                let texts = ["jsonl", "ndjson", "csv", "text/plain"];
+                if texts.iter().any(|text| kind.contains(text)) {
+                    error.with_hint("read it with text()")
+                } else {
+                    error
+                }
             })
         } else {
             Err(self.unreadable("the answer has no length and is not complete JSON: it may be cut"))
@@ -56,8 +59,7 @@ impl Response {
     /// length, so that nothing shows whether it is complete.
     pub fn text(mut self) -> Result<String> {
         self.check_whole()?;
-        let kind = self.header("content-type").unwrap_or_default().to_ascii_lowercase();
-        if kind.contains("utf-16") {
+        if self.content_type().contains("utf-16") {
             return Err(self.unreadable("the answer is UTF-16: only UTF-8 can be read"));
         }
         String::from_utf8(std::mem::take(&mut self.answer.body)).map_err(|e| {
@@ -83,7 +85,7 @@ impl Response {
 
     /// Whether the body is complete, and not a web page in place of what was asked for.
     fn check_whole(&self) -> Result<()> {
-        let kind = self.header("content-type").unwrap_or_default().to_ascii_lowercase();
+        let kind = self.content_type();
         let media_type = kind.split(';').next().unwrap_or_default().trim();
         if ["text/html", "application/xhtml+xml"].contains(&media_type) || is_web_page(self.body())
         {
@@ -93,6 +95,11 @@ impl Response {
             return Err(self.unreadable("the answer has no length: it may be cut"));
         }
         Ok(())
+    }
+
+    /// In small letters.
+    fn content_type(&self) -> String {
+        self.header("content-type").unwrap_or_default().to_ascii_lowercase()
     }
 
     pub(crate) fn body(&self) -> &[u8] {

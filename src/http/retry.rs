@@ -4,7 +4,7 @@
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
-use crate::date::days_since_1970;
+use crate::date::Moment;
 
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(8);
@@ -150,22 +150,12 @@ pub(crate) fn retry_after(header: Option<&str>, now: u64) -> Option<Duration> {
 
 /// `Sun, 06 Nov 1994 08:49:37 GMT`, the form of dates in HTTP, in seconds since 1970.
 fn http_date(text: &str) -> Option<u64> {
-    let mut parts = text.split_once(", ")?.1.split(' ');
-    let mut next = || parts.next();
-    let (day, month, year, time, zone) = (next()?, next()?, next()?, next()?, next()?);
-    let month =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
-            .iter()
-            .position(|name| *name == month)?;
-    let month = i64::try_from(month).ok()? + 1;
-    let days = days_since_1970(year.parse().ok()?, month, day.parse().ok()?)?;
-    let mut clock = time.split(':').map(|part| part.parse::<u64>().ok());
-    let (hours, minutes, seconds) = (clock.next()??, clock.next()??, clock.next()??);
-    if zone != "GMT" || hours > 23 || minutes > 59 || seconds > 60 {
-        return None;
-    }
-    let days = u64::try_from(days).ok()?;
-    Some(((days * 24 + hours) * 60 + minutes) * 60 + seconds)
+    const MONTHS: &str = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec";
+    let parts: Vec<&str> = text.split(' ').collect();
+    let [_, day, month, year, time, "GMT"] = parts.as_slice() else { return None };
+    let month = MONTHS.split(' ').position(|name| name == *month)? + 1;
+    let moment = Moment::parse(&format!("{year}-{month:02}-{day} {time}Z"))?;
+    u64::try_from(moment.micros() / 1_000_000).ok()
 }
 
 #[cfg(test)]

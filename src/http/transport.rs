@@ -12,7 +12,7 @@ use ureq::http::{self, HeaderMap, Method, Version, header};
 
 use super::retry::Outcome;
 use super::tls;
-use super::url::Base;
+use super::url::{Base, Origin};
 use super::wait::AFTER_DEADLINE;
 use crate::error::text::{MAX_TEXT, lossy};
 use crate::error::{Error, ErrorAnswer, ErrorKind as Kind, Result};
@@ -98,13 +98,10 @@ pub(crate) struct Transport {
     agent: ureq::Agent,
     connect_timeout: Duration,
     pub(crate) max_body_bytes: u64,
-    /// The host is a name that must be looked up.
-    named: bool,
     /// A connection was made: lookups go without a limit from then on, as a limit starts a thread
     /// for each request.
     connected: AtomicBool,
-    /// The server's scheme, host and port, for the errors of a connection that was not made.
-    origin: String,
+    origin: Origin,
 }
 
 impl Transport {
@@ -115,10 +112,10 @@ impl Transport {
         connect_timeout: Duration,
         max_body_bytes: u64,
     ) -> Result<Transport> {
-        let peer = base.peer();
-        let agent = agent.unwrap_or_else(|| tls::agent(&peer));
+        let origin = &base.origin;
+        let agent = agent.unwrap_or_else(|| tls::agent(origin));
         // ureq panics at the first call with a TLS provider that is not compiled in.
-        if let Some(feature) = tls::missing(&agent).filter(|_| peer.https) {
+        if let Some(feature) = tls::missing(&agent).filter(|_| origin.https) {
             let hint = format!("turn on the feature `{feature}` of posthog-api in Cargo.toml");
             return Err(Error::config(format!("an https host needs TLS; {hint}")));
         }
@@ -126,9 +123,8 @@ impl Transport {
             agent,
             connect_timeout,
             max_body_bytes,
-            named: peer.named,
             connected: AtomicBool::new(false),
-            origin: base.origin.clone(),
+            origin: origin.clone(),
         })
     }
 
@@ -186,7 +182,8 @@ impl Transport {
         if matches!(failed.error.kind(), Kind::Dns | Kind::Connect) {
             let proxy = self.agent.config().proxy().is_some();
             let through = if proxy { " (through a proxy)" } else { "" };
-            failed.error = failed.error.map_text(&|m| format!("{}: {m}{through}", self.origin));
+            failed.error =
+                failed.error.map_text(&|m| format!("{}: {m}{through}", self.origin.text));
         }
         if failed.outcome != Outcome::Unconnected {
             failed.error = failed.error.done(true);
@@ -257,7 +254,7 @@ impl Transport {
         request: http::Request<B>,
         attempt: &Attempt<'_>,
     ) -> http::Request<B> {
-        let first_lookup = self.named && !self.connected.load(Ordering::Relaxed);
+        let first_lookup = !self.connected.load(Ordering::Relaxed) && self.origin.is_named();
         let left = attempt.left;
         let threads = (first_lookup || left.is_some()) && can_start_thread();
         let within = |limit: Duration| Some(left.map_or(limit, |left| limit.min(left)));

@@ -44,33 +44,36 @@ fn config<T>(message: impl Into<String>) -> Result<T> {
     Err(Error::config(message.into()))
 }
 
-/// What the connection must know about the host.
-pub(crate) struct Peer {
+/// The scheme, host and port of a URL.
+#[derive(Debug, Clone)]
+pub(crate) struct Origin {
+    /// `scheme://host[:port]`, lower case, without the scheme's own port.
+    pub(crate) text: String,
     pub(crate) https: bool,
-    /// The host is a name that must be looked up, not an address.
-    pub(crate) named: bool,
-    pub(crate) loopback: bool,
+    /// A name, or an address without brackets.
+    host: String,
+}
+
+impl Origin {
+    /// Whether the host is a name that must be looked up, not an address.
+    pub(crate) fn is_named(&self) -> bool {
+        self.host.parse::<IpAddr>().is_err()
+    }
+
+    pub(crate) fn is_loopback(&self) -> bool {
+        self.host == "localhost" || self.host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    }
 }
 
 /// The configured server: the key is sent to it only.
 #[derive(Debug, Clone)]
 pub(crate) struct Base {
-    /// `scheme://host[:port]`, lower case, without the scheme's own port.
-    pub(crate) origin: String,
+    pub(crate) origin: Origin,
     /// The sub-path under which PostHog is served, without a slash at its end; usually empty.
     pub(crate) prefix: String,
 }
 
 impl Base {
-    pub(crate) fn peer(&self) -> Peer {
-        let name = name_of(&self.origin);
-        Peer {
-            https: self.origin.starts_with("https:"),
-            named: name.parse::<IpAddr>().is_err(),
-            loopback: is_loopback(name),
-        }
-    }
-
     /// Reads a caller's host.
     pub(crate) fn parse(host: &str, allow_http: bool) -> Result<Base> {
         let url = host.trim();
@@ -92,7 +95,7 @@ impl Base {
                 "write http:// or https://, a name or an address, and a port from 1 to 65535";
             return config(format!("the host {:?} is not valid; {hint}", excerpt(url)));
         };
-        let name = name_of(&origin.text);
+        let name = &origin.host;
         if let Some(region) = name.trim_end_matches('.').strip_suffix(".i.posthog.com") {
             let right = if region.starts_with("eu") { EU } else { US };
             let why = "is PostHog's address for sending events; for the private API use";
@@ -101,7 +104,7 @@ impl Base {
         if matches!(name.trim_end_matches('.'), "posthog.com" | "www.posthog.com") {
             return config(format!("{name} is PostHog's website; use {US} or {EU}"));
         }
-        if !origin.https && !allow_http && !is_loopback(name) {
+        if !origin.https && !allow_http && !origin.is_loopback() {
             let why = "would send the key unencrypted; use https, or allow_http(true)";
             return config(format!("plain http to {name} {why}"));
         }
@@ -115,13 +118,8 @@ impl Base {
             return config("the host ends with /api; leave that out: each path begins with it");
         }
         let prefix = if path.is_empty() { String::new() } else { checked_path(path)? };
-        Ok(Base { origin: origin.text, prefix })
+        Ok(Base { origin, prefix })
     }
-}
-
-pub(super) struct Origin {
-    pub(super) text: String,
-    https: bool,
 }
 
 /// Whether a path was copied from the address of a project, such as `/project/1/insights`.
@@ -132,50 +130,29 @@ fn names_a_project(path: &str) -> bool {
     found && id.bytes().all(|b| b.is_ascii_digit())
 }
 
-/// The name or address in `scheme://host[:port]`.
-fn name_of(origin: &str) -> &str {
-    let host = origin.split_once("://").map_or("", |(_, host)| host);
-    match host.strip_prefix('[') {
-        Some(v6) => v6.split_once(']').map_or(v6, |(v6, _)| v6),
-        None => host.split_once(':').map_or(host, |(name, _)| name),
-    }
-}
-
 pub(super) fn origin(scheme: &str, authority: &str) -> Option<Origin> {
     let https = scheme.eq_ignore_ascii_case("https");
     if !https && !scheme.eq_ignore_ascii_case("http") {
         return None;
     }
-    let (host, port) = match authority.strip_prefix('[') {
-        Some(rest) => {
-            let (v6, after) = rest.split_once(']')?;
-            v6.parse::<Ipv6Addr>().ok()?;
-            let port = if after.is_empty() { None } else { Some(after.strip_prefix(':')?) };
-            (format!("[{v6}]"), port)
-        }
-        None => match authority.split_once(':') {
-            Some((name, port)) => (name.to_owned(), Some(port)),
-            None => (authority.to_owned(), None),
-        },
+    let authority = authority.to_ascii_lowercase();
+    // Behind a colon inside of brackets there is no port.
+    let parts = authority.rsplit_once(':').filter(|(_, port)| !port.contains(']'));
+    let (name, port) = parts.map_or((&*authority, None), |(name, port)| (name, Some(port)));
+    let in_name = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
+    let host = match name.strip_prefix('[') {
+        Some(v6) => v6.strip_suffix(']').filter(|v6| v6.parse::<Ipv6Addr>().is_ok())?,
+        None => Some(name).filter(|name| !name.is_empty() && name.bytes().all(in_name))?,
     };
-    let host = host.to_ascii_lowercase();
-    let named = host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
-    if host.is_empty() || !(named || host.starts_with('[')) {
-        return None;
-    }
-    let default: u16 = if https { 443 } else { 80 };
-    let port = match port {
+    let (scheme, default) = if https { ("https", 443) } else { ("http", 80) };
+    let port: u16 = match port {
         None => default,
-        Some(port) if port.bytes().all(|b| b.is_ascii_digit()) => port.parse().ok()?,
-        Some(_) => return None,
+        Some(port) if port.starts_with('+') => return None,
+        Some(port) => port.parse().ok().filter(|port| *port > 0)?,
     };
-    let scheme = if https { "https" } else { "http" };
     let port = if port == default { String::new() } else { format!(":{port}") };
-    (port != ":0").then(|| Origin { text: format!("{scheme}://{host}{port}"), https })
-}
-
-fn is_loopback(name: &str) -> bool {
-    name == "localhost" || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    let text = format!("{scheme}://{name}{port}");
+    Some(Origin { text, https, host: host.to_owned() })
 }
 
 /// A caller's path, checked and encoded; what is already encoded stays as it is.
@@ -225,9 +202,9 @@ fn check_segment(segment: &str) -> Result<()> {
 
 /// The URL of a call, in one allocation. `query` is encoded; `key` is added to it.
 pub(crate) fn assemble(base: &Base, path: &str, query: &str, key: Option<&str>) -> Result<String> {
-    let room = base.origin.len() + base.prefix.len() + path.len() + query.len() + 100;
+    let room = base.origin.text.len() + base.prefix.len() + path.len() + query.len() + 100;
     let mut url = String::with_capacity(room);
-    url.extend([base.origin.as_str(), &base.prefix, path]);
+    url.extend([base.origin.text.as_str(), &base.prefix, path]);
     if !query.is_empty() {
         url.push('?');
         url.push_str(query);

@@ -56,20 +56,13 @@ impl fmt::Display for RetryEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             RetryEvent::Retry { method, path, retry, wait, status, reason } => {
+                let (path, reason) = (line(path, 300), line(reason, 300));
                 let status = status.map_or(String::new(), |status| format!("{status}: "));
-                let reason = line(reason, 300);
-                write!(
-                    f,
-                    "{method} {}: retry {retry} in {wait:.1?}: {status}{reason}",
-                    line(path, 300)
-                )
+                write!(f, "{method} {path}: retry {retry} in {wait:.1?}: {status}{reason}")
             }
             RetryEvent::Pace { method, path, wait } => {
-                write!(
-                    f,
-                    "{method} {}: waits {wait:.1?} for max_requests_per_minute",
-                    line(path, 300)
-                )
+                let path = line(path, 300);
+                write!(f, "{method} {path}: waits {wait:.1?} for max_requests_per_minute")
             }
         }
     }
@@ -123,11 +116,12 @@ pub(super) struct Watch {
 }
 
 #[derive(Default)]
-struct State {
-    stopped: bool,
-    done: bool,
+pub(super) struct State {
+    /// Given up: its waits end, and it is not sent again.
+    pub(super) stopped: bool,
+    pub(super) done: bool,
     /// Another request ran at the same time, and may be the cause of a failure.
-    shared: bool,
+    pub(super) shared: bool,
     failed: Failed,
 }
 
@@ -153,32 +147,14 @@ impl Watch {
         !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 
-    /// Gives the request up: its waits end, and it is not sent again.
-    pub(super) fn stop(&self) {
-        self.state().stopped = true;
+    /// Changes the state, and ends the waits for it.
+    pub(super) fn set(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.state());
         self.changed.notify_all();
     }
 
-    pub(super) fn is_stopped(&self) -> bool {
-        self.state().stopped
-    }
-
-    /// Notes that another request runs at the same time.
-    pub(super) fn share(&self) {
-        self.state().shared = true;
-    }
-
-    pub(super) fn is_shared(&self) -> bool {
-        self.state().shared
-    }
-
-    pub(super) fn finish(&self) {
-        self.state().done = true;
-        self.changed.notify_all();
-    }
-
-    pub(super) fn is_done(&self) -> bool {
-        self.state().done
+    pub(super) fn is(&self, like: impl FnOnce(&State) -> bool) -> bool {
+        like(&self.state())
     }
 
     pub(super) fn wait_until_done(&self, until: Instant) {

@@ -20,7 +20,6 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 pub use insights::Insights;
-pub(crate) use page::value_of_text;
 pub use pager::{Items, Page, Pages};
 pub use persons::Persons;
 

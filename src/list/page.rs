@@ -2,7 +2,6 @@
 //! read.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::marker::PhantomData;
@@ -14,7 +13,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::error::{self, row_error};
-use crate::http::{Repaired, Response};
+use crate::http::{Repaired, Response, members};
 
 /// A page on the wire: an object around its rows, or the rows alone.
 pub(super) struct Envelope<T> {
@@ -53,8 +52,8 @@ impl<T> Envelope<T> {
 /// becomes its JSON text.
 pub(super) fn values(response: &Response) -> error::Result<Envelope<Value>> {
     response.json().or_else(|error| {
-        let text = Text::of(response);
-        Ok(text.rows().ok_or(error)?.map(|row| text.value(row, 2)))
+        let text = Repaired::of_body(response.body());
+        Ok(rows(&text).ok_or(error)?.map(|row| text.value(row, 2)))
     })
 }
 
@@ -69,8 +68,13 @@ pub(super) fn typed<T: DeserializeOwned>(
             position += 1;
             serde_json::from_str(row.get()).map_err(|e| row_error(position, row.get(), &e))
         };
-        Ok(Text::of(response).rows().ok_or(error)?.map(row))
+        Ok(rows(&Repaired::of_body(response.body())).ok_or(error)?.map(row))
     })
+}
+
+/// The rows of a body that was repaired, each to be read on its own.
+fn rows(body: &Repaired) -> Option<Envelope<&RawValue>> {
+    serde_json::from_str(&body.json).ok()
 }
 
 /// Which rows a page has.
@@ -90,8 +94,8 @@ impl Keys {
     pub(super) fn of_text(response: &Response, state: &RandomState) -> Keys {
         let body = std::str::from_utf8(response.body()).unwrap_or_default();
         let valid = serde_json::from_str::<Envelope<&RawValue>>(body).ok();
-        let text = if valid.is_none() { Some(Text::of(response)) } else { None };
-        let page = valid.or_else(|| text.as_ref()?.rows());
+        let text = valid.is_none().then(|| Repaired::of_body(response.body()));
+        let page = valid.or_else(|| rows(text.as_ref()?));
         let rows = page.map(|page| page.rows).unwrap_or_default();
         Keys::new(rows.into_iter().map(|row| (id_of(row), row.get())), state)
     }
@@ -114,51 +118,6 @@ fn id_of(row: &RawValue) -> Option<&str> {
         None => Ok(*members(row)?.get("id")?),
     };
     id.ok().map(RawValue::get).filter(|id| *id != "null")
-}
-
-fn members(object: &RawValue) -> Option<BTreeMap<String, &RawValue>> {
-    serde_json::from_str(object.get()).ok()
-}
-
-/// The value that a text holds as JSON, with the repairs of a page; `None` for other text.
-pub(crate) fn value_of_text(text: &str) -> Option<Value> {
-    serde_json::from_str(text).ok().or_else(|| {
-        let text = Text(Repaired::new(text, true));
-        let value = serde_json::from_str::<&RawValue>(&text.0.json).ok()?;
-        Some(text.value(value, 1))
-    })
-}
-
-/// A body in which the rows that can be read are found, whatever the others are.
-struct Text(Repaired);
-
-impl Text {
-    fn of(response: &Response) -> Text {
-        let text = String::from_utf8_lossy(response.body());
-        Text(Repaired::new(text.strip_prefix('\u{feff}').unwrap_or(&text), true))
-    }
-
-    fn rows(&self) -> Option<Envelope<&RawValue>> {
-        serde_json::from_str(&self.0.json).ok()
-    }
-
-    /// A value; or, where it cannot be read, an object with the members that can, down to `depth`
-    /// levels; or its text.
-    fn value(&self, part: &RawValue, depth: u32) -> Value {
-        if let Ok(value) = serde_json::from_str(part.get()) {
-            return value;
-        }
-        let Some(members) = members(part).filter(|_| depth > 0) else {
-            return Value::from(self.0.as_it_came(part.get()));
-        };
-        let member = |(name, part): (String, &RawValue)| {
-            // Only the row and its `properties` are taken apart.
-            let depth = if depth == 2 && name != "properties" { 0 } else { depth - 1 };
-            let value = self.value(part, depth);
-            (name, value)
-        };
-        members.into_iter().map(member).collect()
-    }
 }
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Envelope<T> {
@@ -229,6 +188,3 @@ fn around<'de, T: DeserializeOwned, A: MapAccess<'de>>(
     let raw = map.next_value::<Box<RawValue>>()?;
     Ok(serde_json::from_str(raw.get()).map_err(|_| raw.get().to_owned()))
 }
-
-#[cfg(test)]
-mod tests;

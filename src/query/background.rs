@@ -34,7 +34,7 @@ impl Query {
                 Error::from_text(ErrorKind::Running, why)
             })?,
         };
-        let status = Request::new(&http, "GET", Ok(format!("{path}{id}/"))).with_bearer();
+        let status = Request::of_query(&http, "GET", Ok(format!("{path}{id}/")));
         let mut pause = FIRST_PAUSE;
         loop {
             let left = http.left().unwrap_or_default();
@@ -54,8 +54,10 @@ impl Query {
                 Err(e) => {
                     // Nobody waits for it any more; if this fails, it ends by itself.
                     let http = http.until(after(CANCEL_TIMEOUT));
-                    let cancel = Request::new(&http, "DELETE", Ok(status.path.clone()));
-                    let _ = cancel.with_bearer().unpaced().send();
+                    let path = Ok(status.path.clone());
+                    let mut cancel = Request::of_query(&http, "DELETE", path);
+                    cancel.paced = false;
+                    let _ = cancel.send();
                     return Err(status.error(e));
                 }
             }

@@ -18,10 +18,9 @@ pub use scan::Scan;
 
 use crate::error::text::excerpt;
 use crate::error::{Error, ErrorKind, Result, row_as};
-use crate::http::{Http, Request, debug, to_value};
+use crate::http::{Http, Request, debug, to_value, value_of_text};
 use crate::id::is_uuid;
 use crate::insight::{self, Table};
-use crate::list::value_of_text;
 use crate::refresh::Refresh;
 
 const HOGQL: &str = "HogQLQuery";
@@ -59,8 +58,7 @@ debug!(Query, |it| it.request.http, request: it.request, query: format_args!("{}
 impl Query {
     /// `path`: that of `query/`.
     pub(crate) fn new(http: &Http, path: Result<String>, query: impl Serialize) -> Query {
-        // Its body cannot hold the key: the route refuses extra fields.
-        let mut request = Request::new(http, "POST", path).with_bearer().slow(true).repeatable();
+        let mut request = Request::of_query(http, "POST", path);
         let node = serde_json::to_value(&query).unwrap_or_else(|e| {
             request.fail(format!("the query cannot be sent as JSON: {e}"));
             Value::Null

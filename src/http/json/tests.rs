@@ -1,5 +1,5 @@
 use super::*;
-use serde_json::{Value, json};
+use serde_json::json;
 
 #[test]
 fn a_float_that_json_cannot_hold_is_an_error() {
@@ -28,5 +28,33 @@ fn bare_words_become_null_outside_strings_only() {
         assert!(decode::<Value>(body.as_bytes()).is_err(), "{body}");
     }
     let error = decode::<Value>(b"[1,\n\"\xff\"]").unwrap_err().to_string();
-    assert_eq!(error, "invalid UTF-8 at line 2 column 2");
+    assert!(error.starts_with("invalid unicode code point at line 2"), "{error}");
+}
+
+#[test]
+fn what_is_not_valid_in_a_string_becomes_the_replacement_character() {
+    for (json, repaired) in [
+        (r#""\ud83d\ude80 \ud83d x""#, "\"\\ud83d\\ude80 \u{fffd} x\""),
+        (r#""\ude80\\ud83d""#, "\"\u{fffd}\\\\ud83d\""),
+        (r#""\u00e9""#, r#""\u00e9""#),
+        ("{\n\"a\": \"b\u{1}\\n\"}", "{\n\"a\": \"b\u{fffd}\\n\"}"),
+    ] {
+        assert_eq!(Repaired::new(json, true).json, repaired);
+    }
+}
+
+#[test]
+fn only_the_smallest_member_that_cannot_be_read_becomes_text() {
+    let deep = "[".repeat(200) + "NaN" + &"]".repeat(200);
+    let json = format!(
+        r#"[{{"a":NaN,"id":1,"properties":{{"deep":{deep},"big":1e999,"ok":[2,-Infinity]}},"x":{{"y":1e999}}}}]"#
+    );
+    let text = Repaired::new(&json, true);
+    let rows: Vec<&RawValue> = serde_json::from_str(&text.json).unwrap();
+    let value = text.value(rows[0], 2);
+    assert_eq!((&value["id"], &value["a"]), (&Value::from(1), &Value::Null));
+    assert_eq!(value["properties"]["deep"], deep);
+    assert_eq!(value["properties"]["big"], "1e999");
+    assert_eq!(value["properties"]["ok"].to_string(), "[2,null]");
+    assert_eq!(value["x"], r#"{"y":1e999}"#);
 }
