@@ -12,17 +12,6 @@ use crate::list::{Any, List};
 ///
 /// It is cheap to clone and to share between threads: clones share one connection pool and one
 /// pace. Clients that are built separately share neither.
-///
-/// # Examples
-/// ```no_run
-/// use posthog_api::{Client, EU};
-///
-/// # fn main() -> posthog_api::Result<()> {
-/// let client = Client::builder("phx_...").host(EU).max_requests_per_minute(200).build()?;
-/// println!("{}", client.me()?["email"]);
-/// # Ok(())
-/// # }
-/// ```
 #[derive(Clone)]
 pub struct Client {
     pub(crate) http: Http,

@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Number, Value};
 
 use crate::date::Moment;
-use crate::error::text::excerpt;
+use crate::error::excerpt;
 
 /// How many flat lists an OR may expand into: each is read with requests of its own.
 const MAX_LISTS: usize = 32;

@@ -3,8 +3,7 @@
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 
-use crate::error::text::excerpt;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, excerpt};
 
 /// The id of an insight: a number, a short id, an address copied from the browser, or a row that
 /// has an `id`.
@@ -179,17 +178,6 @@ fn number(text: &str) -> Option<std::result::Result<u64, String>> {
 /// An id that is not valid is a [`Config`](crate::ErrorKind::Config) error when the request is
 /// sent. A distinct id is not an id of a person:
 /// [`Project::person_by_distinct_id`](crate::Project::person_by_distinct_id) finds it.
-///
-/// # Examples
-/// ```
-/// use posthog_api::PersonId;
-/// use serde_json::json;
-///
-/// let uuid = PersonId::from("0190f3a8-0000-7000-8000-000000000000");
-/// let row = json!({"id": 5, "uuid": "0190f3a8-0000-7000-8000-000000000000"});
-/// assert_eq!(PersonId::from(&row), uuid);
-/// assert_eq!(PersonId::from(5), PersonId::from("5"));
-/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PersonId(std::result::Result<String, String>);
 

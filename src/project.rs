@@ -7,8 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::client::Client;
-use crate::error::text::excerpt;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, excerpt};
 use crate::http::{Request, after, checked_path};
 use crate::id::{Insight, InsightId, PersonId};
 use crate::insight;
@@ -141,16 +140,6 @@ impl Project {
     /// As [`Request::send`]; [`NotFound`](crate::ErrorKind::NotFound) where there is none;
     /// [`Config`](crate::ErrorKind::Config) for an id that is not valid, or an address of another
     /// project.
-    ///
-    /// # Examples
-    /// ```no_run
-    /// # fn main() -> posthog_api::Result<()> {
-    /// let project = posthog_api::Project::from_env()?;
-    /// let insight = project.insight("https://us.posthog.com/project/1/insights/VdpVGSw3")?;
-    /// println!("{} {}", insight["name"], insight["last_refresh"]);
-    /// # Ok(())
-    /// # }
-    /// ```
     pub fn insight(&self, id: impl Into<InsightId>) -> Result<Value> {
         self.insight_with(id.into(), None)
     }

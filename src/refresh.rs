@@ -3,8 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::error::text::excerpt;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, excerpt};
 
 /// Whether PostHog computes a result or takes it from its cache: the parameter `refresh`.
 ///

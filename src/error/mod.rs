@@ -3,7 +3,7 @@
 mod answer;
 mod kind;
 mod row;
-pub(crate) mod text;
+mod text;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,7 +14,7 @@ use serde_json::Value;
 pub(crate) use answer::ErrorAnswer;
 pub use kind::ErrorKind;
 pub(crate) use row::{row_as, row_error};
-use text::line;
+pub(crate) use text::{MAX_TEXT, begin, cut, excerpt, line};
 
 /// A result whose error is this crate's [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;
@@ -24,25 +24,8 @@ pub type Result<T> = std::result::Result<T, Error>;
 /// A program acts on the [`kind`](Error::kind). `Display` is one line for a person:
 /// `METHOD path: message; hint`. The alternate form, `{:#}`, adds the body of the answer. `Debug`
 /// prints the same line, so that `fn main() -> posthog_api::Result<()>` shows it; `{:#?}` prints
-/// the structure. None of them contains the key.
-///
-/// # Examples
-/// The exit code of a program:
-/// ```
-/// use posthog_api::{Error, ErrorKind};
-///
-/// fn exit_code(error: &Error) -> u8 {
-///     match error.kind() {
-///         ErrorKind::Config => 2,
-///         ErrorKind::Unauthenticated | ErrorKind::PermissionDenied => 3,
-///         ErrorKind::NotFound => 4,
-///         ErrorKind::NotComputed | ErrorKind::Running => 5,
-///         _ if error.is_transient() => 6, // the same call may succeed later
-///         _ => 1,
-///     }
-/// }
-/// # assert_eq!(exit_code(&Error::from_kind(ErrorKind::RateLimited, "x")), 6);
-/// ```
+/// the structure. None of them contains the key. The [cookbook](crate::docs::cookbook#exit-codes)
+/// makes exit codes of the kinds.
 #[derive(Clone)]
 pub struct Error(Box<Parts>);
 
@@ -57,6 +40,7 @@ struct Parts {
     may_have_been_done: bool,
 }
 
+#[allow(clippy::must_use_candidate, reason = "most of them only return a part")]
 impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Error {
         Error(Box::new(Parts {
@@ -153,9 +137,8 @@ impl Error {
     /// tests of your own code.
     ///
     /// It has no call. [`retry_after`](Error::retry_after) is read from PostHog's detail.
-    #[must_use]
     pub fn from_answer(status: u16, body: impl Into<String>) -> Error {
-        let answer = ErrorAnswer::read(status, &body.into(), &|text| text::cut(text.to_owned()));
+        let answer = ErrorAnswer::read(status, &body.into(), &|text| cut(text.to_owned()));
         let hint = answer.hint("", "", "");
         let mut error = Error::of_answer(answer);
         error.0.hint = hint;
@@ -163,114 +146,96 @@ impl Error {
     }
 
     /// An error of this kind, for tests of your own code. It has no call and no answer.
-    #[must_use]
     pub fn from_kind(kind: ErrorKind, message: impl Into<String>) -> Error {
-        Error::new(kind, text::cut(message.into()))
+        Error::new(kind, cut(message.into()))
     }
 
     /// What went wrong, for a program to act on.
-    #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
     /// What happened, without the call and without the [`hint`](Error::hint).
-    #[must_use]
     pub fn message(&self) -> &str {
         &self.0.message
     }
 
     /// What to do. Some hints name functions of this crate, such as `Query::scan`.
-    #[must_use]
     pub fn hint(&self) -> Option<&str> {
         self.0.hint.as_deref()
     }
 
     /// The method and the path of the call, without host and query. `None` where no call was made,
     /// as for a reader of an insight.
-    #[must_use]
     pub fn call(&self) -> Option<(&str, &str)> {
         self.0.call.as_ref().map(|(method, path)| (*method, path.as_str()))
     }
 
     /// The HTTP status, if there was an answer.
-    #[must_use]
     pub fn status(&self) -> Option<u16> {
         self.answer().map(|answer| answer.status)
     }
 
     /// PostHog's `type`: `authentication_error`, `invalid_request`, `validation_error`,
     /// `throttled_error` or `server_error`.
-    #[must_use]
     pub fn error_type(&self) -> Option<&str> {
         self.answer()?.error_type.as_deref()
     }
 
     /// PostHog's `code`, such as `permission_denied`, `not_found` or `invalid_input`.
-    #[must_use]
     pub fn code(&self) -> Option<&str> {
         self.answer()?.code.as_deref()
     }
 
     /// PostHog's `detail`: one sentence for a person.
-    #[must_use]
     pub fn detail(&self) -> Option<&str> {
         self.answer()?.detail.as_deref()
     }
 
     /// PostHog's `attr`: the field that is not valid; the parts of a nested field are joined by
     /// `__`.
-    #[must_use]
     pub fn attr(&self) -> Option<&str> {
         self.answer()?.attr.as_deref()
     }
 
     /// PostHog's `extra`: for an SQL error, `hogql_metadata.errors` has the positions (`start`,
     /// `end`) and messages.
-    #[must_use]
     pub fn extra(&self) -> Option<&Value> {
         self.answer()?.extra.as_ref()
     }
 
     /// The answer's `Content-Type`, if there was one.
-    #[must_use]
     pub fn content_type(&self) -> Option<&str> {
         self.answer()?.content_type.as_deref()
     }
 
     /// The beginning of the answer's body, at most 64 KiB, with the key masked.
-    #[must_use]
     pub fn body(&self) -> Option<&str> {
         self.answer().map(|answer| answer.body.as_str())
     }
 
     /// How long PostHog asked to wait, in its `Retry-After` header or in its detail.
-    #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.answer()?.retry_after
     }
 
     /// The answer's `X-Request-Id` or `CF-Ray`, to quote to PostHog's support.
-    #[must_use]
     pub fn request_id(&self) -> Option<&str> {
         self.answer()?.request_id.as_deref()
     }
 
     /// The scope that the key needs and does not have, such as `person:read`, if PostHog names it.
-    #[must_use]
     pub fn missing_scope(&self) -> Option<&str> {
         self.answer()?.missing_scope()
     }
 
     /// The `Location` header of a redirect that was not followed, with the key masked.
-    #[must_use]
     pub fn location(&self) -> Option<&str> {
         self.0.location.as_deref()
     }
 
     /// Whether the same call may succeed later: the network or the server was in trouble, the calls
     /// were too many, or the result is still being computed.
-    #[must_use]
     pub fn is_transient(&self) -> bool {
         use ErrorKind as K;
         match self.kind() {
@@ -289,7 +254,6 @@ impl Error {
 
     /// Of a write that failed: whether the server may have received it, so that it may have been
     /// done. Always false for reads and queries.
-    #[must_use]
     pub fn may_have_been_done(&self) -> bool {
         self.0.may_have_been_done
     }

@@ -1,7 +1,5 @@
 //! Text in errors: one line, of limited length.
 
-use std::borrow::Cow;
-
 /// How many bytes of one text an error keeps.
 pub(crate) const MAX_TEXT: usize = 64 * 1024;
 
@@ -35,11 +33,6 @@ pub(crate) fn cut(mut text: String) -> String {
         text.shrink_to_fit();
     }
     text
-}
-
-/// Bytes as text; what is not UTF-8 is shown as U+FFFD.
-pub(crate) fn lossy(bytes: &[u8]) -> Cow<'_, str> {
-    String::from_utf8_lossy(bytes)
 }
 
 #[cfg(test)]

@@ -6,8 +6,7 @@ use std::collections::HashSet;
 use percent_encoding::{percent_decode_str, percent_encode};
 
 use super::url::VALUE;
-use crate::error::Error;
-use crate::error::text::{MAX_TEXT, begin, cut};
+use crate::error::{Error, MAX_TEXT, begin, cut};
 
 /// A key of this length or more is recognized by any run of [`RUN`] of its bytes; a shorter one
 /// only as a whole, since short runs of it occur in other texts by chance.

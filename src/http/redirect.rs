@@ -7,8 +7,7 @@ use super::params::Params;
 use super::request::{Effect, Request};
 use super::transport::Answer;
 use super::url::{Base, checked_path, origin};
-use crate::error::text::excerpt;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, excerpt};
 
 const MAX_REDIRECTS: u32 = 5;
 

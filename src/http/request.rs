@@ -14,19 +14,6 @@ const SLOW_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// A request to any route. Nothing is sent before [`send`](Request::send),
 /// [`send_as`](Request::send_as), [`response`](Request::response) or [`text`](Request::text).
-///
-/// # Examples
-/// ```no_run
-/// # fn main() -> posthog_api::Result<()> {
-/// let project = posthog_api::Project::from_env()?;
-/// let flag = project
-///     .post("feature_flags/")
-///     .json(serde_json::json!({"key": "new-checkout", "active": true}))
-///     .send()?;
-/// println!("{}", flag["id"]);
-/// # Ok(())
-/// # }
-/// ```
 #[derive(Clone)]
 #[must_use = "nothing is sent before .send()"]
 pub struct Request {

@@ -25,6 +25,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(8);
 /// does not fit into the rest of [`max_wait`](RetryPolicy::max_wait), the call fails at once, and
 /// [`Error::retry_after`](crate::Error::retry_after) has the wait.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use = "a policy has no effect before a client is built with it"]
 pub struct RetryPolicy {
     max_retries: u32,
     max_wait: Duration,
@@ -39,26 +40,22 @@ impl Default for RetryPolicy {
 
 impl RetryPolicy {
     /// Never retries, except a read whose connection broke at once, which is sent a second time.
-    #[must_use]
     pub fn none() -> Self {
         RetryPolicy { max_retries: 0, max_wait: Duration::ZERO }
     }
 
     /// Waits until an hourly limit ends: 10 retries, and 75 minutes of waiting in all.
-    #[must_use]
     pub fn patient() -> Self {
         RetryPolicy { max_retries: 10, max_wait: Duration::from_secs(75 * 60) }
     }
 
     /// Sets how often one call is retried. Defaults to 3.
-    #[must_use]
     pub fn max_retries(mut self, n: u32) -> Self {
         self.max_retries = n;
         self
     }
 
     /// Sets how long one call may wait between its attempts, in all. Defaults to 60 s.
-    #[must_use]
     pub fn max_wait(mut self, d: Duration) -> Self {
         self.max_wait = d;
         self

@@ -14,8 +14,7 @@ use super::retry::Outcome;
 use super::tls;
 use super::url::{Base, Origin};
 use super::wait::AFTER_DEADLINE;
-use crate::error::text::{MAX_TEXT, lossy};
-use crate::error::{Error, ErrorAnswer, ErrorKind as Kind, Result};
+use crate::error::{Error, ErrorAnswer, ErrorKind as Kind, MAX_TEXT, Result};
 
 /// How much of an error's body is read: what an error keeps, and room to find the key at its end.
 const ERROR_BODY: usize = MAX_TEXT + 4 * 1024;
@@ -65,7 +64,7 @@ impl Answer {
     /// What an error keeps of this answer; `edit` masks each text.
     pub(super) fn for_error(&self, edit: &impl Fn(&str) -> String) -> ErrorAnswer {
         let end = self.body.len().min(ERROR_BODY);
-        let body = lossy(self.body.get(..end).unwrap_or_default());
+        let body = String::from_utf8_lossy(self.body.get(..end).unwrap_or_default());
         let id = self.header("x-request-id").or_else(|| self.header("cf-ray"));
         let mut answer = ErrorAnswer::read(self.status, &body, edit);
         answer.content_type = self.header("content-type").map(edit);

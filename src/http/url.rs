@@ -4,8 +4,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 
-use crate::error::text::excerpt;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, excerpt};
 
 /// PostHog's cloud in the United States.
 pub const US: &str = "https://us.posthog.com";

@@ -5,8 +5,7 @@ use std::fmt;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::error::text::line;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, line};
 
 /// A clock cannot add every `Duration`: a longer limit is cut to a year.
 pub(crate) const MAX_TIMEOUT: Duration = Duration::from_secs(366 * 24 * 60 * 60);

@@ -31,20 +31,6 @@ pub struct FunnelStep {
 /// # Errors
 /// As [`result`], if there is no result; [`WrongShape`](crate::ErrorKind::WrongShape),
 /// if the insight is of another kind: the message names the function that reads it.
-///
-/// # Examples
-/// ```
-/// use posthog_api::insight;
-/// use serde_json::json;
-///
-/// let answer = json!({"id": 7, "result": [
-///     {"name": "$pageview", "order": 0, "count": 200, "average_conversion_time": null},
-///     {"name": "signup", "order": 1, "count": 50, "average_conversion_time": 3600.0},
-/// ]});
-/// let steps = insight::funnel_steps(&answer)?;
-/// assert_eq!(steps[1].conversion, 0.25);
-/// # Ok::<(), posthog_api::Error>(())
-/// ```
 pub fn funnel_steps(insight: &Value) -> Result<Vec<FunnelStep>> {
     let list = elements(insight, Shape::Funnel, "funnel steps")?;
     let by_value = list.iter().filter_map(Value::as_array).flat_map(|steps| funnel(steps));

@@ -120,23 +120,6 @@ impl InsightResult {
     /// A series has a row for each point, and a retention one for each period of a cohort. Of
     /// [`InsightResult::Other`], a list of objects has a column for each name, and anything else
     /// one column, `value`.
-    ///
-    /// # Examples
-    /// ```
-    /// use posthog_api::{display_text, read};
-    /// use serde_json::json;
-    ///
-    /// let insight = json!({"id": 7, "result": [{"label": "Pageviews", "aggregated_value": 3}]});
-    /// let table = read(&insight)?.to_table();
-    /// println!("{}", table.columns.join(","));
-    /// for row in &table.rows {
-    ///     let cells: Vec<_> = row.iter().map(|cell| display_text(cell)).collect();
-    ///     println!("{}", cells.join(","));
-    /// }
-    /// # assert_eq!(table.columns, ["label", "breakdown", "compare", "value"]);
-    /// # assert_eq!(table.rows, [[json!("Pageviews"), json!(null), json!(null), json!(3)]]);
-    /// # Ok::<(), posthog_api::Error>(())
-    /// ```
     #[must_use]
     pub fn to_table(&self) -> Table {
         let (columns, rows): (&str, Vec<Value>) = match self {

@@ -2,8 +2,7 @@
 
 use serde_json::Value;
 
-use crate::error::text::excerpt;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, excerpt};
 
 /// The result of an insight, or why it has none.
 ///
@@ -16,16 +15,6 @@ use crate::error::{Error, ErrorKind, Result};
 /// [`Running`](ErrorKind::Running) if it is being computed, [`RateLimited`](ErrorKind::RateLimited)
 /// if too many queries ran, [`QueryFailed`](ErrorKind::QueryFailed) if computing it failed, and
 /// [`WrongShape`](ErrorKind::WrongShape) if it was listed with `basic`.
-///
-/// # Examples
-/// ```
-/// use posthog_api::insight;
-/// use serde_json::json;
-///
-/// let answer = json!({"id": 7, "result": [{"label": "a", "aggregated_value": 3}]});
-/// assert_eq!(insight::result(&answer)?[0]["aggregated_value"], 3);
-/// # Ok::<(), posthog_api::Error>(())
-/// ```
 pub fn result(insight: &Value) -> Result<&Value> {
     found(insight).ok_or_else(|| {
         let (kind, why) = why_not(insight);

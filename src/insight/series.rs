@@ -6,8 +6,7 @@ use super::fields::{breakdown, label, text};
 use super::result::name;
 use super::shape::{Shape, elements};
 use super::table::all_values;
-use crate::error::text::excerpt;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, excerpt};
 use crate::text::display_text;
 
 /// One line of an insight.
@@ -36,22 +35,6 @@ pub struct Series {
 /// message names the function that reads it), or if a line does not have as many points as days.
 /// [`CutShort`](crate::ErrorKind::CutShort), if a breakdown has more values and none of the lines
 /// holds the [rest](super::BREAKDOWN_OTHER).
-///
-/// # Examples
-/// ```
-/// use posthog_api::insight;
-/// use serde_json::json;
-///
-/// let answer = json!({"id": 7, "result": [
-///     {"label": "Pageviews", "days": ["2026-01-01", "2026-01-02"], "data": [41, 37]},
-/// ]});
-/// let line = &insight::series(&answer)?[0];
-/// for (day, value) in line.days.iter().zip(&line.data) {
-///     println!("{day} {}", value.unwrap_or_default());
-/// }
-/// # assert_eq!(line.data, [Some(41.0), Some(37.0)]);
-/// # Ok::<(), posthog_api::Error>(())
-/// ```
 pub fn series(insight: &Value) -> Result<Vec<Series>> {
     let lines = all_values(insight, elements(insight, Shape::Series, "series")?)?;
     lines.iter().map(|line| read(insight, line)).collect()

@@ -6,8 +6,7 @@ use super::fields::{breakdown, label, text};
 use super::result::name;
 use super::shape::{Shape, elements, not};
 use super::table::all_values;
-use crate::error::text::excerpt;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, excerpt};
 
 /// One number of an insight that shows totals.
 #[derive(Debug, Clone, PartialEq)]
@@ -75,22 +74,6 @@ pub fn aggregated_value(insight: &Value) -> Result<f64> {
 /// value is neither a number nor null.
 /// [`CutShort`](crate::ErrorKind::CutShort), if a breakdown has more values and none of the rows
 /// holds the [rest](super::BREAKDOWN_OTHER).
-///
-/// # Examples
-/// ```
-/// use posthog_api::insight;
-/// use serde_json::json;
-///
-/// let answer = json!({"id": 7, "result": [
-///     {"label": "Pageviews", "breakdown_value": "Chrome", "aggregated_value": 374},
-///     {"label": "Pageviews", "breakdown_value": "Safari", "aggregated_value": null},
-/// ]});
-/// let totals = insight::totals(&answer)?;
-/// assert_eq!(totals[0].value, Some(374.0));
-/// assert_eq!(totals[1].breakdown, Some(json!("Safari")));
-/// assert_eq!(totals[1].value, None);
-/// # Ok::<(), posthog_api::Error>(())
-/// ```
 pub fn totals(insight: &Value) -> Result<Vec<Total>> {
     all_values(insight, elements(insight, Shape::Totals, "totals")?)?
         .iter()

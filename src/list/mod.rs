@@ -45,14 +45,12 @@ pub struct Any;
 ///
 /// # Examples
 /// ```no_run
-/// # fn main() -> posthog_api::Result<()> {
 /// let project = posthog_api::Project::from_env()?;
 /// for cohort in project.list("cohorts") {
 ///     println!("{}", cohort?["name"]);
 /// }
 /// let persons = project.persons().search("@example.com").page_size(500).all()?;
-/// # Ok(())
-/// # }
+/// # Ok::<(), posthog_api::Error>(())
 /// ```
 #[derive(Clone)]
 #[must_use = "nothing is sent before a page is asked for"]
@@ -150,29 +148,12 @@ impl<K> List<K> {
         Items::new(self.pager(None, |_, row| Ok(row)))
     }
 
-    /// The rows of all pages, each read as a `T`: several times as fast as through [`Value`].
+    /// The rows of all pages, [each read as a `T`](crate::docs::cookbook#typed-rows): several times
+    /// as fast as through [`Value`].
     ///
     /// # Errors
     /// Those of [`pages`](List::pages). A row that is not a `T` is an error of the kind
     /// [`Row`](crate::ErrorKind::Row), and the iterator continues with the next row.
-    ///
-    /// # Examples
-    /// ```no_run
-    /// # use serde_derive::Deserialize;
-    /// #[derive(Debug, Deserialize)]
-    /// struct Cohort {
-    ///     name: String,
-    ///     count: Option<u64>,
-    /// }
-    ///
-    /// # fn main() -> posthog_api::Result<()> {
-    /// # let project = posthog_api::Project::from_env()?;
-    /// for cohort in project.list("cohorts").items_as::<Cohort>() {
-    ///     println!("{:?}", cohort?);
-    /// }
-    /// # Ok(())
-    /// # }
-    /// ```
     pub fn items_as<T: DeserializeOwned>(self) -> Items<T> {
         Items::new(self.pager(Some(page::typed), |position, row| row_as(position, &row)))
     }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::completeness::{Completeness, has_place};
 use super::page::{Frame, Next};
-use crate::error::text::excerpt;
+use crate::error::excerpt;
 use crate::http::{Key, MAX_QUERY, Params};
 
 const MAX_EMPTY_PAGES: u32 = 1_000;

@@ -11,8 +11,7 @@ use super::rows::{self, Row, Rows, RowsAs};
 use super::slices::{IDENTITY, Selection, Slices, place};
 use super::{Query, placeholders};
 use crate::date::{Moment, Precision};
-use crate::error::Result;
-use crate::error::text::excerpt;
+use crate::error::{Result, excerpt};
 use crate::http::{Http, debug};
 use crate::insight;
 use crate::refresh::Refresh;
@@ -40,7 +39,6 @@ use crate::refresh::Refresh;
 ///
 /// # Examples
 /// ```no_run
-/// # fn main() -> posthog_api::Result<()> {
 /// let project = posthog_api::Project::from_env()?;
 /// let november = project.events().after("2026-11-01").before("2026-12-01T00:00:00+01:00");
 /// let purchases = november
@@ -52,8 +50,7 @@ use crate::refresh::Refresh;
 ///     let event = event?;
 ///     println!("{} {}", event["timestamp"], event["amount"]);
 /// }
-/// # Ok(())
-/// # }
+/// # Ok::<(), posthog_api::Error>(())
 /// ```
 #[derive(Clone)]
 #[must_use = "nothing is sent before the first event is asked for"]

@@ -16,8 +16,7 @@ pub use events::Events;
 pub use rows::{Rows, RowsAs};
 pub use scan::Scan;
 
-use crate::error::text::excerpt;
-use crate::error::{Error, ErrorKind, Result, row_as};
+use crate::error::{Error, ErrorKind, Result, excerpt, line, row_as};
 use crate::http::{Http, Request, debug, to_value, value_of_text};
 use crate::id::is_uuid;
 use crate::insight::{self, Table};
@@ -28,18 +27,6 @@ const HOGQL: &str = "HogQLQuery";
 /// A query, from [`Project::hogql`](crate::Project::hogql) or
 /// [`Project::query`](crate::Project::query). Nothing is sent before its answer, its rows or a row
 /// of its [`scan`](Query::scan) is asked for. It is retried like a GET: it changes nothing.
-///
-/// # Examples
-/// ```no_run
-/// # fn main() -> posthog_api::Result<()> {
-/// let project = posthog_api::Project::from_env()?;
-/// let sql = "SELECT uuid, timestamp FROM events WHERE event = {name} LIMIT 9";
-/// for row in project.hogql(sql).value("name", "purchase").rows()? {
-///     println!("{} {}", row["uuid"], row["timestamp"]);
-/// }
-/// # Ok(())
-/// # }
-/// ```
 #[derive(Clone)]
 #[must_use = "nothing is sent before .send() or .rows()"]
 pub struct Query {
@@ -363,7 +350,7 @@ fn is_true(object: &Value, name: &str) -> bool {
 }
 
 fn query_failed(message: &str) -> Error {
-    let message = crate::error::text::line(message, 500);
+    let message = line(message, 500);
     Error::new(ErrorKind::QueryFailed, format!("the query failed: {message}"))
 }
 

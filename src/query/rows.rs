@@ -9,8 +9,7 @@ use serde_json::{Map, Value};
 
 use super::{Query, checked};
 use crate::date::{Moment, Precision};
-use crate::error::text::excerpt;
-use crate::error::{Error, ErrorKind, Result, row_as};
+use crate::error::{Error, ErrorKind, Result, excerpt, row_as};
 use crate::http::{Ahead, Response, debug, is_own};
 use crate::insight;
 

@@ -9,8 +9,7 @@ use serde_json::{Number, Value};
 
 use super::rows::{self, Ends, LARGEST_PAGE, PAGE, Queries, Row, Rows, RowsAs, moment};
 use super::{Query, placeholders, to_value};
-use crate::error::text::excerpt;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, excerpt};
 use crate::http::debug;
 use crate::insight;
 use crate::refresh::Refresh;
@@ -41,13 +40,11 @@ use crate::refresh::Refresh;
 ///
 /// # Examples
 /// ```no_run
-/// # fn main() -> posthog_api::Result<()> {
 /// let project = posthog_api::Project::from_env()?;
 /// for row in project.hogql("SELECT id, properties FROM persons").scan("id") {
 ///     println!("{}", row?["id"]);
 /// }
-/// # Ok(())
-/// # }
+/// # Ok::<(), posthog_api::Error>(())
 /// ```
 #[derive(Clone)]
 #[must_use = "nothing is sent before the first row is asked for"]
