@@ -109,10 +109,8 @@ impl ClientBuilder {
 
     /// Sets how many bytes an answer may have, after decompression. Defaults to 256 MiB.
     ///
-    /// A value takes more memory than its JSON: 16 MB of `[{"":0},{"":0},...]` become 1.5 GB, and
-    /// every visitor of a site can store such a property. A typical page of persons takes about
-    /// five times its bytes. Where memory is scarce, set a limit of a few MB and a smaller page
-    /// size, or read rows with [`List::items_as`](crate::List::items_as).
+    /// A value takes more memory than its JSON: a page of persons five times as much, and at worst
+    /// [a hundred times](crate::docs::behaviour#memory). Where memory is scarce, set a few MB.
     pub fn max_body_bytes(mut self, n: u64) -> Self {
         self.max_body_bytes = n;
         self
@@ -151,8 +149,7 @@ impl ClientBuilder {
     /// `n`. Defaults to no limit.
     ///
     /// PostHog allows 240 a minute on most routes, [counted by the
-    /// key](crate::docs::behaviour#what-posthog-allows). Clients that are built separately do not
-    /// share a pace.
+    /// key](crate::docs::behaviour#what-posthog-allows).
     pub fn max_requests_per_minute(mut self, n: u32) -> Self {
         self.max_requests_per_minute = Some(n);
         self
@@ -162,11 +159,8 @@ impl ClientBuilder {
     /// own.
     ///
     /// Its timeouts, redirects and treatment of error statuses are replaced by this client's.
-    /// Defaults to one with the TLS of the features that are on, 16 idle connections and,
-    /// unless the host is this machine, the proxy of the environment: the first of `ALL_PROXY`,
-    /// `HTTPS_PROXY` and `HTTP_PROXY` that is set serves http and https alike, except for hosts in
-    /// `NO_PROXY`. A `socks5://` proxy needs ureq's feature `socks-proxy`, and is ignored
-    /// without it.
+    /// Defaults to one with the TLS of the features that are on, 16 idle connections and the
+    /// [proxy of the environment](crate::docs::cookbook#a-proxy).
     pub fn agent(mut self, agent: ureq::Agent) -> Self {
         self.agent = Some(agent);
         self

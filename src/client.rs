@@ -23,13 +23,8 @@ impl Client {
     /// The same client with a deadline, such as `Instant::now() + Duration::from_secs(5)`. It holds
     /// for everything that is made from the new handle. Of two deadlines the earlier one holds.
     ///
-    /// - A call without an answer by then ends with the error
-    ///   [`Timeout`](crate::ErrorKind::Timeout). After the deadline nothing is sent.
-    /// - If a retry does not fit before the deadline, the call returns the error of its last
-    ///   attempt.
-    /// - Waits for the network end with the deadline; a hook of yours and the decoding of an answer
-    ///   do not.
-    /// - A background query is cancelled, which can take one second more.
+    /// A call without an answer by then ends with the error [`Timeout`](crate::ErrorKind::Timeout).
+    /// [Behaviour](crate::docs::behaviour#deadlines) says what a deadline does not interrupt.
     #[must_use]
     pub fn with_deadline(&self, at: Instant) -> Client {
         Client { http: self.http.with_deadline(at) }

@@ -11,8 +11,8 @@ use serde_json::Value;
 use super::redirect;
 use super::request::{Effect, Request};
 use super::response::Response;
-use super::retry::{self, Decision, Outcome, Spent};
-use super::transport::{Accept, Answer, Attempt, NoAnswer};
+use super::retry::{self, Decision, Spent};
+use super::transport::{Accept, Answer, Attempt, Failed};
 use super::wait::{self, RetryEvent, timed_out};
 use super::{Auth, Http};
 use crate::error::{Error, ErrorKind, Result};
@@ -73,21 +73,21 @@ fn send(mut request: Request, accept: Accept) -> Result<Response> {
     }
     let (mut spent, mut redirects) = (Spent::default(), 0);
     loop {
-        let (outcome, error) = match attempt(&mut request, accept) {
+        let Failed { error, stale } = match attempt(&mut request, accept) {
             Ok(answer) if answer.is_success() => return Ok(Response { request, answer }),
             Ok(answer) if answer.is_redirect() => {
                 redirects += 1;
                 redirect::follow(&mut request, &answer, redirects).map_err(|e| request.error(e))?;
                 continue;
             }
-            Ok(answer) => status_error(&request, &answer),
-            Err(NoAnswer { outcome, error }) => (outcome, error),
+            Ok(answer) => status_error(&request, &answer).into(),
+            Err(failed) => failed,
         };
         let error = request.error(error);
         let http = &request.http;
         let policy = &http.core.policy;
         let repeatable = request.effect != Effect::Write;
-        match retry::decide(policy, &mut spent, outcome, repeatable, retry::jitter()) {
+        match retry::decide(policy, &mut spent, &error, stale, repeatable, retry::jitter()) {
             Decision::Again => {}
             Decision::Wait(wait) if http.wait_for_retry(&request, spent.retries, wait, &error) => {}
             _ => {
@@ -98,12 +98,12 @@ fn send(mut request: Request, accept: Accept) -> Result<Response> {
     }
 }
 
-fn attempt(request: &mut Request, accept: Accept) -> std::result::Result<Answer, NoAnswer> {
+fn attempt(request: &mut Request, accept: Accept) -> std::result::Result<Answer, Failed> {
     let (buffer, turn) = (std::mem::take(&mut request.buffer), request.turn.take());
     let (http, core) = (&request.http, &request.http.core);
-    let unsent = |error| NoAnswer { outcome: Outcome::Final, error };
-    let (url, body) = (request.url().map_err(unsent)?, body_with_key(request).map_err(unsent)?);
-    http.pace(request, turn).and_then(|()| http.check()).map_err(unsent)?;
+    let (url, body) = (request.url()?, body_with_key(request)?);
+    http.pace(request, turn)?;
+    http.check()?;
     let attempt = Attempt {
         method: request.method,
         url: &url,
@@ -119,13 +119,13 @@ fn attempt(request: &mut Request, accept: Accept) -> std::result::Result<Answer,
 }
 
 /// What an error status means. The key is masked before the hook, or a retry, can see it.
-fn status_error(request: &Request, answer: &Answer) -> (Outcome, Error) {
+fn status_error(request: &Request, answer: &Answer) -> Error {
     let key = &request.http.core.key;
     let mut kept = answer.for_error(&|text| key.shown(text));
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let header = answer.header("retry-after");
     kept.retry_after = retry::retry_after(header, now.as_secs()).or(kept.retry_after);
-    (Outcome::Status(answer.status, kept.retry_after), Error::of_answer(kept))
+    Error::of_answer(kept)
 }
 
 impl Http {

@@ -2,27 +2,20 @@
 //! sleep.
 
 use std::hash::{BuildHasher, RandomState};
+use std::mem;
 use std::time::Duration;
 
 use crate::date::Moment;
+use crate::error::{Error, ErrorKind};
 
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(8);
 
 /// How often a call is retried, and how long it may wait for that in all.
 ///
-/// | what happened | retried for |
-/// | --- | --- |
-/// | 429 | every method |
-/// | 408, 500 (once), 502, 503, 520-523, 525-527, 530, a broken connection | GET and queries |
-/// | no connection was made | every method; for a write only where nothing can have been sent |
-///
-/// A timeout while waiting for the answer, 504, 512, 524 and every other status are not retried:
-/// the server would only start the same work again. A write that may have arrived is never sent
-/// again.
-///
-/// The wait is the one that PostHog asks for, else 0.5 s, doubled up to 8 s, with jitter. If a wait
-/// does not fit into the rest of [`max_wait`](RetryPolicy::max_wait), the call fails at once, and
+/// [Behaviour](crate::docs::behaviour#retries) says what is retried, and after which wait. A write
+/// that may have arrived is never sent again. If a wait does not fit into the rest of
+/// [`max_wait`](RetryPolicy::max_wait), the call fails at once, and
 /// [`Error::retry_after`](crate::Error::retry_after) has the wait.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use = "a policy has no effect before a client is built with it"]
@@ -62,19 +55,6 @@ impl RetryPolicy {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    /// An answer with this status, and the wait that it asks for.
-    Status(u16, Option<Duration>),
-    /// No connection was made, so nothing was sent.
-    Unconnected,
-    /// A connection that broke at once: most often the server had closed it between two requests.
-    Stale,
-    Broken,
-    /// Anything that another attempt would not change.
-    Final,
-}
-
 /// What one call has used up so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Spent {
@@ -93,32 +73,31 @@ pub(crate) enum Decision {
     Fail,
 }
 
-/// What to do after `outcome`, which is noted in `spent`. `repeatable`: the call can be sent twice
-/// without harm. `jitter`: from 0 to 1.
+/// What to do after an attempt failed, which is noted in `spent`. `stale`: the connection broke at
+/// once: most often the server had closed it between two requests. `repeatable`: the call can be
+/// sent twice without harm. `jitter`: from 0 to 1.
 pub(crate) fn decide(
     policy: &RetryPolicy,
     spent: &mut Spent,
-    outcome: Outcome,
+    error: &Error,
+    stale: bool,
     repeatable: bool,
     jitter: f64,
 ) -> Decision {
-    let is_500 = matches!(outcome, Outcome::Status(500, _));
-    let first_500 = is_500 && !spent.had_500;
-    spent.had_500 |= is_500;
-    let (may, asked) = match outcome {
-        Outcome::Stale if repeatable && !std::mem::replace(&mut spent.had_stale, true) => {
-            return Decision::Again;
+    use ErrorKind as K;
+    if stale && repeatable && !mem::replace(&mut spent.had_stale, true) {
+        return Decision::Again;
+    }
+    let may = match (error.kind(), error.status()) {
+        (_, Some(429)) => true,
+        (_, Some(500)) => !mem::replace(&mut spent.had_500, true) && repeatable,
+        (_, Some(408 | 502 | 503 | 520..=523 | 525..=527 | 530)) => repeatable,
+        (K::Dns | K::Connect | K::Proxy | K::Broken, None) => {
+            repeatable || !error.may_have_been_done()
         }
-        Outcome::Status(429, asked) => (true, asked),
-        Outcome::Status(500, asked) => (repeatable && first_500, asked),
-        Outcome::Status(408 | 502 | 503 | 520..=523 | 525..=527 | 530, asked) => {
-            (repeatable, asked)
-        }
-        Outcome::Unconnected => (true, None),
-        Outcome::Broken | Outcome::Stale => (repeatable, None),
-        Outcome::Status(..) | Outcome::Final => (false, None),
+        _ => false,
     };
-    let wait = asked.unwrap_or_else(|| {
+    let wait = error.retry_after().unwrap_or_else(|| {
         let doubled = FIRST_WAIT.saturating_mul(1 << spent.retries.min(8)).min(LONGEST_WAIT);
         doubled.mul_f64(0.5 + jitter.clamp(0.0, 1.0) / 2.0)
     });

@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 
 use ureq::http::{self, HeaderMap, Method, Version, header};
 
-use super::retry::Outcome;
 use super::tls;
 use super::url::{Base, Origin};
 use super::wait::AFTER_DEADLINE;
@@ -21,6 +20,8 @@ const ERROR_BODY: usize = MAX_TEXT + 4 * 1024;
 
 /// How much memory is reserved because the server announces a long body.
 const TRUSTED_LENGTH: u64 = 16 * 1024 * 1024;
+
+const CONNECTING: &str = "check the network, or raise connect_timeout";
 
 /// A connection that breaks within this time may be one that the server had already closed.
 const AT_ONCE: Duration = Duration::from_secs(1);
@@ -87,10 +88,17 @@ impl Answer {
     }
 }
 
-/// Why the answer is missing or not complete.
-pub(crate) struct NoAnswer {
-    pub(crate) outcome: Outcome,
+/// An attempt without an answer that can be used.
+pub(crate) struct Failed {
     pub(crate) error: Error,
+    /// The connection broke at once: most often the server had closed it between two requests.
+    pub(crate) stale: bool,
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Failed {
+        Failed { error, stale: false }
+    }
 }
 
 pub(crate) struct Transport {
@@ -132,7 +140,7 @@ impl Transport {
         &self,
         attempt: &Attempt<'_>,
         buffer: Vec<u8>,
-    ) -> std::result::Result<Answer, NoAnswer> {
+    ) -> std::result::Result<Answer, Failed> {
         let (started, body_read) = (Instant::now(), Cell::new(false));
         let response = self.run(attempt, &body_read).map_err(|error| {
             let reached = match attempt.body {
@@ -140,12 +148,9 @@ impl Transport {
                 Some(body) if !body.is_empty() => Reached::Nothing,
                 _ => Reached::Maybe,
             };
-            let mut failed = self.failed(error, reached, attempt);
-            // Most often the server had closed a connection that was kept.
-            if failed.error.kind() == Kind::Broken && started.elapsed() < AT_ONCE {
-                failed.outcome = Outcome::Stale;
-            }
-            failed
+            let error = self.failed(error, reached, attempt);
+            let stale = error.kind() == Kind::Broken && started.elapsed() < AT_ONCE;
+            Failed { error, stale }
         })?;
         self.connected.store(true, Ordering::Relaxed);
         let (parts, mut body) = response.into_parts();
@@ -167,46 +172,44 @@ impl Transport {
             || answer.headers.get_all(header::TRANSFER_ENCODING).iter().any(is_chunked)
             || (answer.body.is_empty() && stays_open);
         if answer.is_success() && attempt.accept == Accept::Json && looks_cut(&answer) {
-            return Err(broken("the answer has no length, and its JSON is not complete"));
+            return Err(broken("the answer has no length, and its JSON is not complete").into());
         }
         Ok(answer)
     }
 
-    /// Why the answer is missing, and whether another attempt may bring it.
-    fn failed(&self, error: ureq::Error, reached: Reached, attempt: &Attempt<'_>) -> NoAnswer {
-        let mut failed = match error {
+    /// Why the answer is missing.
+    fn failed(&self, error: ureq::Error, reached: Reached, attempt: &Attempt<'_>) -> Error {
+        let error = match error {
             ureq::Error::Timeout(phase) => self.limit_passed(phase, attempt),
             other => no_answer(other, reached),
         };
-        if matches!(failed.error.kind(), Kind::Dns | Kind::Connect) {
-            let proxy = self.agent.config().proxy().is_some();
-            let through = if proxy { " (through a proxy)" } else { "" };
-            failed.error =
-                failed.error.map_text(&|m| format!("{}: {m}{through}", self.origin.text));
+        if !matches!(error.kind(), Kind::Dns | Kind::Connect) {
+            return error;
         }
-        if failed.outcome != Outcome::Unconnected {
-            failed.error = failed.error.done(true);
-        }
-        failed
+        let proxy = self.agent.config().proxy().is_some();
+        let through = if proxy { " (through a proxy)" } else { "" };
+        error.map_text(&|m| format!("{}: {m}{through}", self.origin.text))
     }
 
-    fn limit_passed(&self, phase: ureq::Timeout, attempt: &Attempt<'_>) -> NoAnswer {
+    fn limit_passed(&self, phase: ureq::Timeout, attempt: &Attempt<'_>) -> Error {
         let connecting = matches!(phase, ureq::Timeout::Resolve | ureq::Timeout::Connect);
         let limit = if connecting { self.connect_timeout } else { attempt.timeout };
         // A phase has no more time than was left when the attempt began.
         let is_over = attempt.deadline.is_some_and(|at| at <= Instant::now());
         if is_over || attempt.left.is_some_and(|left| left <= limit) {
-            return failed(Outcome::Final, Kind::Timeout, AFTER_DEADLINE);
+            return failed(Kind::Timeout, AFTER_DEADLINE);
         }
-        if !connecting {
-            let why = format!("there was no complete answer within {limit:?} (phase: {phase})");
-            let text = format!("{why}; ask for less, or raise the timeout");
-            return failed(Outcome::Final, Kind::Timeout, text);
-        }
-        let kind = if phase == ureq::Timeout::Resolve { Kind::Dns } else { Kind::Connect };
-        let why = format!("no connection was made within {limit:?} (phase: {phase})");
-        let text = format!("{why}; check the network, or raise connect_timeout");
-        failed(Outcome::Unconnected, kind, text)
+        let (kind, what, hint) = match phase {
+            ureq::Timeout::Resolve => (Kind::Dns, "no connection was made", CONNECTING),
+            ureq::Timeout::Connect => (Kind::Connect, "no connection was made", CONNECTING),
+            _ => (
+                Kind::Timeout,
+                "there was no complete answer",
+                "ask for less, or raise the timeout",
+            ),
+        };
+        let text = format!("{what} within {limit:?} (phase: {phase}); {hint}");
+        failed(kind, text).done(!connecting)
     }
 
     fn run(
@@ -334,37 +337,35 @@ fn looks_cut(answer: &Answer) -> bool {
     !answer.is_complete() && first.is_none_or(|b| b"{[\"-0123456789tfn".contains(b))
 }
 
-/// `text`: the message; or the message, `; ` and the hint.
-fn failed(outcome: Outcome, kind: Kind, text: impl AsRef<str>) -> NoAnswer {
-    NoAnswer { outcome, error: Error::from_text(kind, text.as_ref()) }
+/// Of a request that may have been sent. `text`: the message; or the message, `; ` and the hint.
+fn failed(kind: Kind, text: impl AsRef<str>) -> Error {
+    Error::from_text(kind, text.as_ref()).done(true)
 }
 
-fn broken(why: impl Display) -> NoAnswer {
-    let message = format!("the connection broke before the answer was complete: {why}");
-    let NoAnswer { outcome, error } = failed(Outcome::Broken, Kind::Broken, message);
-    NoAnswer { outcome, error: error.done(true) }
+fn broken(why: impl Display) -> Error {
+    failed(Kind::Broken, format!("the connection broke before the answer was complete: {why}"))
 }
 
-fn unconnected(kind: Kind, why: impl Display) -> NoAnswer {
-    failed(Outcome::Unconnected, kind, format!("no connection was made: {why}"))
+fn unconnected(kind: Kind, why: impl Display) -> Error {
+    failed(kind, format!("no connection was made: {why}")).done(false)
 }
 
 /// Of "refused" or "unreachable". An established connection reports the same errors, minutes after
 /// the request was sent, when its route disappears.
-fn refused(reached: Reached, kind: Kind, why: impl Display) -> NoAnswer {
+fn refused(reached: Reached, kind: Kind, why: impl Display) -> Error {
     match reached {
         Reached::Nothing => unconnected(kind, why),
-        Reached::Maybe => NoAnswer { outcome: Outcome::Broken, ..unconnected(kind, why) },
+        Reached::Maybe => unconnected(kind, why).done(true),
         Reached::Surely => broken(why),
     }
 }
 
-fn no_answer(error: ureq::Error, reached: Reached) -> NoAnswer {
-    let other = |kind, message: String| failed(Outcome::Final, kind, message);
+fn no_answer(error: ureq::Error, reached: Reached) -> Error {
     match error {
         ureq::Error::BodyExceedsLimit(limit) => {
             let hint = "ask for fewer rows a page, or raise max_body_bytes";
-            other(Kind::TooLarge, format!("the answer is larger than {limit} bytes; {hint}"))
+            let text = format!("the answer is larger than {limit} bytes; {hint}");
+            failed(Kind::TooLarge, text)
         }
         ureq::Error::HostNotFound => unconnected(Kind::Dns, "the host name is not known"),
         ureq::Error::ConnectionFailed => {
@@ -373,28 +374,42 @@ fn no_answer(error: ureq::Error, reached: Reached) -> NoAnswer {
         ureq::Error::ConnectProxyFailed(why) => {
             refused(reached, Kind::Proxy, format!("the proxy refused: {why}"))
         }
-        ureq::Error::InvalidProxyUrl => {
-            other(Kind::Proxy, "the URL of the proxy is not valid".into())
-        }
+        ureq::Error::InvalidProxyUrl => failed(Kind::Config, "the URL of the proxy is not valid"),
         ureq::Error::Io(error) => io_failed(&error, reached),
         #[cfg(feature = "gzip")]
-        ureq::Error::Decompress(kind, error) => match io_failed(&error, reached) {
-            failed if failed.outcome == Outcome::Broken => failed,
-            _ => other(Kind::Decode, format!("the {kind} body cannot be decompressed: {error}")),
-        },
-        ureq::Error::TlsRequired => other(Kind::Tls, "an https host needs a TLS feature".into()),
+        ureq::Error::Decompress(_, error) if is_break(&error) => broken(error),
+        #[cfg(feature = "gzip")]
+        ureq::Error::Decompress(kind, error) => {
+            failed(Kind::Decode, format!("the {kind} body cannot be decompressed: {error}"))
+        }
+        ureq::Error::TlsRequired => failed(Kind::Tls, "an https host needs a TLS feature"),
         // Their text can contain the URL, and the key with it.
         ureq::Error::BadUri(_) | ureq::Error::RequireHttpsOnly(_) => {
-            other(Kind::Config, "the URL was refused".into())
+            failed(Kind::Config, "the URL was refused")
         }
         error => match error.to_string() {
             message if message.contains("tls") || message.contains("certificate") => tls(&message),
-            message => other(Kind::NotHttp, format!("the answer is not valid HTTP: {message}")),
+            message => failed(Kind::NotHttp, format!("the answer is not valid HTTP: {message}")),
         },
     }
 }
 
-fn io_failed(error: &io::Error, reached: Reached) -> NoAnswer {
+/// Whether the connection broke.
+fn is_break(error: &io::Error) -> bool {
+    use io::ErrorKind as Io;
+    matches!(
+        error.kind(),
+        Io::ConnectionReset
+            | Io::ConnectionAborted
+            | Io::BrokenPipe
+            | Io::NotConnected
+            | Io::UnexpectedEof
+            | Io::WriteZero
+            | Io::TimedOut
+    )
+}
+
+fn io_failed(error: &io::Error, reached: Reached) -> Error {
     use io::ErrorKind as Io;
     let message = error.to_string();
     match error.kind() {
@@ -403,27 +418,21 @@ fn io_failed(error: &io::Error, reached: Reached) -> NoAnswer {
         | Io::NetworkUnreachable
         | Io::NetworkDown
         | Io::AddrNotAvailable => refused(reached, Kind::Connect, message),
-        Io::ConnectionReset
-        | Io::ConnectionAborted
-        | Io::BrokenPipe
-        | Io::NotConnected
-        | Io::UnexpectedEof
-        | Io::WriteZero
-        | Io::TimedOut => broken(message),
+        _ if is_break(error) => broken(message),
         _ if message.starts_with("failed to lookup address") => unconnected(Kind::Dns, message),
         // rustls reports a failed handshake as invalid data.
         Io::InvalidData => tls(&message),
-        _ => failed(Outcome::Final, Kind::Broken, message),
+        _ => failed(Kind::Broken, message),
     }
 }
 
-fn tls(message: &str) -> NoAnswer {
+fn tls(message: &str) -> Error {
     const OWN_AUTHORITY: &str = "; a company's own certificate authority needs the feature `platform-verifier`, or an agent with its \
          root certificate (ClientBuilder::agent)";
     let unknown = ["UnknownIssuer", "unknown issuer", "self-signed", "self signed", "local issuer"];
     let is_unknown = unknown.iter().any(|word| message.contains(word));
     let hint = if is_unknown { OWN_AUTHORITY } else { "" };
-    failed(Outcome::Final, Kind::Tls, format!("TLS failed: {message}{hint}"))
+    failed(Kind::Tls, format!("TLS failed: {message}{hint}"))
 }
 
 #[cfg(test)]

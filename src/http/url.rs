@@ -2,7 +2,9 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
+use percent_encoding::{
+    AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode, percent_encode_byte,
+};
 
 use crate::error::{Error, Result, excerpt};
 
@@ -20,24 +22,6 @@ pub(crate) const MAX_QUERY: usize = MAX_URL - 1_000;
 /// All but the unreserved characters of RFC 3986.
 pub(super) const VALUE: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-
-/// What is encoded in a path: `VALUE` without `/`, `%`, and what RFC 3986 allows in a segment.
-const PATH: &AsciiSet = &VALUE
-    .remove(b'/')
-    .remove(b'%')
-    .remove(b'!')
-    .remove(b'$')
-    .remove(b'&')
-    .remove(b'\'')
-    .remove(b'(')
-    .remove(b')')
-    .remove(b'*')
-    .remove(b'+')
-    .remove(b',')
-    .remove(b';')
-    .remove(b'=')
-    .remove(b':')
-    .remove(b'@');
 
 fn config<T>(message: impl Into<String>) -> Result<T> {
     Err(Error::config(message.into()))
@@ -175,7 +159,10 @@ pub(crate) fn checked_path(path: &str) -> Result<String> {
         return wrong("contains a '%' without two hex digits; write %25 for the character itself");
     }
     path.split('/').try_for_each(check_segment)?;
-    Ok(percent_encode(path.as_bytes(), PATH).to_string())
+    // What RFC 3986 allows in a path, and what is encoded already, stay as they are.
+    let stays = |b: u8| plain(b) || b"%.~!$&'()*+,;=:".contains(&b);
+    let encode = |b| if stays(b) { char::from(b).into() } else { percent_encode_byte(b).into() };
+    Ok(path.bytes().map::<String, _>(encode).collect())
 }
 
 /// A caller's id as one segment of a path.

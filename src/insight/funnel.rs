@@ -29,8 +29,7 @@ pub struct FunnelStep {
 /// The steps of a funnel; of one with a breakdown, those of each value in turn.
 ///
 /// # Errors
-/// As [`result`], if there is no result; [`WrongShape`](crate::ErrorKind::WrongShape),
-/// if the insight is of another kind: the message names the function that reads it.
+/// [Those of all readers](super).
 pub fn funnel_steps(insight: &Value) -> Result<Vec<FunnelStep>> {
     let list = elements(insight, Shape::Funnel, "funnel steps")?;
     let by_value = list.iter().filter_map(Value::as_array).flat_map(|steps| funnel(steps));
@@ -73,7 +72,7 @@ pub struct TimeToConvert {
 /// The histogram of a funnel that shows the time to convert.
 ///
 /// # Errors
-/// As [`funnel_steps`].
+/// [Those of all readers](super).
 pub fn time_to_convert(insight: &Value) -> Result<TimeToConvert> {
     let found = result(insight)?;
     if Shape::of(insight) != Shape::TimeToConvert {

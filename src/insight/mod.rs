@@ -6,7 +6,9 @@
 //! [`funnel_steps`], [`time_to_convert`], [`retention`], [`paths`], [`table`] and [`rows`]. A
 //! reader that does not fit returns an error that names the one that does.
 //!
-//! All readers accept an insight, and the answer of a query of the same kind.
+//! All readers accept an insight, and the answer of a query of the same kind. All return the errors
+//! of [`result`] where there is no result, and [`WrongShape`](crate::ErrorKind::WrongShape) for an
+//! insight of another kind.
 
 mod cut;
 mod fields;
@@ -68,8 +70,7 @@ pub enum InsightResult {
 /// For a tile of a dashboard, call `read(&tile["insight"])`, which is null where the tile holds a
 /// text.
 ///
-/// An empty result has the shape that the insight's query (or, on older servers, its filters)
-/// names; if they name none, it is [`InsightResult::Other`].
+/// An empty result has the shape that the insight's query, or its filters on older servers, name.
 ///
 /// # Errors
 /// As [`result`], if there is no result. As [`table`], [`totals`] and [`series`], if the server cut

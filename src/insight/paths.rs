@@ -23,9 +23,7 @@ pub struct PathEdge {
 /// The edges of paths, in PostHog's order.
 ///
 /// # Errors
-/// As [`result`](super::result), if there is no result;
-/// [`WrongShape`](crate::ErrorKind::WrongShape), if the insight is of another kind: the
-/// message names the function that reads it.
+/// [Those of all readers](super).
 pub fn paths(insight: &Value) -> Result<Vec<PathEdge>> {
     let read = |edge: &Value| PathEdge {
         source: text(edge, "source").unwrap_or_default(),

@@ -55,7 +55,7 @@ pub(super) fn own_result(holder: &Value) -> Option<&Value> {
 }
 
 /// The name under which a result stands in this object.
-pub(super) fn own_name(holder: &Value) -> Option<&'static str> {
+fn own_name(holder: &Value) -> Option<&'static str> {
     let is_there = |name: &&str| holder.get(name).is_some_and(|result| !result.is_null());
     ["results", "result"].into_iter().find(is_there)
 }
@@ -65,17 +65,24 @@ pub(super) struct Found<'a> {
     pub(super) columns: &'a [Value],
     pub(super) rows: &'a [Value],
     pub(super) holder: &'a Value,
+    /// The JSON pointer to the rows.
+    pub(super) path: String,
 }
 
 /// Servers of 2023 put the columns of an SQL insight into its `result`, later ones beside it. The
 /// answer of a query has `results`.
 pub(super) fn find(response: &Value) -> Option<Found<'_>> {
-    let mut holder = answer_of(response);
+    let is_polled = own_name(response).is_none();
+    let mut path = if is_polled { "/query_status/results" } else { "" }.to_owned();
     loop {
-        let inside = own_result(holder);
-        match (holder.get("columns").and_then(Value::as_array), inside?) {
-            (Some(columns), Value::Array(rows)) => return Some(Found { columns, rows, holder }),
-            (_, object @ Value::Object(_)) => holder = object,
+        let holder = response.pointer(&path)?;
+        let name = own_name(holder)?;
+        path = format!("{path}/{name}");
+        match (holder.get("columns").and_then(Value::as_array), holder.get(name)?) {
+            (Some(columns), Value::Array(rows)) => {
+                return Some(Found { columns, rows, holder, path });
+            }
+            (_, Value::Object(_)) => {}
             _ => return None,
         }
     }

@@ -25,9 +25,7 @@ pub struct RetentionCohort {
 /// The rows of a retention, one for each period.
 ///
 /// # Errors
-/// As [`result`](super::result), if there is no result;
-/// [`WrongShape`](crate::ErrorKind::WrongShape), if the insight is of another kind: the
-/// message names the function that reads it.
+/// [Those of all readers](super).
 pub fn retention(insight: &Value) -> Result<Vec<RetentionCohort>> {
     let cohorts = elements(insight, Shape::Retention, "retention")?;
     // Servers send both, and null for the one that is not asked for.

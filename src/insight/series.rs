@@ -31,10 +31,9 @@ pub struct Series {
 /// The lines of an insight, in PostHog's order.
 ///
 /// # Errors
-/// Those of [`result`](super::result) if the insight has no result, if it is of another kind (the
-/// message names the function that reads it), or if a line does not have as many points as days.
-/// [`CutShort`](crate::ErrorKind::CutShort), if a breakdown has more values and none of the lines
-/// holds the [rest](super::BREAKDOWN_OTHER).
+/// [Those of all readers](super); [`WrongShape`](crate::ErrorKind::WrongShape) also if a line does
+/// not have as many points as days; [`CutShort`](crate::ErrorKind::CutShort) if a breakdown has more
+/// values and none of the lines holds the [rest](super::BREAKDOWN_OTHER).
 pub fn series(insight: &Value) -> Result<Vec<Series>> {
     let lines = all_values(insight, elements(insight, Shape::Series, "series")?)?;
     lines.iter().map(|line| read(insight, line)).collect()

@@ -1,11 +1,12 @@
 //! Rows and columns: of SQL, and of lists of events and persons.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::mem;
 
 use serde_json::{Map, Value};
 
 use super::cut::{self, Cut};
-use super::result::{Found, answer_of, find, name, own_name, own_result, result, tabular};
+use super::result::{Found, answer_of, find, name, own_result, result, tabular};
 use super::shape::{Shape, shown};
 use crate::error::{Error, ErrorKind, Result};
 use crate::text::display_text;
@@ -102,26 +103,14 @@ fn not_cut(response: &Value, rows: usize, cut: Option<Cut>) -> Result<()> {
 /// The rows of one page of a scan, which knows its own LIMIT.
 pub(crate) fn page_of(response: &mut Value) -> Result<Vec<Map<String, Value>>> {
     let found = tabular(response).ok_or_else(|| no_rows(response))?;
-    let names = unique(&found.names()?);
+    let (names, path) = (unique(&found.names()?), found.path);
     let row = |row| match row {
         Value::Array(cells) => names.iter().cloned().zip(cells).collect(),
         _ => Map::new(),
     };
-    Ok(take_rows(response).into_iter().map(row).collect())
-}
-
-/// Moves the rows out of an answer: a copy of all cells would take as long as reading them.
-fn take_rows(response: &mut Value) -> Vec<Value> {
-    let polled = own_result(response).is_none();
-    let mut holder =
-        if polled { response.pointer_mut("/query_status/results") } else { Some(response) };
-    while let Some(object) = holder {
-        match own_name(object).and_then(|name| object.get_mut(name)) {
-            Some(Value::Array(rows)) => return std::mem::take(rows),
-            inside => holder = inside,
-        }
-    }
-    Vec::new()
+    // Moved out: a copy of all cells would take as long as reading them.
+    let rows = response.pointer_mut(&path).and_then(Value::as_array_mut).map(mem::take);
+    Ok(rows.unwrap_or_default().into_iter().map(row).collect())
 }
 
 /// The LIMIT at the outermost level of the answer's `hogql`, if it can be read.
@@ -151,7 +140,7 @@ fn objects(response: &Value) -> Option<Found<'_>> {
     let bare = || {
         let holder = answer_of(response);
         let rows = own_result(holder)?.as_array()?;
-        let found = Found { columns: &[], rows, holder };
+        let found = Found { columns: &[], rows, holder, path: String::new() };
         (Shape::of(response) == Shape::Unknown).then_some(found)
     };
     let found = find(response).or_else(bare)?;

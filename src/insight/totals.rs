@@ -29,10 +29,8 @@ pub struct Total {
 /// number.
 ///
 /// # Errors
-/// As [`result`](super::result), if there is no result;
-/// [`WrongShape`](crate::ErrorKind::WrongShape), if the insight is of another kind (the
-/// message names the function that reads it), had nothing to aggregate, or has several numbers,
-/// which [`totals`] returns.
+/// [Those of all readers](super); [`WrongShape`](crate::ErrorKind::WrongShape) also if the insight
+/// had nothing to aggregate, or has several numbers, which [`totals`] returns.
 ///
 /// # Examples
 /// ```
@@ -69,11 +67,9 @@ pub fn aggregated_value(insight: &Value) -> Result<f64> {
 /// of a breakdown and each period of a comparison.
 ///
 /// # Errors
-/// As [`result`](super::result), if there is no result;
-/// [`WrongShape`](crate::ErrorKind::WrongShape), if the insight is of another kind, or a
-/// value is neither a number nor null.
-/// [`CutShort`](crate::ErrorKind::CutShort), if a breakdown has more values and none of the rows
-/// holds the [rest](super::BREAKDOWN_OTHER).
+/// [Those of all readers](super); [`WrongShape`](crate::ErrorKind::WrongShape) also if a value is
+/// neither a number nor null; [`CutShort`](crate::ErrorKind::CutShort) if a breakdown has more
+/// values and none of the rows holds the [rest](super::BREAKDOWN_OTHER).
 pub fn totals(insight: &Value) -> Result<Vec<Total>> {
     all_values(insight, elements(insight, Shape::Totals, "totals")?)?
         .iter()

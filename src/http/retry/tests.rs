@@ -1,42 +1,66 @@
 use super::*;
+use ErrorKind as K;
 
 const S: fn(u64) -> Duration = Duration::from_secs;
 
-fn first(policy: &RetryPolicy, outcome: Outcome, repeatable: bool) -> Decision {
-    decide(policy, &mut Spent::default(), outcome, repeatable, 1.0)
+fn first(policy: &RetryPolicy, error: &Error, stale: bool, repeatable: bool) -> Decision {
+    decide(policy, &mut Spent::default(), error, stale, repeatable, 1.0)
+}
+
+fn kind(kind: ErrorKind) -> Error {
+    Error::new(kind, "x")
+}
+
+fn status(status: u16) -> Error {
+    Error::from_answer(status, "")
+}
+
+fn asks_for(status: u16, seconds: u64) -> Error {
+    let detail = format!(r#"{{"detail":"Expected available in {seconds} seconds."}}"#);
+    Error::from_answer(status, detail)
 }
 
 #[test]
-fn each_outcome_is_retried_or_not() {
+fn each_failure_is_retried_or_not() {
     let policy = RetryPolicy::default();
     let wait = Decision::Wait(FIRST_WAIT);
-    for (outcome, get, post) in [
-        (Outcome::Status(429, None), wait, wait),
-        (Outcome::Unconnected, wait, wait),
-        (Outcome::Stale, Decision::Again, Decision::Fail),
-        (Outcome::Broken, wait, Decision::Fail),
-        (Outcome::Final, Decision::Fail, Decision::Fail),
+    for (error, stale, get, post) in [
+        (status(429), false, wait, wait),
+        (kind(K::Dns), false, wait, wait),
+        (kind(K::Connect), false, wait, wait),
+        (kind(K::Connect).done(true), false, wait, Decision::Fail),
+        (kind(K::Proxy), false, wait, wait),
+        (kind(K::Broken).done(true), false, wait, Decision::Fail),
+        (kind(K::Broken).done(true), true, Decision::Again, Decision::Fail),
+        (kind(K::Timeout), false, Decision::Fail, Decision::Fail),
+        (kind(K::Tls), false, Decision::Fail, Decision::Fail),
+        (kind(K::NotHttp), false, Decision::Fail, Decision::Fail),
+        (kind(K::Config), false, Decision::Fail, Decision::Fail),
+        (kind(K::Decode), false, Decision::Fail, Decision::Fail),
+        (kind(K::TooLarge), false, Decision::Fail, Decision::Fail),
     ] {
-        assert_eq!(first(&policy, outcome, true), get, "{outcome:?}");
-        assert_eq!(first(&policy, outcome, false), post, "{outcome:?}");
+        assert_eq!(first(&policy, &error, stale, true), get, "{:?}", error.kind());
+        assert_eq!(first(&policy, &error, stale, false), post, "{:?}", error.kind());
     }
-    for status in 300..600 {
-        let again = matches!(status, 408 | 429 | 500 | 502 | 503 | 520..=523 | 525..=527 | 530);
-        let got = first(&policy, Outcome::Status(status, None), true);
-        assert_eq!(got, if again { wait } else { Decision::Fail }, "{status}");
+    for code in 300..600 {
+        let again = matches!(code, 408 | 429 | 500 | 502 | 503 | 520..=523 | 525..=527 | 530);
+        let got = first(&policy, &status(code), false, true);
+        assert_eq!(got, if again { wait } else { Decision::Fail }, "{code}");
+        let got = first(&policy, &status(code), false, false);
+        assert_eq!(got, if code == 429 { wait } else { Decision::Fail }, "{code}");
     }
 }
 
 #[test]
 fn a_500_is_retried_once_whether_or_not_it_asks_for_a_wait() {
-    for asked in [None, Some(S(0))] {
+    for asks in [false, true] {
         let policy = RetryPolicy::default();
         let mut spent = Spent::default();
-        let mut next = |status| {
-            let outcome = Outcome::Status(status, asked);
-            decide(&policy, &mut spent, outcome, true, 1.0) != Decision::Fail
+        let mut next = |code| {
+            let error = if asks { asks_for(code, 0) } else { status(code) };
+            decide(&policy, &mut spent, &error, false, true, 1.0) != Decision::Fail
         };
-        assert_eq!([500, 502, 500].map(&mut next), [true, true, false], "{asked:?}");
+        assert_eq!([500, 502, 500].map(&mut next), [true, true, false], "{asks}");
     }
 }
 
@@ -48,7 +72,7 @@ fn waits_double_and_end_with_the_policy() {
     {
         let wait = |jitter| {
             let mut spent = Spent { retries, ..Spent::default() };
-            decide(&long, &mut spent, Outcome::Broken, true, jitter)
+            decide(&long, &mut spent, &kind(ErrorKind::Broken), false, true, jitter)
         };
         assert_eq!(wait(1.0), Decision::Wait(Duration::from_millis(ms)));
         assert_eq!(wait(0.0), Decision::Wait(Duration::from_millis(ms / 2)));
@@ -64,14 +88,14 @@ fn waits_double_and_end_with_the_policy() {
         (0, 0, u64::MAX, Decision::Fail),
     ] {
         let mut spent = Spent { retries, waited: S(waited), ..Spent::default() };
-        let outcome = Outcome::Status(429, Some(S(asked)));
-        assert_eq!(decide(&policy, &mut spent, outcome, false, 0.5), decision, "{asked}");
+        let error = asks_for(429, asked);
+        assert_eq!(decide(&policy, &mut spent, &error, false, false, 0.5), decision, "{asked}");
         let counted = u32::from(decision != Decision::Fail);
         assert_eq!(spent.retries, retries + counted, "{asked}");
     }
-    assert_eq!(first(&RetryPolicy::none(), Outcome::Unconnected, true), Decision::Fail);
-    let hour = Outcome::Status(429, Some(S(3600)));
-    assert_eq!(first(&RetryPolicy::patient(), hour, false), Decision::Wait(S(3600)));
+    let (none, patient) = (RetryPolicy::none(), RetryPolicy::patient());
+    assert_eq!(first(&none, &kind(ErrorKind::Connect), false, true), Decision::Fail);
+    assert_eq!(first(&patient, &asks_for(429, 3600), false, false), Decision::Wait(S(3600)));
 }
 
 #[test]

@@ -5,22 +5,21 @@ fn a_write_is_sent_again_only_where_nothing_can_have_been_sent() {
     let refused = || ureq::Error::Io(io::ErrorKind::ConnectionRefused.into());
     let unreachable = || ureq::Error::Io(io::ErrorKind::HostUnreachable.into());
     let reset = || ureq::Error::Io(io::ErrorKind::ConnectionReset.into());
+    let (unsent, unclear) = ((Kind::Connect, false), (Kind::Connect, true));
+    let (unknown, broken) = ((Kind::Dns, false), (Kind::Broken, true));
     for (error, nothing, maybe, surely) in [
-        (refused as fn() -> ureq::Error, Outcome::Unconnected, Outcome::Broken, Outcome::Broken),
-        (unreachable, Outcome::Unconnected, Outcome::Broken, Outcome::Broken),
-        (|| ureq::Error::ConnectionFailed, Outcome::Unconnected, Outcome::Broken, Outcome::Broken),
-        (
-            || ureq::Error::HostNotFound,
-            Outcome::Unconnected,
-            Outcome::Unconnected,
-            Outcome::Unconnected,
-        ),
-        (reset, Outcome::Broken, Outcome::Broken, Outcome::Broken),
+        (refused as fn() -> ureq::Error, unsent, unclear, broken),
+        (unreachable, unsent, unclear, broken),
+        (|| ureq::Error::ConnectionFailed, unsent, unclear, broken),
+        (|| ureq::Error::HostNotFound, unknown, unknown, unknown),
+        (reset, broken, broken, broken),
     ] {
-        for (sent, outcome) in
-            [(Reached::Nothing, nothing), (Reached::Maybe, maybe), (Reached::Surely, surely)]
-        {
-            assert_eq!(no_answer(error(), sent).outcome, outcome, "{} {sent:?}", error());
+        let reached =
+            [(Reached::Nothing, nothing), (Reached::Maybe, maybe), (Reached::Surely, surely)];
+        for (reached, expected) in reached {
+            let found = no_answer(error(), reached);
+            let found = (found.kind(), found.may_have_been_done());
+            assert_eq!(found, expected, "{} {reached:?}", error());
         }
     }
 }
