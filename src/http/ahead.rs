@@ -91,12 +91,12 @@ impl Ahead {
     pub(crate) fn line_up(&mut self, wanted: Vec<Request>) {
         let (stay, drop): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut self.queue)
             .into_iter()
-            .partition(|sent| wanted.contains(&sent.request));
+            .partition(|sent| wanted.iter().any(|request| sent.request.is_same(request)));
         self.queue = drop;
         self.give_up();
         self.queue = stay;
         for (at, request) in wanted.into_iter().enumerate() {
-            if self.queue.get(at).is_some_and(|sent| sent.request == request) {
+            if self.queue.get(at).is_some_and(|sent| sent.request.is_same(&request)) {
                 continue;
             }
             if !self.has_room() || !self.send(request) {
@@ -127,7 +127,7 @@ impl Ahead {
         let mut read = |answer: Response| read(&answer).map(|page| (answer, page));
         let deadline = request.http.deadline;
         let sent = match self.queue.pop_front() {
-            Some(sent) if sent.request == *request => Some(sent),
+            Some(sent) if sent.request.is_same(request) => Some(sent),
             Some(sent) => {
                 if self.queue.len() >= self.window.size {
                     // As many run as may run at once: the oldest of them must end first.

@@ -134,13 +134,6 @@ impl Request {
     }
 }
 
-/// Whether two requests of one client ask for the same.
-impl PartialEq for Request {
-    fn eq(&self, other: &Request) -> bool {
-        self.path == other.path && self.params == other.params && self.body == other.body
-    }
-}
-
 /// What lists and queries, which build requests, set on them.
 impl Request {
     /// An error of this call as it leaves the crate: it names the call, and the key is masked.
@@ -182,6 +175,11 @@ impl Request {
         let mut request = self.clone();
         request.params = params;
         request
+    }
+
+    /// Whether two requests of one client ask for the same.
+    pub(super) fn is_same(&self, other: &Request) -> bool {
+        self.path == other.path && self.params == other.params && self.body == other.body
     }
 
     /// The server computes: the request gets more time.

@@ -186,6 +186,14 @@ fn identifiers(text: &str) -> BTreeSet<String> {
     split.map(str::to_owned).collect()
 }
 
+/// The `impl` that `debug!(List<K>, ..)` stands for.
+fn debug_impl(written: &syn::Macro) -> Option<Item> {
+    let text = written.tokens.to_string().replace(' ', "");
+    let handle = text.split(",|").next()?;
+    let parameters = &handle[handle.find('<').unwrap_or(handle.len())..];
+    syn::parse_str(&format!("impl{parameters} fmt::Debug for {handle} {{}}")).ok()
+}
+
 /// Each `impl` of public types: its head, and its public functions in the order of their names.
 fn impls(
     modules: &Modules,
@@ -193,7 +201,12 @@ fn impls(
 ) -> BTreeMap<String, BTreeMap<String, String>> {
     let mut out: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
     for item in modules.values().flatten() {
-        let Item::Impl(block) = item else { continue };
+        // `debug!(List<K>, ..)` writes an `impl` of `Debug`.
+        let written = match item {
+            Item::Macro(written) if written.mac.path.is_ident("debug") => debug_impl(&written.mac),
+            _ => None,
+        };
+        let Some(Item::Impl(block)) = written.as_ref().or(Some(item)) else { continue };
         let mut head = block.clone();
         head.attrs.clear();
         head.items.clear();
