@@ -1,12 +1,11 @@
 //! Filters on the properties of persons, and the JSON that servers read.
 
-use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Display;
 
-use serde::ser::{Error as _, SerializeMap};
+use serde::ser::Error as _;
 use serde::{Serialize, Serializer};
-use serde_json::{Number, Value};
+use serde_json::{Number, Value, json};
 
 use crate::date::Moment;
 use crate::error::excerpt;
@@ -40,7 +39,7 @@ const MAX_DEPTH: usize = 32;
 /// let linux = PersonFilter::property("$initial_os").exact("Linux");
 /// assert_eq!(
 ///     serde_json::to_string(&linux)?,
-///     r#"[{"key":"$initial_os","value":["Linux"],"operator":"exact","type":"person"}]"#
+///     r#"[{"key":"$initial_os","operator":"exact","type":"person","value":["Linux"]}]"#
 /// );
 /// let adult = PersonFilter::property("age").gte(18);
 /// let paying = PersonFilter::property("plan").is_not("free");
@@ -59,18 +58,15 @@ pub struct PersonFilter {
 
 #[derive(Debug, Clone, PartialEq)]
 enum Node {
-    Leaf(Leaf),
+    /// One condition on one property.
+    Leaf {
+        key: String,
+        operator: &'static str,
+        value: Value,
+    },
     /// `OR` or `AND`, and two or more filters, none of which is a group of the same kind.
     Group(&'static str, Vec<PersonFilter>),
     Invalid(String),
-}
-
-/// One condition on one property.
-#[derive(Debug, Clone, PartialEq)]
-struct Leaf {
-    key: String,
-    operator: &'static str,
-    value: Value,
 }
 
 /// A flat list: its conditions, each as JSON.
@@ -133,14 +129,36 @@ impl PersonFilter {
     }
 
     fn is_leaf(&self) -> bool {
-        matches!(self.node, Node::Leaf(_))
+        matches!(self.node, Node::Leaf { .. })
     }
 
     /// The property and the values of one `exact`.
     fn as_exact(&self) -> Option<(&str, &[Value])> {
         match &self.node {
-            Node::Leaf(Leaf { key, operator: "exact", value }) => Some((key, value.as_array()?)),
+            Node::Leaf { key, operator: "exact", value } => Some((key, value.as_array()?)),
             _ => None,
+        }
+    }
+
+    /// A condition or a group, as servers read it.
+    fn json(&self) -> Value {
+        match &self.node {
+            Node::Leaf { key, operator, value } => {
+                json!({"key": key, "operator": operator, "type": "person", "value": value})
+            }
+            Node::Group(kind, filters) => {
+                // A group holds conditions or groups, never both (a server answers 400): beside a
+                // group, a condition becomes a group of one.
+                let has_group = !filters.iter().all(PersonFilter::is_leaf);
+                let member = |filter: &PersonFilter| match filter.json() {
+                    leaf if has_group && filter.is_leaf() => {
+                        json!({"type": "AND", "values": [leaf]})
+                    }
+                    json => json,
+                };
+                json!({"type": kind, "values": filters.iter().map(member).collect::<Value>()})
+            }
+            Node::Invalid(_) => Value::Null,
         }
     }
 
@@ -157,10 +175,7 @@ impl PersonFilter {
     /// The disjunctive normal form: an OR of ANDs.
     fn expand(&self) -> Result<Vec<FlatList>, String> {
         match &self.node {
-            node @ Node::Leaf(_) => {
-                let json = serde_json::to_string(node).map_err(|e| e.to_string())?;
-                Ok(vec![FlatList::from([json])])
-            }
+            Node::Leaf { .. } => Ok(vec![FlatList::from([self.json().to_string()])]),
             Node::Group("OR", filters) => {
                 let mut lists = Vec::new();
                 for filter in join_exact(filters) {
@@ -230,8 +245,8 @@ fn join_exact(filters: &[PersonFilter]) -> Vec<PersonFilter> {
         let Some((key, _)) = filter.as_exact() else { return Some(filter.clone()) };
         let mut values = joined.remove(key)?;
         sort(&mut values);
-        let leaf = Leaf { key: key.to_owned(), operator: "exact", value: values.into() };
-        Some(Node::Leaf(leaf).into())
+        let (key, value) = (key.to_owned(), values.into());
+        Some(Node::Leaf { key, operator: "exact", value }.into())
     };
     filters.iter().filter_map(join).collect()
 }
@@ -245,41 +260,13 @@ fn sort(values: &mut Vec<Value>) {
 impl Serialize for PersonFilter {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         match &self.node {
-            Node::Leaf(_) => [&self.node].serialize(serializer),
+            Node::Leaf { .. } => [self.json()].serialize(serializer),
             Node::Group("AND", filters) if filters.iter().all(PersonFilter::is_leaf) => {
-                serializer.collect_seq(filters.iter().map(|filter| &filter.node))
+                serializer.collect_seq(filters.iter().map(PersonFilter::json))
             }
-            node => node.serialize(serializer),
+            Node::Group(..) => self.json().serialize(serializer),
+            Node::Invalid(why) => Err(S::Error::custom(why)),
         }
-    }
-}
-
-impl Serialize for Node {
-    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        match self {
-            Node::Leaf(leaf) => {
-                map.serialize_entry("key", &leaf.key)?;
-                map.serialize_entry("value", &leaf.value)?;
-                map.serialize_entry("operator", leaf.operator)?;
-                map.serialize_entry("type", "person")?;
-            }
-            Node::Group(kind, filters) => {
-                // A group holds conditions or groups, never both (a server answers 400): beside a
-                // group, a condition becomes a group of one.
-                let has_group = !filters.iter().all(PersonFilter::is_leaf);
-                let members = filters.iter().map(|filter| match &filter.node {
-                    Node::Leaf(_) if has_group => {
-                        Cow::Owned(Node::Group("AND", [filter.clone()].into()))
-                    }
-                    node => Cow::Borrowed(node),
-                });
-                map.serialize_entry("type", kind)?;
-                map.serialize_entry("values", &members.collect::<Vec<_>>())?;
-            }
-            Node::Invalid(why) => return Err(S::Error::custom(why)),
-        }
-        map.end()
     }
 }
 
@@ -403,7 +390,7 @@ impl PersonProperty {
                 let why = "the server would ignore it and return everybody";
                 Node::Invalid(format!("a filter has an empty property name: {why}"))
             }
-            Ok(value) => Node::Leaf(Leaf { key: self.key, operator, value }),
+            Ok(value) => Node::Leaf { key: self.key, operator, value },
             Err(why) => {
                 Node::Invalid(format!("the filter {operator} on {:?}: {why}", excerpt(&self.key)))
             }
@@ -412,12 +399,12 @@ impl PersonProperty {
     }
 }
 
-fn json(value: impl Serialize) -> Result<Value, String> {
+fn value_of(value: impl Serialize) -> Result<Value, String> {
     serde_json::to_value(value).map_err(|e| e.to_string())
 }
 
 fn set(values: impl Serialize) -> Result<Value, String> {
-    let values = match json(values)? {
+    let values = match value_of(values)? {
         Value::Array(values) => values,
         one => vec![one],
     };
@@ -456,7 +443,7 @@ fn number_text(n: &Number) -> String {
 }
 
 fn number(value: impl Serialize) -> Result<Value, String> {
-    match json(value)? {
+    match value_of(value)? {
         number @ Value::Number(_) => Ok(number),
         other => {
             let why = "is not a number, and the server would fail; for dates use is_date_after";

@@ -48,12 +48,8 @@ impl Refresh {
 
     /// Whether the answer can wait for the computation.
     pub(crate) fn computes(self) -> bool {
-        match self {
-            Refresh::Blocking | Refresh::ForceBlocking | Refresh::AsyncExceptOnCacheMiss => true,
-            Refresh::ForceCache | Refresh::Async | Refresh::LazyAsync | Refresh::ForceAsync => {
-                false
-            }
-        }
+        use Refresh as R;
+        matches!(self, R::Blocking | R::ForceBlocking | R::AsyncExceptOnCacheMiss)
     }
 }
 

@@ -213,23 +213,12 @@ impl ErrorAnswer {
     }
 
     pub(super) fn map_text(&mut self, edit: &impl Fn(&str) -> String) {
-        let ErrorAnswer {
-            status: _,
-            error_type,
-            code,
-            detail,
-            attr,
-            extra,
-            content_type,
-            retry_after: _,
-            request_id,
-            body,
-        } = self;
+        let ErrorAnswer { error_type, code, detail, attr, content_type, request_id, .. } = self;
         let texts = [error_type, code, detail, attr, content_type, request_id];
-        for text in texts.into_iter().flatten().chain([body]) {
+        for text in texts.into_iter().flatten().chain([&mut self.body]) {
             *text = edit(text);
         }
-        if let Some(extra) = extra {
+        if let Some(extra) = &mut self.extra {
             map_strings(extra, edit);
         }
     }

@@ -32,40 +32,33 @@ fn offset(text: &str, error: &serde_json::Error) -> usize {
 
 /// The names of the fields around a place in JSON, joined by dots.
 fn field_at(json: &str, column: usize) -> String {
-    let mut path: Vec<Option<String>> = Vec::new(); // the field of each open object; None for a list
-    let mut last_string = None;
-    let mut at = 0;
-    let bytes = json.as_bytes();
-    let end = column.min(bytes.len());
+    let (bytes, end) = (json.as_bytes(), column.min(json.len()));
+    // The field of each open object so far; empty for a list.
+    let mut path: Vec<&str> = Vec::new();
+    let (mut string, mut at) = ("", 0);
     while at < end {
         match bytes.get(at) {
             Some(b'"') => {
-                let start = at;
-                at += 1;
+                let start = at + 1;
+                at = start;
                 while bytes.get(at).is_some_and(|b| *b != b'"') {
                     at += if bytes.get(at) == Some(&b'\\') { 2 } else { 1 };
                 }
-                last_string = json.get(start + 1..at.min(json.len()));
+                string = json.get(start..at.min(json.len())).unwrap_or_default();
             }
-            Some(b':') => {
+            Some(b'{' | b'[') => path.push(""),
+            Some(sign @ (b':' | b',')) if at + 1 < end => {
                 if let Some(field) = path.last_mut() {
-                    *field = last_string.map(str::to_owned);
+                    *field = if *sign == b':' { string } else { "" };
                 }
             }
-            Some(b'{' | b'[') => path.push(None),
-            Some(b'}' | b']') if at + 1 < end => {
-                path.pop();
-            }
-            Some(b',') if at + 1 < end => {
-                if let Some(field) = path.last_mut() {
-                    *field = None;
-                }
-            }
+            Some(b'}' | b']') if at + 1 < end => drop(path.pop()),
             _ => {}
         }
         at += 1;
     }
-    path.into_iter().flatten().collect::<Vec<_>>().join(".")
+    path.retain(|field| !field.is_empty());
+    path.join(".")
 }
 
 #[cfg(test)]

@@ -84,18 +84,18 @@ fn values_are_sent_as_the_text_that_servers_compare() {
         (serde_json::json!("a\tb\\"), r#"["a\\tb\\\\"]"#),
     ] {
         for filter in [p("k").exact(&value), p("k").is_not(&value)] {
-            let Node::Leaf(leaf) = filter.node else { panic!("{value}") };
-            assert_eq!(leaf.value.to_string(), sent, "{value}");
+            let Node::Leaf { value: kept, .. } = filter.node else { panic!("{value}") };
+            assert_eq!(kept.to_string(), sent, "{value}");
         }
     }
     for (text, sent) in [("say \"hi", r#""say \\\"hi""#), ("a\tb\n", r#""a\\tb\\n""#)] {
         for filter in [p("k").icontains(text), p("k").not_icontains(text)] {
-            let Node::Leaf(leaf) = filter.node else { panic!("{text}") };
-            assert_eq!(leaf.value.to_string(), sent, "{text}");
+            let Node::Leaf { value, .. } = filter.node else { panic!("{text}") };
+            assert_eq!(value.to_string(), sent, "{text}");
         }
     }
-    let Node::Leaf(leaf) = p("k").regex("say \"hi").node else { panic!() };
-    assert_eq!(leaf.value, "say \"hi");
+    let Node::Leaf { value, .. } = p("k").regex("say \"hi").node else { panic!() };
+    assert_eq!(value, "say \"hi");
 }
 
 #[test]

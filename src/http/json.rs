@@ -109,16 +109,16 @@ pub(crate) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
     let Ok(body) = std::str::from_utf8(body) else { return serde_json::from_slice(body) };
     let body = if body.is_empty() { "null" } else { body };
     serde_json::from_str(body).or_else(|error| {
-        let repaired = Repaired::new(body, false);
-        if repaired.words.is_empty() { Err(error) } else { serde_json::from_str(&repaired.json) }
+        let json = repaired(body, false);
+        if json == body { Err(error) } else { serde_json::from_str(&json) }
     })
 }
 
 /// The value that a text holds as JSON, repaired; `None` for other text.
 pub(crate) fn value_of_text(text: &str) -> Option<Value> {
     serde_json::from_str(text).ok().or_else(|| {
-        let repaired = Repaired::new(text, true);
-        Some(repaired.value(serde_json::from_str(&repaired.json).ok()?, 1))
+        let json = repaired(text, true);
+        Some(value_or_text(serde_json::from_str(&json).ok()?, 1))
     })
 }
 
@@ -127,99 +127,72 @@ pub(crate) fn members(object: &RawValue) -> Option<BTreeMap<String, &RawValue>> 
     serde_json::from_str(object.get()).ok()
 }
 
-/// JSON text with null in place of `NaN` and infinities.
-pub(crate) struct Repaired {
-    pub(crate) json: String,
-    /// These words, and where null is in their place.
-    words: Vec<(usize, &'static str)>,
+/// All of a body, whatever it is, as JSON text that is repaired.
+pub(crate) fn repaired_body(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(body);
+    repaired(text.strip_prefix('\u{feff}').unwrap_or(&text), true)
 }
 
-impl Repaired {
-    /// `strings`: U+FFFD replaces what is not valid in a string, too.
-    pub(crate) fn new(json: &str, strings: bool) -> Repaired {
-        let code = |at: usize| {
-            let digits = json.get(at..at + 6)?.strip_prefix("\\u")?;
-            u32::from_str_radix(digits, 16).ok().filter(|_| strings)
-        };
-        let word = |at: usize| {
-            let rest = json.get(at..).unwrap_or_default();
-            ["NaN", "Infinity", "-Infinity"].into_iter().find(|word| rest.starts_with(word))
-        };
-        let mut repaired = Repaired { json: String::with_capacity(json.len()), words: Vec::new() };
-        let (mut at, mut kept, mut in_string) = (0, 0, false);
-        while let Some(&byte) = json.as_bytes().get(at) {
-            // How many bytes belong together, and what replaces them.
-            let (length, by) = match byte {
-                b'"' => {
-                    in_string = !in_string;
-                    (1, None)
+/// JSON text with null in place of `NaN` and infinities. `strings`: U+FFFD replaces what is not
+/// valid in a string, too.
+fn repaired(json: &str, strings: bool) -> String {
+    let code = |at: usize| {
+        let digits = json.get(at..at + 6)?.strip_prefix("\\u")?;
+        u32::from_str_radix(digits, 16).ok().filter(|_| strings)
+    };
+    let word = |at: usize| {
+        let rest = json.get(at..).unwrap_or_default();
+        ["NaN", "Infinity", "-Infinity"].into_iter().find(|word| rest.starts_with(word))
+    };
+    let mut out = String::with_capacity(json.len());
+    let (mut at, mut kept, mut in_string) = (0, 0, false);
+    while let Some(&byte) = json.as_bytes().get(at) {
+        // How many bytes belong together, and what replaces them.
+        let (length, by) = match byte {
+            b'"' => {
+                in_string = !in_string;
+                (1, None)
+            }
+            b'\\' if in_string => match code(at) {
+                Some(0xD800..=0xDBFF) if matches!(code(at + 6), Some(0xDC00..=0xDFFF)) => {
+                    (12, None)
                 }
-                b'\\' if in_string => match code(at) {
-                    Some(0xD800..=0xDBFF) if matches!(code(at + 6), Some(0xDC00..=0xDFFF)) => {
-                        (12, None)
-                    }
-                    Some(0xD800..=0xDFFF) => (6, Some("\u{fffd}")),
-                    _ => (2, None),
-                },
-                0..0x20 if in_string && strings => (1, Some("\u{fffd}")),
-                b'N' | b'I' | b'-' if !in_string => match word(at) {
-                    Some(word) => {
-                        repaired.words.push((repaired.json.len() + at - kept, word));
-                        (word.len(), Some("null"))
-                    }
-                    None => (1, None),
-                },
-                _ => (1, None),
-            };
-            if let Some(by) = by {
-                repaired.json += json.get(kept..at).unwrap_or_default();
-                repaired.json += by;
-                kept = at + length;
-            }
-            at += length;
-        }
-        repaired.json += json.get(kept..).unwrap_or_default();
-        repaired
-    }
-
-    /// All of a body, whatever it is.
-    pub(crate) fn of_body(body: &[u8]) -> Repaired {
-        let text = String::from_utf8_lossy(body);
-        Repaired::new(text.strip_prefix('\u{feff}').unwrap_or(&text), true)
-    }
-
-    /// A part of the JSON as a value; or, where it cannot be read, an object with the members that
-    /// can, down to `depth` levels; or its text.
-    pub(crate) fn value(&self, part: &RawValue, depth: u32) -> Value {
-        if let Ok(value) = serde_json::from_str(part.get()) {
-            return value;
-        }
-        let Some(members) = members(part).filter(|_| depth > 0) else {
-            return Value::from(self.as_it_came(part.get()));
+                Some(0xD800..=0xDFFF) => (6, Some("\u{fffd}")),
+                _ => (2, None),
+            },
+            0..0x20 if in_string && strings => (1, Some("\u{fffd}")),
+            b'N' | b'I' | b'-' if !in_string => match word(at) {
+                Some(word) => (word.len(), Some("null")),
+                None => (1, None),
+            },
+            _ => (1, None),
         };
-        let member = |(name, part): (String, &RawValue)| {
-            // Only the row and its `properties` are taken apart.
-            let depth = if depth == 2 && name != "properties" { 0 } else { depth - 1 };
-            let value = self.value(part, depth);
-            (name, value)
-        };
-        members.into_iter().map(member).collect()
-    }
-
-    /// A part of the JSON with the words that null replaced.
-    fn as_it_came(&self, part: &str) -> String {
-        let start = part.as_ptr().addr() - self.json.as_ptr().addr();
-        let (mut out, mut at) = (String::with_capacity(part.len()), 0);
-        for (place, word) in &self.words {
-            let place = place.checked_sub(start).filter(|place| *place < part.len());
-            if let Some(place) = place {
-                out += part.get(at..place).unwrap_or_default();
-                out += word;
-                at = place + "null".len();
-            }
+        if let Some(by) = by {
+            out += json.get(kept..at).unwrap_or_default();
+            out += by;
+            kept = at + length;
         }
-        out + part.get(at..).unwrap_or_default()
+        at += length;
     }
+    out + json.get(kept..).unwrap_or_default()
+}
+
+/// A part of repaired JSON as a value; or, where it cannot be read, an object with the members that
+/// can, down to `depth` levels; or its text.
+pub(crate) fn value_or_text(part: &RawValue, depth: u32) -> Value {
+    if let Ok(value) = serde_json::from_str(part.get()) {
+        return value;
+    }
+    let Some(members) = members(part).filter(|_| depth > 0) else {
+        return Value::from(part.get());
+    };
+    let member = |(name, part): (String, &RawValue)| {
+        // Only the row and its `properties` are taken apart.
+        let depth = if depth == 2 && name != "properties" { 0 } else { depth - 1 };
+        let value = value_or_text(part, depth);
+        (name, value)
+    };
+    members.into_iter().map(member).collect()
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ pub use url::{EU, US};
 pub use wait::RetryEvent;
 
 pub(crate) use ahead::{Ahead, is_own};
-pub(crate) use json::{Repaired, members, to_value, value_of_text};
+pub(crate) use json::{members, repaired_body, to_value, value_of_text, value_or_text};
 pub(crate) use key::Key;
 pub(crate) use pace::Pace;
 pub(crate) use params::Params;

@@ -81,20 +81,12 @@ pub enum InsightResult {
 /// ```
 /// use posthog_api::insight::InsightResult;
 /// use posthog_api::read;
-/// use serde_json::json;
 ///
-/// let insight = json!({"id": 7, "result": [{"label": "Pageviews", "aggregated_value": 3}]});
+/// let insight = serde_json::json!({"result": [{"label": "Views", "aggregated_value": 3}]});
 /// match read(&insight)? {
-///     InsightResult::Totals(totals) => {
-///         for total in totals {
-///             println!("{}: {}", total.label, total.value.unwrap_or_default());
-///         }
-///     }
-///     InsightResult::Series(lines) => println!("{} lines", lines.len()),
-///     InsightResult::Table(table) => println!("{}", table.columns.join(", ")),
-///     other => println!("{other:?}"),
+///     InsightResult::Totals(totals) => assert_eq!(totals[0].value, Some(3.0)),
+///     other => println!("{}", other.to_table().columns.join(", ")),
 /// }
-/// # assert!(matches!(read(&insight)?, InsightResult::Totals(_)));
 /// # Ok::<(), posthog_api::Error>(())
 /// ```
 pub fn read(insight: &Value) -> Result<InsightResult> {

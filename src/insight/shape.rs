@@ -72,38 +72,29 @@ impl Shape {
         let query = shown(insight.get("query").unwrap_or(&Value::Null));
         let filters = insight.get("filters").unwrap_or(&Value::Null);
         let node = text(insight, "/query/kind");
-        let old = text(filters, "/insight").map(str::to_ascii_uppercase);
-        match text(query, "/kind").or(old.as_deref()).unwrap_or_default() {
-            "TrendsQuery" => Shape::of_display(text(query, "/trendsFilter/display")),
-            "TRENDS" => Shape::of_display(text(filters, "/display")),
-            "FunnelsQuery" => Shape::of_funnel(text(query, "/funnelsFilter/funnelVizType")),
-            "FUNNELS" => Shape::of_funnel(text(filters, "/funnel_viz_type")),
-            "RetentionQuery" | "RETENTION" => Shape::Retention,
-            "PathsQuery" | "PATHS" => Shape::Paths,
-            "StickinessQuery" | "LifecycleQuery" | "STICKINESS" | "LIFECYCLE" => Shape::Series,
-            "HogQLQuery" | "EventsQuery" | "ActorsQuery" => Shape::Table,
+        let kind = text(query, "/kind").or(text(filters, "/insight")).unwrap_or_default();
+        let display = |new, old| text(query, new).or(text(filters, old));
+        match kind.trim_end_matches("Query").to_ascii_uppercase().as_str() {
+            "TRENDS" => match display("/trendsFilter/display", "/display") {
+                Some(
+                    "BoldNumber" | "ActionsPie" | "ActionsBarValue" | "ActionsTable" | "WorldMap"
+                    | "CalendarHeatmap",
+                ) => Shape::Totals,
+                Some("BoxPlot") => Shape::Empty,
+                _ => Shape::Series,
+            },
+            "FUNNELS" => match display("/funnelsFilter/funnelVizType", "/funnel_viz_type") {
+                Some("time_to_convert") => Shape::TimeToConvert,
+                Some("trends") => Shape::Series,
+                Some("steps") | None => Shape::Funnel,
+                Some(_) => Shape::Empty,
+            },
+            "RETENTION" => Shape::Retention,
+            "PATHS" => Shape::Paths,
+            "STICKINESS" | "LIFECYCLE" => Shape::Series,
+            "HOGQL" | "EVENTS" | "ACTORS" => Shape::Table,
             _ if matches!(node, Some("DataVisualizationNode" | "DataTableNode")) => Shape::Table,
             _ => Shape::Empty,
-        }
-    }
-
-    fn of_display(display: Option<&str>) -> Shape {
-        match display {
-            Some(
-                "BoldNumber" | "ActionsPie" | "ActionsBarValue" | "ActionsTable" | "WorldMap"
-                | "CalendarHeatmap",
-            ) => Shape::Totals,
-            Some("BoxPlot") => Shape::Empty,
-            _ => Shape::Series,
-        }
-    }
-
-    fn of_funnel(display: Option<&str>) -> Shape {
-        match display {
-            Some("time_to_convert") => Shape::TimeToConvert,
-            Some("trends") => Shape::Series,
-            Some("steps") | None => Shape::Funnel,
-            Some(_) => Shape::Empty,
         }
     }
 

@@ -13,7 +13,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::error::{self, row_error};
-use crate::http::{Repaired, Response, members};
+use crate::http::{Response, members, repaired_body, value_or_text};
 
 /// A page on the wire: an object around its rows, or the rows alone.
 pub(super) struct Envelope<T> {
@@ -52,8 +52,8 @@ impl<T> Envelope<T> {
 /// becomes its JSON text.
 pub(super) fn values(response: &Response) -> error::Result<Envelope<Value>> {
     response.json().or_else(|error| {
-        let text = Repaired::of_body(response.body());
-        Ok(rows(&text).ok_or(error)?.map(|row| text.value(row, 2)))
+        let text = repaired_body(response.body());
+        Ok(rows(&text).ok_or(error)?.map(|row| value_or_text(row, 2)))
     })
 }
 
@@ -68,13 +68,13 @@ pub(super) fn typed<T: DeserializeOwned>(
             position += 1;
             serde_json::from_str(row.get()).map_err(|e| row_error(position, row.get(), &e))
         };
-        Ok(rows(&Repaired::of_body(response.body())).ok_or(error)?.map(row))
+        Ok(rows(&repaired_body(response.body())).ok_or(error)?.map(row))
     })
 }
 
-/// The rows of a body that was repaired, each to be read on its own.
-fn rows(body: &Repaired) -> Option<Envelope<&RawValue>> {
-    serde_json::from_str(&body.json).ok()
+/// The rows of a body, each to be read on its own.
+fn rows(body: &str) -> Option<Envelope<&RawValue>> {
+    serde_json::from_str(body).ok()
 }
 
 /// Which rows a page has.
@@ -93,8 +93,8 @@ impl Keys {
     /// Those of a page that was read without values.
     pub(super) fn of_text(response: &Response, state: &RandomState) -> Keys {
         let body = std::str::from_utf8(response.body()).unwrap_or_default();
-        let valid = serde_json::from_str::<Envelope<&RawValue>>(body).ok();
-        let text = valid.is_none().then(|| Repaired::of_body(response.body()));
+        let valid = rows(body);
+        let text = valid.is_none().then(|| repaired_body(response.body()));
         let page = valid.or_else(|| rows(text.as_ref()?));
         let rows = page.map(|page| page.rows).unwrap_or_default();
         Keys::new(rows.into_iter().map(|row| (id_of(row), row.get())), state)

@@ -19,14 +19,10 @@ use crate::refresh::Refresh;
 /// Every event of a time range, from [`Project::events`](crate::Project::events): each once, in the
 /// order of timestamp and uuid. Iterate over it, or use [`items_as`](Events::items_as).
 ///
-/// An item is a map with `uuid`, `timestamp`, `event`, `distinct_id` and the
-/// [`columns`](Events::columns). Events are one if these four are equal; this is also their order.
-/// `timestamp` is RFC 3339 text with microseconds, in the time zone of the project; `properties` is
-/// a value. It needs a server of 2024 or newer.
-///
-/// The range is cut into slices of time that fit the density of the events, and
-/// [`prefetch`](Events::prefetch) requests several of them at once:
-/// [Behaviour](crate::docs::behaviour#events) says how.
+/// An item is a map with `uuid`, `timestamp` (RFC 3339 text with microseconds, in the time zone of
+/// the project), `event`, `distinct_id` and the [`columns`](Events::columns); `properties` is a
+/// value. It needs a server of 2024 or newer. [Behaviour](crate::docs::behaviour#events) says which
+/// events are one, and how the range is read.
 ///
 /// PostHog can store an event minutes or days after its timestamp: an export up to now does not
 /// contain what arrives later. The [cookbook](crate::docs::cookbook) has a program that runs every
@@ -41,14 +37,8 @@ use crate::refresh::Refresh;
 /// ```no_run
 /// let project = posthog_api::Project::from_env()?;
 /// let november = project.events().after("2026-11-01").before("2026-12-01T00:00:00+01:00");
-/// let purchases = november
-///     .event("purchase")
-///     .filter("properties.amount > {least}")
-///     .value("least", 100)
-///     .columns(["properties.amount AS amount"]);
-/// for event in purchases {
-///     let event = event?;
-///     println!("{} {}", event["timestamp"], event["amount"]);
+/// for event in november.filter("properties.amount > {least}").value("least", 100) {
+///     println!("{}", event?["timestamp"]);
 /// }
 /// # Ok::<(), posthog_api::Error>(())
 /// ```

@@ -17,8 +17,7 @@ use crate::refresh::Refresh;
 /// All rows of a query, however many, from [`Query::scan`]: page by page in the order of a key,
 /// each row once. Iterate over it, or use [`items_as`](Scan::items_as).
 ///
-/// Each page asks for the rows whose key is greater than the last one, so rows that are added or
-/// deleted meanwhile move no others. It needs a server of 2024 or newer.
+/// Rows that are added or deleted meanwhile move no others. It needs a server of 2024 or newer.
 ///
 /// The SQL must be one HogQL SELECT with the key among its columns, and without an ORDER BY, LIMIT
 /// or OFFSET of its own outside of parentheses. The placeholders `{scan_...}` are reserved.
@@ -28,24 +27,15 @@ use crate::refresh::Refresh;
 /// with more than 6 digits of a second, of which `toString()` can be a key. Rows whose key is null,
 /// NaN or infinite come last, 49,999 of them at most.
 ///
-/// Results are computed again for each page, unless [`Query::refresh`] says otherwise. A page that
-/// takes too long is requested again as a [background](Query::background) query, as are all pages
-/// after it. [Behaviour](crate::docs::behaviour#scans) says what happens to one that is too large.
+/// Results are computed again for each page, unless [`Query::refresh`] says otherwise.
+/// [Behaviour](crate::docs::behaviour#scans) says what happens to a page that is too slow or too
+/// large.
 ///
 /// # Errors
 /// An item can be an error, as those of [`Query::send`]; [`Config`](crate::ErrorKind::Config) for
 /// SQL or a key that does not fit; [`Paging`](crate::ErrorKind::Paging) for a key that cannot be
 /// compared, or a server that does not keep to the order; [`CutShort`](crate::ErrorKind::CutShort)
 /// for too many rows without a key.
-///
-/// # Examples
-/// ```no_run
-/// let project = posthog_api::Project::from_env()?;
-/// for row in project.hogql("SELECT id, properties FROM persons").scan("id") {
-///     println!("{}", row?["id"]);
-/// }
-/// # Ok::<(), posthog_api::Error>(())
-/// ```
 #[derive(Clone)]
 #[must_use = "nothing is sent before the first row is asked for"]
 pub struct Scan {

@@ -27,12 +27,13 @@ fn row(bad: &[u8]) -> Vec<u8> {
 fn a_value_that_cannot_be_read_becomes_text_and_costs_nothing_else() {
     let deep = "[".repeat(200) + &"]".repeat(200);
     let deep_nan = "[-Infinity,".to_owned() + &"[".repeat(200) + "NaN" + &"]".repeat(201);
+    let deep_null = deep_nan.replace("-Infinity", "null").replace("NaN", "null");
     for (name, bad, read, typed) in [
         ("nested 200 deep", deep.as_bytes(), json!(deep), false),
         ("beyond a float", b"1e999", json!("1e999"), false),
         ("half of a surrogate pair", br#""a\ud83d b""#, json!("a\u{fffd} b"), true),
         ("a control character", b"\"a\x01 b\"", json!("a\u{fffd} b"), true),
-        ("NaN in what cannot be read", deep_nan.as_bytes(), json!(deep_nan), false),
+        ("NaN in what cannot be read", deep_nan.as_bytes(), json!(deep_null), false),
         ("invalid UTF-8", b"\"a\xff b\"", json!("a\u{fffd} b"), true),
         ("NaN", b"[NaN, 1]", json!([null, 1]), true),
     ] {
