@@ -3,9 +3,9 @@
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Display;
 
-use serde::ser::Error as _;
+use serde::ser::{Error as _, SerializeMap};
 use serde::{Serialize, Serializer};
-use serde_json::{Number, Value, json};
+use serde_json::{Number, Value};
 
 use crate::date::Moment;
 use crate::error::excerpt;
@@ -39,7 +39,7 @@ const MAX_DEPTH: usize = 32;
 /// let linux = PersonFilter::property("$initial_os").exact("Linux");
 /// assert_eq!(
 ///     serde_json::to_string(&linux)?,
-///     r#"[{"key":"$initial_os","operator":"exact","type":"person","value":["Linux"]}]"#
+///     r#"[{"key":"$initial_os","value":["Linux"],"operator":"exact","type":"person"}]"#
 /// );
 /// let adult = PersonFilter::property("age").gte(18);
 /// let paying = PersonFilter::property("plan").is_not("free");
@@ -140,28 +140,6 @@ impl PersonFilter {
         }
     }
 
-    /// A condition or a group, as servers read it.
-    fn json(&self) -> Value {
-        match &self.node {
-            Node::Leaf { key, operator, value } => {
-                json!({"key": key, "operator": operator, "type": "person", "value": value})
-            }
-            Node::Group(kind, filters) => {
-                // A group holds conditions or groups, never both (a server answers 400): beside a
-                // group, a condition becomes a group of one.
-                let has_group = !filters.iter().all(PersonFilter::is_leaf);
-                let member = |filter: &PersonFilter| match filter.json() {
-                    leaf if has_group && filter.is_leaf() => {
-                        json!({"type": "AND", "values": [leaf]})
-                    }
-                    json => json,
-                };
-                json!({"type": kind, "values": filters.iter().map(member).collect::<Value>()})
-            }
-            Node::Invalid(_) => Value::Null,
-        }
-    }
-
     /// The flat lists, as JSON, whose persons together are those of the filter.
     pub(crate) fn flat_lists(&self) -> Result<Vec<String>, String> {
         let lists = self.expand()?;
@@ -175,7 +153,10 @@ impl PersonFilter {
     /// The disjunctive normal form: an OR of ANDs.
     fn expand(&self) -> Result<Vec<FlatList>, String> {
         match &self.node {
-            Node::Leaf { .. } => Ok(vec![FlatList::from([self.json().to_string()])]),
+            leaf @ Node::Leaf { .. } => {
+                let json = serde_json::to_string(leaf).map_err(|e| e.to_string())?;
+                Ok(vec![FlatList::from([json])])
+            }
             Node::Group("OR", filters) => {
                 let mut lists = Vec::new();
                 for filter in join_exact(filters) {
@@ -260,13 +241,39 @@ fn sort(values: &mut Vec<Value>) {
 impl Serialize for PersonFilter {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         match &self.node {
-            Node::Leaf { .. } => [self.json()].serialize(serializer),
+            Node::Leaf { .. } => [&self.node].serialize(serializer),
             Node::Group("AND", filters) if filters.iter().all(PersonFilter::is_leaf) => {
-                serializer.collect_seq(filters.iter().map(PersonFilter::json))
+                serializer.collect_seq(filters.iter().map(|filter| &filter.node))
             }
-            Node::Group(..) => self.json().serialize(serializer),
-            Node::Invalid(why) => Err(S::Error::custom(why)),
+            node => node.serialize(serializer),
         }
+    }
+}
+
+impl Serialize for Node {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        match self {
+            Node::Leaf { key, operator, value } => {
+                map.serialize_entry("key", key)?;
+                map.serialize_entry("value", value)?;
+                map.serialize_entry("operator", operator)?;
+                map.serialize_entry("type", "person")?;
+            }
+            Node::Group(kind, filters) => {
+                // A group holds conditions or groups, never both (a server answers 400): beside a
+                // group, a condition becomes a group of one.
+                let has_group = !filters.iter().all(PersonFilter::is_leaf);
+                let member = |filter: &PersonFilter| match &filter.node {
+                    Node::Leaf { .. } if has_group => Node::Group("AND", vec![filter.clone()]),
+                    node => node.clone(),
+                };
+                map.serialize_entry("type", kind)?;
+                map.serialize_entry("values", &filters.iter().map(member).collect::<Vec<_>>())?;
+            }
+            Node::Invalid(why) => return Err(S::Error::custom(why)),
+        }
+        map.end()
     }
 }
 
@@ -399,12 +406,12 @@ impl PersonProperty {
     }
 }
 
-fn value_of(value: impl Serialize) -> Result<Value, String> {
+fn json(value: impl Serialize) -> Result<Value, String> {
     serde_json::to_value(value).map_err(|e| e.to_string())
 }
 
 fn set(values: impl Serialize) -> Result<Value, String> {
-    let values = match value_of(values)? {
+    let values = match json(values)? {
         Value::Array(values) => values,
         one => vec![one],
     };
@@ -443,7 +450,7 @@ fn number_text(n: &Number) -> String {
 }
 
 fn number(value: impl Serialize) -> Result<Value, String> {
-    match value_of(value)? {
+    match json(value)? {
         number @ Value::Number(_) => Ok(number),
         other => {
             let why = "is not a number, and the server would fail; for dates use is_date_after";

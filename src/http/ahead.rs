@@ -17,9 +17,7 @@ use super::Http;
 use super::pace::Pace;
 use super::request::Request;
 use super::response::Response;
-use super::wait::{
-    AFTER_DEADLINE, Failed, MAX_TIMEOUT, Watch, after, is_in_hook, set_in_hook, timed_out,
-};
+use super::wait::{AFTER_DEADLINE, Failed, IN_HOOK, MAX_TIMEOUT, Watch, after, timed_out};
 use crate::error::{Error, ErrorKind, Result};
 
 /// How long a request that was given up is waited for: its answer would be late anyway.
@@ -341,7 +339,7 @@ impl Threads {
         let watch = Arc::new(Watch::default());
         request.http = request.http.watched(&watch);
         let (answer, received) = mpsc::channel();
-        let job = Job { request, watch: Arc::clone(&watch), answer, in_hook: is_in_hook() };
+        let job = Job { request, watch: Arc::clone(&watch), answer, in_hook: IN_HOOK.get() };
         self.jobs.send(job).ok()?;
         Some((watch, received))
     }
@@ -351,7 +349,7 @@ impl Threads {
 fn work(queue: &Mutex<Receiver<Job>>, idle: &AtomicUsize) {
     let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
     while let Ok(Job { request, watch, answer, in_hook }) = next() {
-        set_in_hook(in_hook);
+        IN_HOOK.set(in_hook);
         let got = panic::catch_unwind(AssertUnwindSafe(|| request.run_json()));
         idle.fetch_add(1, Ordering::AcqRel);
         let _ = answer.send(got.map_err(ManuallyDrop::new)); // it may have been dropped

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::fmt;
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -71,34 +72,17 @@ impl fmt::Display for RetryEvent {
 pub(crate) type OnRetry = dyn Fn(&RetryEvent) + Send + Sync;
 
 thread_local! {
-    static IN_HOOK: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Ends the hook of this thread, also where it panics.
-struct HookEnd;
-
-impl Drop for HookEnd {
-    fn drop(&mut self) {
-        IN_HOOK.set(false);
-    }
-}
-
-/// Whether this thread runs a hook, or works for one.
-pub(super) fn is_in_hook() -> bool {
-    IN_HOOK.get()
-}
-
-/// This thread works for a hook, or does not.
-pub(super) fn set_in_hook(is_in_hook: bool) {
-    IN_HOOK.set(is_in_hook);
+    /// Whether this thread runs a hook, or works for one.
+    pub(super) static IN_HOOK: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Shows an event to the hook. A hook that makes calls of its own is not called for their waits: it
 /// would call itself without end.
 pub(super) fn show(hook: &OnRetry, event: impl FnOnce() -> RetryEvent) {
     if !IN_HOOK.replace(true) {
-        let _end = HookEnd;
-        hook(&event());
+        let ran = panic::catch_unwind(AssertUnwindSafe(|| hook(&event())));
+        IN_HOOK.set(false);
+        ran.unwrap_or_else(|panic| panic::resume_unwind(panic));
     }
 }
 

@@ -25,7 +25,7 @@ fn p(key: &str) -> PersonProperty {
 }
 
 fn leaf(key: &str, value: &str, operator: &str) -> String {
-    format!(r#"{{"key":"{key}","operator":"{operator}","type":"person","value":{value}}}"#)
+    format!(r#"{{"key":"{key}","value":{value},"operator":"{operator}","type":"person"}}"#)
 }
 
 #[test]

@@ -264,7 +264,7 @@ fn filters_stay_on_every_page() {
     for (list, (key, value)) in lists.iter().zip([("$initial_os", "Linux"), ("plan", "free")]) {
         assert!(list.len() > 2);
         let filter = format!(
-            r#"[{{"key":"{key}","operator":"exact","type":"person","value":["{value}"]}}]"#
+            r#"[{{"key":"{key}","value":["{value}"],"operator":"exact","type":"person"}}]"#
         );
         for (page, request) in list.iter().enumerate() {
             assert_eq!(request.param("search").as_deref(), Some("user"));
