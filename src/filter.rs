@@ -41,9 +41,6 @@ const MAX_DEPTH: usize = 32;
 ///     serde_json::to_string(&linux)?,
 ///     r#"[{"key":"$initial_os","value":["Linux"],"operator":"exact","type":"person"}]"#
 /// );
-/// let adult = PersonFilter::property("age").gte(18);
-/// let paying = PersonFilter::property("plan").is_not("free");
-/// let filter = PersonFilter::all([linux, PersonFilter::any([adult, paying])]);
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 ///
@@ -194,13 +191,6 @@ impl PersonFilter {
     }
 }
 
-impl From<Node> for PersonFilter {
-    /// A condition, or what is not valid.
-    fn from(node: Node) -> PersonFilter {
-        PersonFilter { node, depth: 0 }
-    }
-}
-
 fn too_many(lists: usize) -> String {
     let hint = "use HogQL (SELECT ... FROM persons WHERE ...)";
     format!("the filter expands into {lists} lists, and at most {MAX_LISTS} are read; {hint}")
@@ -227,7 +217,7 @@ fn join_exact(filters: &[PersonFilter]) -> Vec<PersonFilter> {
         let mut values = joined.remove(key)?;
         sort(&mut values);
         let (key, value) = (key.to_owned(), values.into());
-        Some(Node::Leaf { key, operator: "exact", value }.into())
+        Some(PersonFilter { node: Node::Leaf { key, operator: "exact", value }, depth: 0 })
     };
     filters.iter().filter_map(join).collect()
 }
@@ -402,7 +392,7 @@ impl PersonProperty {
                 Node::Invalid(format!("the filter {operator} on {:?}: {why}", excerpt(&self.key)))
             }
         };
-        node.into()
+        PersonFilter { node, depth: 0 }
     }
 }
 

@@ -20,8 +20,7 @@ use crate::error::{Error, Result, excerpt};
 /// assert_eq!(InsightId::from("28"), number);
 /// assert_eq!(InsightId::from(&serde_json::json!({"id": 28, "name": "Signups"})), number);
 ///
-/// let short_id = InsightId::from("VdpVGSw3");
-/// assert_eq!(InsightId::short_id("VdpVGSw3"), short_id);
+/// assert_eq!(InsightId::short_id("VdpVGSw3"), InsightId::from("VdpVGSw3"));
 /// // A short id that has only digits looks like a number:
 /// assert_ne!(InsightId::short_id("12345678"), InsightId::from("12345678"));
 /// ```

@@ -25,8 +25,6 @@ pub(crate) struct Key {
     /// percent-encoded with capital and with small hex digits, and escaped as in JSON.
     runs: HashSet<Box<[u8]>>,
     lengths: Vec<usize>,
-    /// The bytes with which `runs` begin: most places of a text are passed over at once.
-    first: [bool; 256],
 }
 
 impl Key {
@@ -43,13 +41,7 @@ impl Key {
         let mut lengths: Vec<usize> = runs.iter().map(|run| run.len()).collect();
         lengths.sort_unstable();
         lengths.dedup();
-        let mut first = [false; 256];
-        for byte in runs.iter().filter_map(|run| run.first()) {
-            if let Some(is_first) = first.get_mut(usize::from(*byte)) {
-                *is_first = true;
-            }
-        }
-        Key { bearer: format!("Bearer {key}"), text: key, runs, lengths, first }
+        Key { bearer: format!("Bearer {key}"), text: key, runs, lengths }
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -65,9 +57,7 @@ impl Key {
         let mut found: Vec<(usize, usize)> = Vec::new();
         for &length in &self.lengths {
             for (start, window) in text.as_bytes().windows(length).enumerate() {
-                let byte = window.first().map_or(0, |byte| usize::from(*byte));
-                let begins = self.first.get(byte).is_some_and(|is_first| *is_first);
-                if begins && self.runs.contains(window) {
+                if self.runs.contains(window) {
                     found.push((start, start + length));
                 }
             }

@@ -47,15 +47,9 @@ pub fn table(response: &Value) -> Result<Table> {
 ///
 /// # Examples
 /// ```
-/// use posthog_api::insight;
-/// use serde_json::json;
-///
-/// let rows = json!([["$pageview", 3]]);
-/// let answer = json!({"columns": ["event", "n"], "results": rows, "hasMore": false});
-/// assert_eq!(insight::rows(&answer)?[0]["n"], 3);
-///
-/// let cut = json!({"columns": ["n"], "results": [[1], [2]], "hasMore": true});
-/// assert_eq!(insight::rows(&cut).unwrap_err().kind(), posthog_api::ErrorKind::CutShort);
+/// let rows = serde_json::json!([["$pageview", 3]]);
+/// let answer = serde_json::json!({"columns": ["event", "n"], "results": rows, "hasMore": false});
+/// assert_eq!(posthog_api::insight::rows(&answer)?[0]["n"], 3);
 /// # Ok::<(), posthog_api::Error>(())
 /// ```
 pub fn rows(response: &Value) -> Result<Vec<Map<String, Value>>> {
