@@ -46,12 +46,10 @@ impl Client {
 ///
 /// # Examples
 /// ```
-/// use std::time::Duration;
 /// use posthog_api::{Client, RetryPolicy};
 ///
 /// let client = Client::builder("phx_...")
 ///     .host("https://posthog.example.com")
-///     .timeout(Duration::from_secs(30))
 ///     .retry(RetryPolicy::patient())
 ///     .on_retry(|event| eprintln!("{event}"))
 ///     .build()?;
@@ -98,10 +96,8 @@ impl ClientBuilder {
     }
 
     /// Sets how long one attempt may take to look up the host's name, and then to connect, TLS
-    /// included. Defaults to 10 s each.
-    ///
-    /// The lookup has this limit until the client has connected once. Later lookups have the limit
-    /// of the operating system.
+    /// included. Defaults to 10 s each. [Later lookups](crate::docs::behaviour#timeouts) have the
+    /// limit of the operating system.
     pub fn connect_timeout(mut self, d: Duration) -> Self {
         self.connect_timeout = d;
         self
@@ -156,9 +152,7 @@ impl ClientBuilder {
     }
 
     /// Sets the agent that makes the connections: for a proxy, certificates or a resolver of your
-    /// own.
-    ///
-    /// Its timeouts, redirects and treatment of error statuses are replaced by this client's.
+    /// own. Its timeouts, redirects and treatment of error statuses are replaced by this client's.
     /// Defaults to one with the TLS of the features that are on, 16 idle connections and the
     /// [proxy of the environment](crate::docs::cookbook#a-proxy).
     pub fn agent(mut self, agent: ureq::Agent) -> Self {
@@ -177,6 +171,7 @@ impl ClientBuilder {
     pub fn build(self) -> Result<Client> {
         let key = self.key.trim();
         let product = self.user_agent.as_deref().map(str::trim);
+        let is_zero = self.connect_timeout.is_zero() || self.timeout.is_some_and(|d| d.is_zero());
         let is_header = |text: &str| text.bytes().all(|b| b == b' ' || b.is_ascii_graphic());
         let checks = [
             (key.is_empty(), "the personal API key is empty"),
@@ -194,10 +189,7 @@ impl ClientBuilder {
                 product.is_some_and(|product| product.is_empty() || !is_header(product)),
                 "the user agent is empty, or contains a control or a non-ASCII character",
             ),
-            (
-                self.timeout.is_some_and(|d| d.is_zero()) || self.connect_timeout.is_zero(),
-                "a timeout is zero: no request could be sent",
-            ),
+            (is_zero, "a timeout is zero: no request could be sent"),
             (self.max_body_bytes == 0, "max_body_bytes is 0: no answer could be read"),
             (
                 self.max_requests_per_minute == Some(0),

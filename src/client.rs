@@ -20,10 +20,10 @@ pub struct Client {
 debug!(Client, |it| it.http, origin: it.http.core.base.origin.text);
 
 impl Client {
-    /// The same client with a deadline, such as `Instant::now() + Duration::from_secs(5)`. It holds
-    /// for everything that is made from the new handle. Of two deadlines the earlier one holds.
+    /// The same client with a deadline, such as `Instant::now() + Duration::from_secs(5)`: a call
+    /// without an answer by then ends with the error [`Timeout`](crate::ErrorKind::Timeout).
     ///
-    /// A call without an answer by then ends with the error [`Timeout`](crate::ErrorKind::Timeout).
+    /// It holds for everything that is made from the new handle; of two, the earlier one holds.
     /// [Behaviour](crate::docs::behaviour#deadlines) says what a deadline does not interrupt.
     #[must_use]
     pub fn with_deadline(&self, at: Instant) -> Client {

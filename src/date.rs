@@ -120,9 +120,7 @@ fn digits(text: &str, least: usize, most: usize) -> Option<i64> {
 
 /// The three parts that this sign separates.
 fn three(text: &str, sign: char) -> Option<[&str; 3]> {
-    let mut parts = text.split(sign);
-    let three = [parts.next()?, parts.next()?, parts.next()?];
-    parts.next().is_none().then_some(three)
+    text.split(sign).collect::<Vec<_>>().try_into().ok()
 }
 
 /// Days since 1970 of `YYYY-MM-DD`.

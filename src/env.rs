@@ -5,6 +5,7 @@ use std::env::{self, VarError};
 use crate::builder::ClientBuilder;
 use crate::client::Client;
 use crate::error::{Error, Result};
+use crate::http::US;
 use crate::project::Project;
 
 const KEY: &str = "POSTHOG_PERSONAL_API_KEY";
@@ -20,11 +21,7 @@ impl ClientBuilder {
     /// UTF-8.
     pub fn from_env() -> Result<ClientBuilder> {
         let key = required(KEY, "make a personal API key in PostHog's settings")?;
-        let builder = Client::builder(key);
-        Ok(match variable(HOST)? {
-            Some(host) => builder.host(host),
-            None => builder,
-        })
+        Ok(Client::builder(key).host(variable(HOST)?.unwrap_or_else(|| US.to_owned())))
     }
 }
 
@@ -60,12 +57,11 @@ fn required(name: &str, hint: &str) -> Result<String> {
 
 /// A variable of the environment. An empty one is an error.
 fn variable(name: &str) -> Result<Option<String>> {
+    let wrong = |why| Err(Error::config(format!("{name} {why}")));
     match env::var(name) {
-        Ok(value) if value.trim().is_empty() => {
-            Err(Error::config(format!("{name} is set but empty; set it, or unset it")))
-        }
+        Ok(value) if value.trim().is_empty() => wrong("is set but empty; set it, or unset it"),
         Ok(value) => Ok(Some(value)),
         Err(VarError::NotPresent) => Ok(None),
-        Err(VarError::NotUnicode(_)) => Err(Error::config(format!("{name} is not valid UTF-8"))),
+        Err(VarError::NotUnicode(_)) => wrong("is not valid UTF-8"),
     }
 }

@@ -47,6 +47,7 @@ const MAX_DEPTH: usize = 32;
 /// It serializes to the value of a `properties` parameter: a flat list, or groups where
 /// [`any`](PersonFilter::any) is used.
 #[derive(Debug, Clone, PartialEq)]
+#[must_use = "a filter has no effect before a list has it"]
 pub struct PersonFilter {
     node: Node,
     /// How many groups are inside each other.
@@ -338,14 +339,12 @@ impl PersonProperty {
     }
 
     /// The property exists.
-    #[must_use]
     pub fn is_set(self) -> PersonFilter {
         // Servers of 2022 and 2023 ignore a filter without a value.
         self.filter("is_set", Ok("is_set".into()))
     }
 
     /// The property does not exist.
-    #[must_use]
     pub fn is_not_set(self) -> PersonFilter {
         self.filter("is_not_set", Ok("is_not_set".into()))
     }

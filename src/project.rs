@@ -76,14 +76,12 @@ impl Client {
     /// several have the name: it lists names and ids.
     pub fn project_named(&self, name: &str) -> Result<Project> {
         let projects = self.projects()?;
-        let name_and_id =
-            |p: &'_ Value| Some((p.get("name")?.as_str()?.to_owned(), p.get("id")?.as_u64()?));
-        let named: Vec<(String, u64)> = projects.iter().filter_map(name_and_id).collect();
-        let matching: Vec<u64> =
-            named.iter().filter(|(n, _)| n == name).map(|(_, id)| *id).collect();
+        let named = projects.iter().filter_map(|p| Some((p.get("name")?.as_str()?, p.get("id")?)));
+        let named: Vec<(&str, &Value)> = named.collect();
+        let matching = named.iter().filter(|(n, _)| *n == name).filter_map(|(_, id)| id.as_u64());
         let all = named.iter().take(50).map(|(n, id)| format!("{:?} is {id}", excerpt(n)));
         let (all, shown) = (all.collect::<Vec<_>>().join(", "), excerpt(name));
-        let why = match matching.as_slice() {
+        let why = match matching.collect::<Vec<_>>().as_slice() {
             [id] => return Ok(self.project(*id)),
             [] => format!("no project of the current organization is named {shown:?}: {all}"),
             _ => format!("several projects are named {shown:?}, use an id: {all}"),
@@ -236,8 +234,7 @@ impl Project {
     /// The insight with this short id. Servers of 2023 answer 404 to one in the path.
     fn by_short_id(&self, list: List<Insights>, short_id: &str) -> Result<Value> {
         let fits = |insight: &Value| insight.get("short_id").is_none_or(|id| id == short_id);
-        let list = list.param("short_id", short_id);
-        self.only_row(list, "insights/", "short_id", fits)?.ok_or_else(|| {
+        list.only("short_id", short_id, fits)?.ok_or_else(|| {
             let why = format!("no insight has the short id {short_id:?}");
             self.get("insights/").error(Error::new(ErrorKind::NotFound, why))
         })
@@ -273,9 +270,8 @@ impl Project {
     /// As [`List::all`]; [`Config`](crate::ErrorKind::Config) for an empty distinct id;
     /// [`Paging`](crate::ErrorKind::Paging) where the server ignored the filter.
     pub fn person_by_distinct_id(&self, distinct_id: &str) -> Result<Option<Value>> {
-        let list = self.list("persons").param("distinct_id", distinct_id);
         // Of many distinct ids the server lists a thousand.
-        self.only_row(list, "persons/", "distinct_id", |person| {
+        self.list("persons").only("distinct_id", distinct_id, |person| {
             let ids = person.get("distinct_ids").and_then(Value::as_array);
             ids.is_none_or(|ids| {
                 ids.is_empty() || ids.len() >= 1_000 || ids.iter().any(|id| id == distinct_id)
@@ -288,25 +284,6 @@ impl Project {
     /// `GET cohorts/{id}/persons/`, scope `cohort:read`.
     pub fn cohort_persons(&self, id: u64) -> List<Any> {
         self.list(format!("cohorts/{id}/persons"))
-    }
-
-    /// The only row of a list whose filter fits one row.
-    fn only_row<K>(
-        &self,
-        list: List<K>,
-        route: &str,
-        filter: &str,
-        fits: impl Fn(&Value) -> bool,
-    ) -> Result<Option<Value>> {
-        let mut rows = list.items();
-        match (rows.next().transpose()?, rows.next().transpose()?) {
-            (None, _) => Ok(None),
-            (Some(row), None) if fits(&row) => Ok(Some(row)),
-            _ => {
-                let why = format!("the server ignored the filter {filter} and returned other rows");
-                Err(self.get(route).error(Error::new(ErrorKind::Paging, why)))
-            }
-        }
     }
 
     /// A HogQL query.

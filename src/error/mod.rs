@@ -238,18 +238,10 @@ impl Error {
     /// were too many, or the result is still being computed.
     pub fn is_transient(&self) -> bool {
         use ErrorKind as K;
-        match self.kind() {
-            K::Dns
-            | K::Connect
-            | K::Broken
-            | K::Timeout
-            | K::RateLimited
-            | K::QueryBudget
-            | K::TooSlow
-            | K::Running => true,
-            K::Server => self.status() != Some(501),
-            _ => false,
-        }
+        let kind = self.kind();
+        matches!(kind, K::Dns | K::Connect | K::Broken | K::Timeout)
+            || matches!(kind, K::RateLimited | K::QueryBudget | K::TooSlow | K::Running)
+            || (kind == K::Server && self.status() != Some(501))
     }
 
     /// Of a write that failed: whether the server may have received it, so that it may have been

@@ -215,9 +215,7 @@ impl Ahead {
 
 impl Drop for Ahead {
     fn drop(&mut self) {
-        for sent in &self.queue {
-            sent.watch.set(|it| it.stopped = true);
-        }
+        self.give_up();
     }
 }
 

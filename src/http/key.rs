@@ -81,11 +81,6 @@ impl Key {
         self.text.len() >= RUN && (text.contains(&self.text) || decoded.contains(&self.text))
     }
 
-    /// Whether `text` contains so much of the key that it must not be shown.
-    fn is_shown_in(&self, text: &str) -> bool {
-        self.text.len() >= RUN && !self.found(text).is_empty()
-    }
-
     /// `text` with `***` in place of each part of the key.
     pub(crate) fn mask(&self, text: &str) -> String {
         let mut out = String::with_capacity(text.len());
@@ -97,7 +92,8 @@ impl Key {
         }
         out += text.get(at..).unwrap_or_default();
         // JSON can write any character as an escape: what its reader sees counts.
-        if out.contains("\\u") && self.is_shown_in(&unescape(&out.replace("\\/", "/"))) {
+        let is_shown = |text: String| self.text.len() >= RUN && !self.found(&text).is_empty();
+        if out.contains("\\u") && is_shown(unescape(&out.replace("\\/", "/"))) {
             return "*** (this text contains the key)".to_owned();
         }
         out

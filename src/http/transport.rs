@@ -162,8 +162,7 @@ impl Transport {
         } else if status != 204 {
             answer.body = read_some(&mut body);
         }
-        let is_close =
-            |value: &header::HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"close");
+        let is_close = |v: &header::HeaderValue| v.as_bytes().eq_ignore_ascii_case(b"close");
         let stays_open = parts.version == Version::HTTP_11
             && !answer.headers.get(header::CONNECTION).is_some_and(is_close);
         // The length of a compressed body is not visible, and shows in the body itself: it can be
@@ -397,16 +396,9 @@ fn no_answer(error: ureq::Error, reached: Reached) -> Error {
 /// Whether the connection broke.
 fn is_break(error: &io::Error) -> bool {
     use io::ErrorKind as Io;
-    matches!(
-        error.kind(),
-        Io::ConnectionReset
-            | Io::ConnectionAborted
-            | Io::BrokenPipe
-            | Io::NotConnected
-            | Io::UnexpectedEof
-            | Io::WriteZero
-            | Io::TimedOut
-    )
+    let kind = error.kind();
+    matches!(kind, Io::ConnectionReset | Io::ConnectionAborted | Io::BrokenPipe)
+        || matches!(kind, Io::NotConnected | Io::UnexpectedEof | Io::WriteZero | Io::TimedOut)
 }
 
 fn io_failed(error: &io::Error, reached: Reached) -> Error {

@@ -157,9 +157,8 @@ impl Found<'_> {
         let (columns, cells) = (names.len(), self.rows.iter().filter_map(Value::as_array));
         let wrong = cells.map(Vec::len).zip(1..).find(|(cells, _)| *cells != columns);
         let Some((cells, position)) = wrong else { return Ok(names) };
-        let message =
-            format!("row {position} of the answer has {cells} cells for {columns} columns");
-        Err(Error::new(ErrorKind::WrongShape, message))
+        let why = format!("row {position} of the answer has {cells} cells for {columns} columns");
+        Err(Error::new(ErrorKind::WrongShape, why))
     }
 }
 

@@ -23,7 +23,7 @@ pub use insights::Insights;
 pub use pager::{Items, Page, Pages};
 pub use persons::Persons;
 
-use crate::error::{Result, row_as};
+use crate::error::{Error, ErrorKind, Result, row_as};
 use crate::filter::PersonFilter;
 use crate::http::{Http, MAX_QUERY, Request, debug};
 use pager::{OpenList, Pager, ReadTyped, Reader};
@@ -42,16 +42,6 @@ pub struct Any;
 /// [`Paging`](crate::ErrorKind::Paging); see [Behaviour](crate::docs::behaviour#lists). If rows are
 /// created or deleted meanwhile, paging by offset can repeat or miss some;
 /// [`Query::scan`](crate::Query::scan) and [`Project::events`](crate::Project::events) cannot.
-///
-/// # Examples
-/// ```no_run
-/// let project = posthog_api::Project::from_env()?;
-/// for cohort in project.list("cohorts") {
-///     println!("{}", cohort?["name"]);
-/// }
-/// let persons = project.persons().search("@example.com").page_size(500).all()?;
-/// # Ok::<(), posthog_api::Error>(())
-/// ```
 #[derive(Clone)]
 #[must_use = "nothing is sent before a page is asked for"]
 pub struct List<K = Any> {
@@ -105,9 +95,9 @@ impl<K> List<K> {
     /// Sets how many pages beyond the next one are requested ahead, on background threads; at most
     /// 100. The rows, their order and the errors are the same. Defaults to 0.
     ///
-    /// An export is several times faster with 8. Up to `pages` bodies are in memory. 8 pages at
-    /// 0.3 s are 1,600 requests a minute, and PostHog allows 240: set
-    /// [`max_requests_per_minute`](crate::ClientBuilder::max_requests_per_minute).
+    /// An export is several times faster with 8, and sends more requests than PostHog allows: set
+    /// [`max_requests_per_minute`](crate::ClientBuilder::max_requests_per_minute), and see
+    /// [Behaviour](crate::docs::behaviour#pages-in-flight).
     pub fn prefetch(mut self, pages: usize) -> Self {
         self.prefetch = pages;
         self
@@ -181,6 +171,26 @@ impl<K> List<K> {
     /// them.
     pub fn all(self) -> Result<Vec<Value>> {
         self.items().collect()
+    }
+
+    /// The only row where this filter has this value.
+    pub(crate) fn only(
+        self,
+        filter: &str,
+        value: &str,
+        fits: impl Fn(&Value) -> bool,
+    ) -> Result<Option<Value>> {
+        let list = self.param(filter, value);
+        let request = list.request.clone();
+        let mut rows = list.items();
+        match (rows.next().transpose()?, rows.next().transpose()?) {
+            (None, _) => Ok(None),
+            (Some(row), None) if fits(&row) => Ok(Some(row)),
+            _ => {
+                let why = format!("the server ignored the filter {filter} and returned other rows");
+                Err(request.error(Error::new(ErrorKind::Paging, why)))
+            }
+        }
     }
 
     /// Checks what was given, and adds the parameters that the caller left to the crate.

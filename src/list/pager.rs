@@ -149,8 +149,7 @@ impl<T> Pager<T> {
                 self.lists.pop_front();
                 continue;
             };
-            let query =
-                query.map_err(|why| paging(&format!("the list cannot be continued: {why}")))?;
+            let query = query.map_err(|e| paging(&format!("the list cannot be continued: {e}")))?;
             let page = list.read(&query, &mut self.reader, self.first)?;
             if page.is_some() {
                 return Ok(page);

@@ -40,10 +40,9 @@ impl Query {
             let left = http.left().unwrap_or_default();
             thread::sleep(pause.min(left));
             pause = (pause * 3 / 2).min(LONGEST_PAUSE);
-            let asked = if http.left().is_some_and(|left| left.is_zero()) {
-                let message =
-                    format!("the query was not done within {timeout:?}, and was cancelled");
-                Err(Error::new(ErrorKind::Timeout, message))
+            let asked = if http.is_over() {
+                let why = format!("the query was not done within {timeout:?}, and was cancelled");
+                Err(Error::new(ErrorKind::Timeout, why))
             } else {
                 status.clone().send().map_err(failed_poll)
             };

@@ -219,9 +219,8 @@ pub(super) fn note_end(ends: &mut Ends, end: String) -> Result<()> {
     if ends.insert(end) {
         return Ok(());
     }
-    let message =
-        format!("the server returned the rows up to {shown} again: there would be no end");
-    Err(Error::new(ErrorKind::Paging, message))
+    let why = format!("the server returned the rows up to {shown} again: there would be no end");
+    Err(Error::new(ErrorKind::Paging, why))
 }
 
 /// The moment of a text that is a time with an offset from UTC.
