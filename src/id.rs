@@ -94,6 +94,18 @@ impl From<&str> for InsightId {
     }
 }
 
+impl From<String> for InsightId {
+    fn from(text: String) -> InsightId {
+        text.as_str().into()
+    }
+}
+
+impl From<&String> for InsightId {
+    fn from(text: &String) -> InsightId {
+        text.as_str().into()
+    }
+}
+
 impl From<&Value> for InsightId {
     fn from(value: &Value) -> InsightId {
         let id = match value.as_object() {
@@ -195,6 +207,18 @@ impl From<&str> for PersonId {
     }
 }
 
+impl From<String> for PersonId {
+    fn from(text: String) -> PersonId {
+        text.as_str().into()
+    }
+}
+
+impl From<&String> for PersonId {
+    fn from(text: &String) -> PersonId {
+        text.as_str().into()
+    }
+}
+
 impl From<&Value> for PersonId {
     fn from(value: &Value) -> PersonId {
         let row = value.as_object().map(PersonId::from);
@@ -206,22 +230,6 @@ impl From<&Map<String, Value>> for PersonId {
     fn from(row: &Map<String, Value>) -> PersonId {
         of_row(row, &["uuid", "id"], "a person").unwrap_or_else(|why| PersonId(Err(why)))
     }
-}
-
-macro_rules! from_strings {
-    ($($text:ty => $id:ident,)*) => {
-        $(impl From<$text> for $id {
-            fn from(text: $text) -> $id {
-                text.as_str().into()
-            }
-        })*
-    };
-}
-from_strings! {
-    String => InsightId,
-    &String => InsightId,
-    String => PersonId,
-    &String => PersonId,
 }
 
 /// The id of a row, which has it under one of these names.

@@ -355,11 +355,8 @@ fn tokens(sql: &str) -> Option<Vec<Token<'_>>> {
         if !is_comment && !first.is_whitespace() {
             tokens.push(Token { text, depth: open.len() });
         }
-        match first {
-            '(' => open.push(')'),
-            '[' => open.push(']'),
-            '{' => open.push('}'),
-            _ => {}
+        if let Some(at) = "([{".find(first) {
+            open.extend(")]}".chars().nth(at));
         }
     }
     open.is_empty().then_some(tokens)

@@ -61,7 +61,8 @@ pub enum InsightResult {
     Other(Value),
 }
 
-/// Reads the result of any insight, in the shape that it has.
+/// Reads the result of any insight, in the shape that it has. The
+/// [cookbook](crate::docs::cookbook#any-insight) has an example.
 ///
 /// A calendar heatmap is [`InsightResult::Totals`]; its days are in `calendar_heatmap_data` of each
 /// element of [`result()`]. A box plot is [`InsightResult::Other`], as is every list of objects
@@ -76,19 +77,6 @@ pub enum InsightResult {
 /// As [`result`], if there is no result. As [`table`], [`totals`] and [`series`], if the server cut
 /// the rows. [`WrongShape`](crate::ErrorKind::WrongShape), if a number of a result is text, or a
 /// line does not have as many points as days.
-///
-/// # Examples
-/// ```
-/// use posthog_api::insight::InsightResult;
-/// use posthog_api::read;
-///
-/// let insight = serde_json::json!({"result": [{"label": "Views", "aggregated_value": 3}]});
-/// match read(&insight)? {
-///     InsightResult::Totals(totals) => assert_eq!(totals[0].value, Some(3.0)),
-///     other => println!("{}", other.to_table().columns.join(", ")),
-/// }
-/// # Ok::<(), posthog_api::Error>(())
-/// ```
 pub fn read(insight: &Value) -> Result<InsightResult> {
     let found = result(insight)?;
     Ok(match Shape::of(insight) {
