@@ -8,18 +8,15 @@
 //! A command gets `POSTHOG_HOST`, `POSTHOG_PERSONAL_API_KEY` and `POSTHOG_PROJECT_ID` in its
 //! environment. Without a command, they are printed as shell code.
 
-#[path = "../tests/standin/mod.rs"]
-mod standin;
-
 use std::env;
 use std::process::{Command, ExitCode};
 
 fn main() -> ExitCode {
-    let posthog = standin::StandIn::start();
+    let posthog = stand_in::StandIn::start();
     let url = posthog.url();
     let variables = [
         ("POSTHOG_HOST", url.as_str()),
-        ("POSTHOG_PERSONAL_API_KEY", standin::KEY),
+        ("POSTHOG_PERSONAL_API_KEY", stand_in::KEY),
         ("POSTHOG_PROJECT_ID", "1"),
     ];
     let mut args = env::args_os().skip(1);

@@ -4,9 +4,6 @@
 //! answered. With `POSTHOG_PERSONAL_API_KEY` set (and `POSTHOG_HOST` for any host but the US
 //! cloud), it talks to your PostHog instead. It only reads.
 
-#[path = "../tests/standin/mod.rs"]
-mod standin;
-
 use std::env;
 use std::process::ExitCode;
 
@@ -19,7 +16,7 @@ use posthog_api::{
     display_text,
 };
 use serde_json::Value;
-use standin::StandIn;
+use stand_in::StandIn;
 
 /// Prints a statement or an expression, and runs it.
 macro_rules! run {
@@ -64,7 +61,7 @@ fn main() -> ExitCode {
         );
         posthog = StandIn::start();
         let agent = agent.proxy(None).build().new_agent();
-        Client::builder(standin::KEY).host(posthog.url()).agent(agent).build().map(recorded)
+        Client::builder(stand_in::KEY).host(posthog.url()).agent(agent).build().map(recorded)
     };
     let tour = match tour {
         Ok(tour) => tour,

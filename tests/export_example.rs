@@ -1,6 +1,7 @@
 //! Proves that the example `export` writes each person and each event once, however often it is
 //! killed.
 
+#[path = "support/standin.rs"]
 mod standin;
 
 use std::collections::BTreeSet;

@@ -2,6 +2,7 @@
 //! misread.
 #![allow(clippy::pedantic, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+#[path = "support/standin.rs"]
 mod standin;
 
 use serde_json::{Value, json};

@@ -1,7 +1,7 @@
 //! Proves that each call sends the right request, and reads the answer completely.
 #![allow(unreachable_pub, reason = "a test exports nothing")]
 
-#[path = "../standin/mod.rs"]
+#[path = "../support/standin.rs"]
 mod standin;
 #[path = "../support/mod.rs"]
 mod support;

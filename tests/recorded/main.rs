@@ -18,7 +18,7 @@ mod persons;
 mod queries;
 mod readers;
 mod routes;
-#[path = "../standin/mod.rs"]
+#[path = "../support/standin.rs"]
 mod standin;
 mod table;
 mod union;

@@ -7,7 +7,7 @@ mod keys;
 mod persons;
 mod projects;
 mod queries;
-#[path = "../standin/mod.rs"]
+#[path = "../support/standin.rs"]
 mod standin;
 
 use posthog_api::Error;

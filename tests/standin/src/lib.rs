@@ -9,19 +9,15 @@
 //!
 //! [`Replay`] gives a list of answers, recorded or not, one after the other.
 #![allow(
-    dead_code,
-    unused_imports,
-    unreachable_pub,
     missing_docs,
     clippy::pedantic,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "each test uses a part of it, and a test server may stop with a panic"
+    reason = "a part of the tests: a test server may stop with a panic"
 )]
 
-mod client;
 mod events;
 pub mod http;
 mod insights;
@@ -31,7 +27,6 @@ mod query;
 pub mod recordings;
 mod sql;
 
-pub use client::{builder_with_key, client, client_builder};
 pub use http::Request;
 use http::{Answer, Server, decode};
 use insights::Insight;

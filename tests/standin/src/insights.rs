@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 /// An insight without a result; the first refresh computes it.
 const NEVER_COMPUTED: u64 = 28;
 
-pub struct Insight {
+pub(crate) struct Insight {
     pub id: u64,
     raw: String,
     value: Value,
@@ -27,7 +27,7 @@ impl Insight {
 }
 
 /// Every insight that was recorded, retrieved or in a list, by id.
-pub fn table(recorded: &[Recorded]) -> Vec<Insight> {
+pub(crate) fn table(recorded: &[Recorded]) -> Vec<Insight> {
     let ok = |r: &&Recorded| r.status == 200 && r.target.contains("/api/projects/1/insights/");
     let (mut retrieved, mut listed, mut before) = (Vec::new(), Vec::new(), None);
     for recorded in recorded.iter().filter(ok) {
@@ -61,7 +61,7 @@ fn computes(request: &Request) -> bool {
     !matches!(refresh.as_str(), "" | "false" | "force_cache" | "0" | "no")
 }
 
-pub fn retrieve(
+pub(crate) fn retrieve(
     request: &Request,
     key: &str,
     insights: &[Insight],
@@ -83,7 +83,7 @@ pub fn retrieve(
 }
 
 /// The list, or the name of a recorded error answer.
-pub fn list(
+pub(crate) fn list(
     request: &Request,
     insights: &[Insight],
     computed: &mut bool,
@@ -160,13 +160,13 @@ fn basic(value: &Value) -> String {
 }
 
 /// PostHog's default paging: anything but a positive number means the default.
-pub fn limit_offset(request: &Request) -> (usize, usize) {
+pub(crate) fn limit_offset(request: &Request) -> (usize, usize) {
     let number = |name| request.param(name).and_then(|text| text.trim().parse::<usize>().ok());
     (number("limit").filter(|limit| *limit > 0).unwrap_or(100), number("offset").unwrap_or(0))
 }
 
 /// One page of a list that has a `count`.
-pub fn page(request: &Request, count: usize, rows: &[String]) -> Answer {
+pub(crate) fn page(request: &Request, count: usize, rows: &[String]) -> Answer {
     let (limit, offset) = limit_offset(request);
     let next = (offset + limit < count).then(|| link(request, limit, offset + limit));
     let previous = (offset > 0).then(|| link(request, limit, offset.saturating_sub(limit)));

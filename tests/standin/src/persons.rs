@@ -5,7 +5,7 @@ use super::recordings::{self, Recorded, raw_field};
 use super::sql::Table;
 use serde_json::Value;
 
-pub struct Person {
+pub(crate) struct Person {
     /// The list item, as the server wrote it.
     pub raw: String,
     pub value: Value,
@@ -16,7 +16,7 @@ pub struct Person {
 }
 
 impl Person {
-    pub fn uuid(&self) -> &str {
+    pub(crate) fn uuid(&self) -> &str {
         self.value["uuid"].as_str().unwrap()
     }
 
@@ -32,7 +32,7 @@ impl Person {
 }
 
 /// The persons of project 1, newest first, which is the list's order.
-pub fn table(recorded: &[Recorded]) -> Vec<Person> {
+pub(crate) fn table(recorded: &[Recorded]) -> Vec<Person> {
     let pages = ["persons_walk", "persons_walk__p2", "persons_walk__p3"];
     let bodies = pages.map(|name| &recorded.iter().find(|r| r.name == name).unwrap().body);
     let rows: Vec<_> = bodies.iter().flat_map(|body| recordings::results(body)).collect();
@@ -45,7 +45,7 @@ pub fn table(recorded: &[Recorded]) -> Vec<Person> {
 }
 
 /// The persons as HogQL sees them.
-pub fn rows(persons: &[Person]) -> Table {
+pub(crate) fn rows(persons: &[Person]) -> Table {
     let row = |person: &Person| {
         let [uuid, created, name] = ["uuid", "created_at", "name"].map(|f| person.value[f].clone());
         vec![uuid, created, name, person.properties.clone().into()]
@@ -58,7 +58,7 @@ pub fn rows(persons: &[Person]) -> Table {
 }
 
 /// The list, or the name of a recorded error answer.
-pub fn list(request: &Request, persons: &[Person]) -> Result<Answer, Refusal> {
+pub(crate) fn list(request: &Request, persons: &[Person]) -> Result<Answer, Refusal> {
     let limit = match whole(request, "limit")? {
         0 => 100,
         limit => limit,
@@ -133,7 +133,7 @@ fn link(request: &Request, offset: usize) -> String {
 }
 
 /// The server as the request named it: PostHog trusts these headers, not its configuration.
-pub fn origin(request: &Request) -> String {
+pub(crate) fn origin(request: &Request) -> String {
     let scheme = request.header("x-forwarded-proto").unwrap_or("http");
     format!("{scheme}://{}", request.header("host").unwrap_or("localhost"))
 }
@@ -150,7 +150,7 @@ fn csv(persons: &[&Person]) -> Answer {
 }
 
 /// One person by integer id or UUID; a distinct id is a 400 that names the right route.
-pub fn retrieve(key: &str, persons: &[Person]) -> Result<Answer, Refusal> {
+pub(crate) fn retrieve(key: &str, persons: &[Person]) -> Result<Answer, Refusal> {
     let bare = key.to_lowercase().replace('-', "");
     let is_uuid = bare.len() == 32 && bare.bytes().all(|b| b.is_ascii_hexdigit());
     let found = match key.parse::<usize>() {

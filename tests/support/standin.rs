@@ -1,5 +1,8 @@
-//! Clients for tests that use a server of this folder.
-use super::KEY;
+//! The stand-in, and clients of it.
+#![allow(dead_code, unused_imports, unreachable_pub, reason = "each test uses a part of it")]
+
+pub use stand_in::*;
+
 use posthog_api::{Client, ClientBuilder, RetryPolicy, ureq};
 
 /// A client of the server at `url`: no proxy, no retries.

@@ -6,7 +6,7 @@ const COLUMNS: [&str; 5] = ["uuid", "event", "timestamp", "distinct_id", "proper
 const TYPES: [&str; 5] = ["UUID", "String", "DateTime64(6, 'UTC')", "String", "String"];
 
 /// `counts`: rows of a name and how many events have it.
-pub fn table(counts: &[Value]) -> Table {
+pub(crate) fn table(counts: &[Value]) -> Table {
     let count = |row: &Value| usize::try_from(row[1].as_u64().unwrap()).unwrap();
     let total: usize = counts.iter().map(count).sum();
     let names = counts.iter().flat_map(|row| std::iter::repeat_n(&row[0], count(row)));

@@ -5,14 +5,14 @@ use std::sync::LazyLock;
 
 /// Rows with the names and types of their columns.
 #[derive(Clone)]
-pub struct Table {
+pub(crate) struct Table {
     pub columns: Vec<String>,
     pub types: Vec<&'static str>,
     pub rows: Vec<Vec<Value>>,
 }
 
 /// What the statements answer from.
-pub struct Tables {
+pub(crate) struct Tables {
     pub events: Table,
     pub persons: Table,
     /// Names of events and how many events have them, most first.
@@ -31,7 +31,7 @@ const PERSONS: [(&str, &[&str]); 5] = [
 impl Tables {
     /// The rows of a statement, and whether the server has more than it returns; none for a
     /// statement that it does not know.
-    pub fn answer(&self, sql: &str, values: &Value) -> Option<(Table, bool)> {
+    pub(crate) fn answer(&self, sql: &str, values: &Value) -> Option<(Table, bool)> {
         /// The most rows of an answer to a statement without a LIMIT.
         const MOST: usize = 100;
         let own_limit = sql.contains("LIMIT");
@@ -137,7 +137,7 @@ impl Table {
     }
 
     /// The body of the answer to `sql`.
-    pub fn body(&self, sql: &str, more: bool) -> Value {
+    pub(crate) fn body(&self, sql: &str, more: bool) -> Value {
         let limited = sql.contains("LIMIT");
         let hogql = if limited { sql.to_owned() } else { format!("{sql}\nLIMIT 101\nOFFSET 0") };
         let types: Vec<_> = self.columns.iter().zip(&self.types).collect();

@@ -5,15 +5,15 @@ use regex_lite::Regex;
 use serde_json::{Map, Value};
 
 /// The name of a recorded error answer.
-pub type Refusal = &'static str;
-pub const SERVER_ERROR: Refusal = "persons_limit_neg";
+pub(crate) type Refusal = &'static str;
+pub(crate) const SERVER_ERROR: Refusal = "persons_limit_neg";
 const MALFORMED: Refusal = "persons_props_malformed";
 const MIXED: Refusal = "persons_props_group_mixed";
 
 type Test = Box<dyn Fn(&Map<String, Value>) -> bool>;
 
 /// The filter that PostHog makes of the parameter, without the parts that it ignores.
-pub fn filter(text: &str) -> Result<Test, Refusal> {
+pub(crate) fn filter(text: &str) -> Result<Test, Refusal> {
     match text.trim() {
         "" => return Ok(everybody()),
         // Python's json reads these as numbers.
@@ -31,7 +31,7 @@ pub fn filter(text: &str) -> Result<Test, Refusal> {
 
 /// Whether the server of 2026 answers 500: to a group, to a number in `exact` and `is_not`, and to a
 /// regular expression that is not valid.
-pub fn fail_in_2026(request: &Request) -> bool {
+pub(crate) fn fail_in_2026(request: &Request) -> bool {
     let text = request.param("properties").unwrap_or_default();
     let fails = |filter: &Value| {
         let values = filter["value"].as_array().map_or(&[][..], Vec::as_slice);
@@ -123,7 +123,7 @@ fn not(test: Test) -> Test {
 }
 
 /// A property as PostHog compares it: its JSON text, escapes included, without the outer quotes.
-pub fn text(properties: &Map<String, Value>, key: &str) -> String {
+pub(crate) fn text(properties: &Map<String, Value>, key: &str) -> String {
     let raw = properties.get(key).map(Value::to_string).unwrap_or_default();
     let raw = raw.strip_prefix('"').unwrap_or(&raw);
     raw.strip_suffix('"').unwrap_or(raw).to_owned()
@@ -149,7 +149,7 @@ fn contains(key: String, value: &Value) -> Test {
 }
 
 /// `ILIKE '%part%'`: `%` and `_` in the part are wildcards.
-pub fn like(part: &str, text: &str) -> bool {
+pub(crate) fn like(part: &str, text: &str) -> bool {
     fn at(pattern: &[char], text: &[char]) -> bool {
         match pattern.split_first() {
             None => text.is_empty(),

@@ -15,13 +15,13 @@ struct Task {
 }
 
 #[derive(Default)]
-pub struct Tasks {
+pub(crate) struct Tasks {
     started: usize,
     by_id: BTreeMap<String, Task>,
 }
 
 /// `POST /query/`, `GET` and `DELETE /query/{id}/`; or the name of a recorded error answer.
-pub fn route(
+pub(crate) fn route(
     request: &Request,
     id: &[&str],
     body: &Value,
