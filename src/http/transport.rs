@@ -336,9 +336,10 @@ fn looks_cut(answer: &Answer) -> bool {
     !answer.is_complete() && first.is_none_or(|b| b"{[\"-0123456789tfn".contains(b))
 }
 
-/// Of a request that may have been sent. `text`: the message; or the message, `; ` and the hint.
+/// Of a request that may have been sent, unless it was refused here. `text`: the message; or the
+/// message, `; ` and the hint.
 fn failed(kind: Kind, text: impl AsRef<str>) -> Error {
-    Error::from_text(kind, text.as_ref()).done(true)
+    Error::from_text(kind, text.as_ref()).done(kind != Kind::Config)
 }
 
 fn broken(why: impl Display) -> Error {
