@@ -52,7 +52,7 @@ fn field_at(json: &str, column: usize) -> String {
                     *field = if *sign == b':' { string } else { "" };
                 }
             }
-            Some(b'}' | b']') if at + 1 < end => drop(path.pop()),
+            Some(b'}' | b']') => drop(path.pop()),
             _ => {}
         }
         at += 1;

@@ -52,5 +52,8 @@ fn a_key_in_json_escapes_is_not_shown() {
     for text in [r#"{"a":"\u0070hx_abcdefghijklmnop"}"#, r#"{"a":"\u0070hx_abcdef\u0067"#] {
         assert!(!key.mask(text).contains("hx_abc"), "{}", key.mask(text));
     }
+    for text in [r"phx_a\u0062cdefgh\u0069jkl", r"abc\u0064efg\u0068ijk\u006cmnop"] {
+        assert_eq!(key.mask(text), "*** (this text contains the key)");
+    }
     assert_eq!(key.mask(r#""\u0070hp""#), r#""\u0070hp""#);
 }
