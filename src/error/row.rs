@@ -8,9 +8,9 @@ use super::{Error, ErrorKind, Result};
 
 /// The error of one row: its position from 1, the field, and its beginning.
 pub(crate) fn row_error(position: u64, text: &str, error: &serde_json::Error) -> Error {
-    let field = field_at(text, offset(text, error));
-    let field = if field.is_empty() { String::new() } else { format!(" at {}", excerpt(&field)) };
     let (why, row) = (line(&error.to_string(), 200), line(text, 200));
+    let field = field_at(text, offset(text, error), why.starts_with("missing field"));
+    let field = if field.is_empty() { String::new() } else { format!(" at {}", excerpt(&field)) };
     let message = format!("row {position} cannot be read{field}: {why}: the row begins '{row}'");
     Error::new(ErrorKind::Row, message)
 }
@@ -30,8 +30,8 @@ fn offset(text: &str, error: &serde_json::Error) -> usize {
     before.map(str::len).sum::<usize>() + error.column()
 }
 
-/// The names of the fields around a place in JSON, joined by dots.
-fn field_at(json: &str, column: usize) -> String {
+/// The names of the fields around a place in JSON. That of a missing field is its object's end.
+fn field_at(json: &str, column: usize, is_missing: bool) -> String {
     let (bytes, end) = (json.as_bytes(), column.min(json.len()));
     // The field of each open object so far; empty for a list.
     let mut path: Vec<&str> = Vec::new();
@@ -52,7 +52,7 @@ fn field_at(json: &str, column: usize) -> String {
                     *field = if *sign == b':' { string } else { "" };
                 }
             }
-            Some(b'}' | b']') => drop(path.pop()),
+            Some(b'}' | b']') if at + 1 < end || is_missing => drop(path.pop()),
             _ => {}
         }
         at += 1;

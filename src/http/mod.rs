@@ -125,7 +125,7 @@ impl Http {
         self.left().is_some_and(|left| left.is_zero())
     }
 
-    /// An error as it leaves the crate: the one place that masks the key in it.
+    /// An error as it leaves the crate, with the key masked.
     pub(crate) fn conceal(&self, error: Error) -> Error {
         self.core.key.conceal(error)
     }

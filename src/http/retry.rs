@@ -130,7 +130,7 @@ fn http_date(text: &str) -> Option<u64> {
     let parts: Vec<&str> = text.split(' ').collect();
     let [_, day, month, year, time, "GMT"] = parts.as_slice() else { return None };
     let month = MONTHS.split(' ').position(|name| name == *month)? + 1;
-    let moment = Moment::parse(&format!("{year}-{month:02}-{day} {time}Z"))?;
+    let moment = Moment::parse(&format!("{year}-{month:02}-{day:0>2} {time}Z"))?;
     u64::try_from(moment.micros() / 1_000_000).ok()
 }
 

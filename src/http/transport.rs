@@ -377,7 +377,9 @@ fn no_answer(error: ureq::Error, reached: Reached) -> Error {
         ureq::Error::InvalidProxyUrl => failed(Kind::Config, "the URL of the proxy is not valid"),
         ureq::Error::Io(error) => io_failed(&error, reached),
         #[cfg(feature = "gzip")]
-        ureq::Error::Decompress(_, error) if is_break(&error) => broken(error),
+        ureq::Error::Decompress(_, error) if is_break(&error) || is_unreachable(&error) => {
+            broken(error)
+        }
         #[cfg(feature = "gzip")]
         ureq::Error::Decompress(kind, error) => {
             failed(Kind::Decode, format!("the {kind} body cannot be decompressed: {error}"))
@@ -402,15 +404,18 @@ fn is_break(error: &io::Error) -> bool {
         || matches!(kind, Io::NotConnected | Io::UnexpectedEof | Io::WriteZero | Io::TimedOut)
 }
 
+fn is_unreachable(error: &io::Error) -> bool {
+    use io::ErrorKind as Io;
+    let kind = error.kind();
+    matches!(kind, Io::ConnectionRefused | Io::HostUnreachable | Io::NetworkUnreachable)
+        || matches!(kind, Io::NetworkDown | Io::AddrNotAvailable)
+}
+
 fn io_failed(error: &io::Error, reached: Reached) -> Error {
     use io::ErrorKind as Io;
     let message = error.to_string();
     match error.kind() {
-        Io::ConnectionRefused
-        | Io::HostUnreachable
-        | Io::NetworkUnreachable
-        | Io::NetworkDown
-        | Io::AddrNotAvailable => refused(reached, Kind::Connect, message),
+        _ if is_unreachable(error) => refused(reached, Kind::Connect, message),
         _ if is_break(error) => broken(message),
         _ if message.starts_with("failed to lookup address") => unconnected(Kind::Dns, message),
         // rustls reports a failed handshake as invalid data.

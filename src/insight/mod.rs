@@ -71,7 +71,7 @@ pub enum InsightResult {
 /// For a tile of a dashboard, call `read(&tile["insight"])`, which is null where the tile holds a
 /// text.
 ///
-/// An empty result has the shape that the insight's query, or its filters on older servers, name.
+/// An empty result has the shape that the query names, or on older servers the filters.
 ///
 /// # Errors
 /// As [`result`], if there is no result. As [`table`], [`totals`] and [`series`], if the server cut

@@ -67,13 +67,14 @@ impl Shape {
         }
     }
 
-    /// The shape that the insight's query, or its filters on older servers, name.
+    /// The shape that the query names, or on older servers the filters.
     fn named(insight: &Value) -> Shape {
         let query = shown(insight.get("query").unwrap_or(&Value::Null));
         let filters = insight.get("filters").unwrap_or(&Value::Null);
         let node = text(insight, "/query/kind");
         let kind = text(query, "/kind").or(text(filters, "/insight")).unwrap_or_default();
-        let display = |new, old| text(query, new).or(text(filters, old));
+        let of = if text(query, "/kind").is_some() { query } else { filters };
+        let display = |new, old| text(of, new).or(text(of, old));
         match kind.trim_end_matches("Query").to_ascii_uppercase().as_str() {
             "TRENDS" => match display("/trendsFilter/display", "/display") {
                 Some(

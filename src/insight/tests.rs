@@ -152,6 +152,14 @@ fn an_empty_result_has_the_shape_that_the_insight_names() {
         (filters(json!({"insight": "STICKINESS"})), "series"),
         (filters(json!({"insight": "LIFECYCLE"})), "series"),
         (filters(json!({})), "other"),
+        (
+            json!({"query": {"kind": "TrendsQuery"}, "filters": {"insight": "TRENDS", "display": "BoldNumber"}}),
+            "series",
+        ),
+        (
+            json!({"query": {"kind": "FunnelsQuery"}, "filters": {"funnel_viz_type": "trends"}}),
+            "funnel",
+        ),
         (json!({"query": "x", "filters": 5}), "other"),
         (json!({}), "other"),
     ] {

@@ -9,7 +9,7 @@ const MAX_AHEAD: usize = 100;
 
 /// Fetches the pages of one list.
 pub(super) struct InFlight {
-    /// A page's request, without its parameters.
+    /// The request of the first page.
     pub(super) request: Request,
     pub(super) ahead: Ahead,
     /// How many pages beyond the next one may be requested ahead; 0: not even that one.

@@ -1,6 +1,7 @@
 //! What comes after a page of a list.
 
 use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
 
 use super::completeness::{Completeness, has_place};
 use super::page::{Frame, Next};
@@ -24,7 +25,8 @@ pub(super) struct Walk {
     /// False where rows may be missing.
     pub(super) complete: bool,
     /// The queries so far: a list that returns to one would never end.
-    seen: HashSet<Params>,
+    seen: HashSet<u64>,
+    hasher: RandomState,
     empty_pages: u32,
     by_cursor: bool,
     /// What the query of the page was made from.
@@ -65,7 +67,7 @@ impl Walk {
         let next = next.map(|next| self.checked(next, key)).transpose()?;
         let came_by = std::mem::replace(&mut self.made, made);
 
-        self.seen.insert(query.clone());
+        self.seen.insert(self.hasher.hash_one(query));
         self.empty_pages = if page.received == 0 { self.empty_pages + 1 } else { 0 };
         let is_cursor = |next: &Params| has_place(next) && !next.has("page") && !next.has("offset");
         self.by_cursor |= next.as_ref().is_some_and(is_cursor);
@@ -97,7 +99,7 @@ impl Walk {
             (_, Some(_)) if self.empty_pages >= MAX_EMPTY_PAGES => {
                 "1000 pages in a row have no rows"
             }
-            (_, Some(next)) if self.seen.contains(next) => {
+            (_, Some(next)) if self.seen.contains(&self.hasher.hash_one(next)) => {
                 "its `next` leads to a page that was already read: the list would never end"
             }
             _ => return Ok(next),

@@ -105,6 +105,7 @@ fn the_wait_is_read_from_the_header() {
         (Some("46"), Some(46)),
         (Some(" 0 "), Some(0)),
         (Some("Sun, 06 Nov 1994 08:50:07 GMT"), Some(30)),
+        (Some("Sun, 6 Nov 1994 08:50:07 GMT"), Some(30)),
         (Some("Sat, 05 Nov 1994 08:50:07 GMT"), Some(0)),
         (Some("Tue, 29 Feb 2000 00:00:00 GMT"), Some(951_782_400 - NOW)),
         (Some("Sun, 06 Nov 1994 08:50:07 CET"), None),

@@ -7,13 +7,27 @@ fn a_write_is_sent_again_only_where_nothing_can_have_been_sent() {
     let reset = || ureq::Error::Io(io::ErrorKind::ConnectionReset.into());
     let (unsent, unclear) = ((Kind::Connect, false), (Kind::Connect, true));
     let (unknown, broken) = ((Kind::Dns, false), (Kind::Broken, true));
-    let wrong = (Kind::Config, false);
+    let (wrong, garbage) = ((Kind::Config, false), (Kind::Decode, true));
     for (error, nothing, maybe, surely) in [
         (refused as fn() -> ureq::Error, unsent, unclear, broken),
         (unreachable, unsent, unclear, broken),
         (|| ureq::Error::ConnectionFailed, unsent, unclear, broken),
         (|| ureq::Error::HostNotFound, unknown, unknown, unknown),
         (reset, broken, broken, broken),
+        #[cfg(feature = "gzip")]
+        (
+            || ureq::Error::Decompress("gzip", io::ErrorKind::HostUnreachable.into()),
+            broken,
+            broken,
+            broken,
+        ),
+        #[cfg(feature = "gzip")]
+        (
+            || ureq::Error::Decompress("gzip", io::ErrorKind::InvalidData.into()),
+            garbage,
+            garbage,
+            garbage,
+        ),
         (|| ureq::Error::InvalidProxyUrl, wrong, wrong, wrong),
     ] {
         let reached =
