@@ -1,5 +1,4 @@
-//! Proves that an error status is an `Error::Api` with everything the answer said, and without the
-//! key.
+//! Proves that an error status is an error with everything the answer said, and without the key.
 use crate::support::expect::{api, transport};
 use crate::support::{
     AT_ONCE, Act, End, KEY, REQUEST_ID, SLOW, Server, builder, client, error, error_in, hasty,
