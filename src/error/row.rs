@@ -30,7 +30,7 @@ fn offset(text: &str, error: &serde_json::Error) -> usize {
     before.map(str::len).sum::<usize>() + error.column()
 }
 
-/// The names of the fields around a place in JSON. That of a missing field is its object's end.
+/// The names of the fields around a place in JSON; for a missing field, those of its object.
 fn field_at(json: &str, column: usize, is_missing: bool) -> String {
     let (bytes, end) = (json.as_bytes(), column.min(json.len()));
     // The field of each open object so far; empty for a list.

@@ -343,7 +343,7 @@ impl Threads {
     }
 }
 
-/// Sends the requests of one thread, until there is no job and no [`Threads`] to send one.
+/// Sends requests on one thread, until the [`Threads`] are dropped and the last job is done.
 fn work(queue: &Mutex<Receiver<Job>>, idle: &AtomicUsize) {
     let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
     while let Ok(Job { request, watch, answer, in_hook }) = next() {

@@ -377,9 +377,7 @@ fn no_answer(error: ureq::Error, reached: Reached) -> Error {
         ureq::Error::InvalidProxyUrl => failed(Kind::Config, "the URL of the proxy is not valid"),
         ureq::Error::Io(error) => io_failed(&error, reached),
         #[cfg(feature = "gzip")]
-        ureq::Error::Decompress(_, error) if is_break(&error) || is_unreachable(&error) => {
-            broken(error)
-        }
+        ureq::Error::Decompress(_, error) if is_break(&error) => broken(error),
         #[cfg(feature = "gzip")]
         ureq::Error::Decompress(kind, error) => {
             failed(Kind::Decode, format!("the {kind} body cannot be decompressed: {error}"))
@@ -396,11 +394,12 @@ fn no_answer(error: ureq::Error, reached: Reached) -> Error {
     }
 }
 
-/// Whether the connection broke.
+/// Whether the error of an established connection means that it broke.
 fn is_break(error: &io::Error) -> bool {
     use io::ErrorKind as Io;
     let kind = error.kind();
-    matches!(kind, Io::ConnectionReset | Io::ConnectionAborted | Io::BrokenPipe)
+    is_unreachable(error)
+        || matches!(kind, Io::ConnectionReset | Io::ConnectionAborted | Io::BrokenPipe)
         || matches!(kind, Io::NotConnected | Io::UnexpectedEof | Io::WriteZero | Io::TimedOut)
 }
 

@@ -119,7 +119,7 @@ pub(super) fn origin(scheme: &str, authority: &str) -> Option<Origin> {
         return None;
     }
     let authority = authority.to_ascii_lowercase();
-    // Behind a colon inside of brackets there is no port.
+    // A colon inside brackets is a part of an IPv6 address.
     let parts = authority.rsplit_once(':').filter(|(_, port)| !port.contains(']'));
     let (name, port) = parts.map_or((&*authority, None), |(name, port)| (name, Some(port)));
     let in_name = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);

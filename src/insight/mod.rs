@@ -71,7 +71,7 @@ pub enum InsightResult {
 /// For a tile of a dashboard, call `read(&tile["insight"])`, which is null where the tile holds a
 /// text.
 ///
-/// An empty result has the shape that the query names, or on older servers the filters.
+/// An empty result has the shape that the query names; on older servers, the filters name it.
 ///
 /// # Errors
 /// As [`result`], if there is no result. As [`table`], [`totals`] and [`series`], if the server cut

@@ -67,14 +67,15 @@ impl Shape {
         }
     }
 
-    /// The shape that the query names, or on older servers the filters.
+    /// The shape that the query names; on older servers, the filters name it.
     fn named(insight: &Value) -> Shape {
         let query = shown(insight.get("query").unwrap_or(&Value::Null));
         let filters = insight.get("filters").unwrap_or(&Value::Null);
         let node = text(insight, "/query/kind");
-        let kind = text(query, "/kind").or(text(filters, "/insight")).unwrap_or_default();
-        let of = if text(query, "/kind").is_some() { query } else { filters };
-        let display = |new, old| text(of, new).or(text(of, old));
+        let by_query = text(query, "/kind");
+        let kind = by_query.or(text(filters, "/insight")).unwrap_or_default();
+        // Filters that an insight kept from an older server do not count beside a query.
+        let display = |new, old| by_query.map_or(text(filters, old), |_| text(query, new));
         match kind.trim_end_matches("Query").to_ascii_uppercase().as_str() {
             "TRENDS" => match display("/trendsFilter/display", "/display") {
                 Some(

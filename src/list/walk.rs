@@ -24,7 +24,7 @@ pub(super) struct Walk {
     cursor: &'static str,
     /// False where rows may be missing.
     pub(super) complete: bool,
-    /// The queries so far: a list that returns to one would never end.
+    /// Hashes of the queries so far: a list that returns to a query would never end.
     seen: HashSet<u64>,
     hasher: RandomState,
     empty_pages: u32,

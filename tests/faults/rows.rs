@@ -3,8 +3,26 @@
 use crate::support::expect::{config, decode, paging, redirect};
 use crate::support::{Act, Server, client, error, error_in, seen, within};
 use posthog_api::{ErrorKind, PersonFilter};
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::fmt::Debug;
+use std::net::IpAddr;
 use std::time::Duration;
+
+type Of<T> = HashMap<String, T>;
+
+/// Reads a text, and refuses it then.
+#[derive(Debug)]
+struct Refused;
+
+impl<'de> Deserialize<'de> for Refused {
+    fn deserialize<D: Deserializer<'de>>(text: D) -> Result<Self, D::Error> {
+        String::deserialize(text)?;
+        Err(D::Error::custom("refused"))
+    }
+}
 
 /// A page whose rows are these JSON texts, between two good rows.
 fn page(rows: &[Vec<u8>]) -> Act {
@@ -97,7 +115,7 @@ fn with_an_or_rows_are_numbered_as_they_are_returned() {
         .project(1)
         .persons()
         .filter(PersonFilter::any([property("a"), property("b")]));
-    let rows: Vec<_> = persons.items_as::<std::collections::HashMap<String, u64>>().collect();
+    let rows: Vec<_> = persons.items_as::<Of<u64>>().collect();
     let ids: Vec<_> = rows.iter().map(|row| row.as_ref().ok().map(|row| row["id"])).collect();
     assert_eq!(ids, [Some(1), Some(2), Some(3), None, Some(5)]);
     let failed = rows.into_iter().find_map(Result::err).unwrap();
@@ -124,6 +142,29 @@ fn all_and_collect_stop_at_a_row_that_is_not_the_type() {
     let server = Server::script([Act::page(&json!([1, "two", 3]), &Value::Null)]);
     let rows: Result<Vec<u64>, _> = client(&server).list("/api/x/").items_as().collect();
     assert_eq!(decode(&error(rows)).kind(), ErrorKind::Row);
+}
+
+#[test]
+#[allow(clippy::zero_sized_map_values, reason = "no map of `Refused` is ever made")]
+fn a_row_that_is_not_the_type_names_the_field() {
+    fn message<T: DeserializeOwned + Debug>(row: &Value) -> String {
+        let server = Server::answers(&[json!([row])]);
+        let mut rows = client(&server).list("/api/x/").items_as::<T>();
+        seen(rows.next().unwrap().unwrap_err()).message().to_owned()
+    }
+    // serde_json reports two of these errors at the end of the object: that of the last value, where
+    // a type refuses it after it was read, and that of a missing field.
+    let texts = [
+        (message::<Of<Refused>>(&json!({"z": "x"})), "at z: refused"),
+        (message::<Of<Of<Refused>>>(&json!({"p": {"z": "x"}})), "at p.z: refused"),
+        (message::<Of<IpAddr>>(&json!({"a": "::1", "z": "x"})), "at z: invalid"),
+        (message::<Of<Duration>>(&json!({"p": {"secs": 1}})), "at p: missing field `nanos`"),
+        (message::<Duration>(&json!({"secs": 1})), "read: missing field `nanos`"),
+    ];
+    for (message, end) in texts {
+        let start = "row 1 cannot be ";
+        assert!(message.starts_with(start) && message.contains(end), "{end}: {message}");
+    }
 }
 
 /// A page with a count.

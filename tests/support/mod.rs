@@ -26,8 +26,7 @@ pub const REFUSED: &str = "http://127.0.0.1:1";
 pub const TIMEOUT: Duration = Duration::from_millis(400);
 
 /// The longest time of a call of a [`hasty`] client: one timeout for the header, one for the body,
-/// and
-/// some time for a busy machine.
+/// and some time for a busy machine.
 pub const SLOW: Duration = Duration::from_millis(2_500);
 
 /// The longest time of a call that waits for nothing, on a busy machine.
